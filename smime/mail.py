@@ -1,0 +1,265 @@
+"""Mail: a whole mail whose bytes are exact and never change.
+
+Python's ``email`` does not give back the bytes it was given, so nothing that
+is signed passes through it. The two places where ``email`` is used at all are
+here: a message object that a program built becomes bytes once, on its way in,
+and a mail that is made becomes a message object for an SMTP library, in a form
+that flattens to exactly the same bytes.
+
+Floor:  mail (uses errors)
+Source: RFC 5322 §2.1 for the form of a message
+"""
+
+from __future__ import annotations
+
+import os
+
+from smime.errors import MalformedMail
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from email.message import EmailMessage, Message
+    from typing import Any, BinaryIO, TypeAlias
+
+    Source: TypeAlias = (
+        "bytes | bytearray | memoryview | os.PathLike[str] | BinaryIO | Message[Any, Any] | Mail"
+    )
+    Out: TypeAlias = os.PathLike[str] | BinaryIO
+
+__all__ = ["Mail", "write_beside", "write_out"]
+
+
+class Mail:
+    r"""A whole mail whose bytes are exact and never change.
+
+    ``data`` is the mail as bytes, a path to it, an open binary file, an
+    ``email.message.Message`` or another ``Mail``. A ``str`` is refused, for
+    it could be a path or a letter.
+
+    Raises ``TypeError`` for anything else, and ``OSError`` for a path that
+    cannot be read.
+
+    >>> bytes(Mail(b"Subject: hi\r\n\r\nhello\r\n"))
+    b'Subject: hi\r\n\r\nhello\r\n'
+    """
+
+    __slots__ = ("_data", "_envelope", "_recipients")
+
+    def __init__(self, data: Source) -> None:
+        self._recipients: tuple[str, ...] | None = None
+        self._envelope: bytes | None = None
+        if isinstance(data, Mail):
+            self._data: bytes = data._data
+            self._recipients = data._recipients
+            self._envelope = data._envelope
+        else:
+            self._data = _read(data)
+
+    @classmethod
+    def _made(
+        cls, data: bytes, *, envelope: bytes = b"", recipients: tuple[str, ...] | None = None
+    ) -> Mail:
+        """Wrap bytes just made; ``envelope`` is the header block with Bcc still in it."""
+        self = cls.__new__(cls)
+        self._data = data
+        self._envelope = envelope
+        self._recipients = recipients
+        return self
+
+    def __bytes__(self) -> bytes:
+        return self._data
+
+    @property
+    def size(self) -> int:
+        """Number of octets."""
+        return len(self._data)
+
+    @property
+    def message(self) -> EmailMessage:
+        """The mail for ``smtplib``, ``aiosmtplib`` or Django: flattens to exactly ``bytes(self)``.
+
+        Its payload is one text, so that no library can write it anew in other
+        words; to read parts and attachments use ``parsed()`` or ``Opened.message``.
+        """
+        return _message_that_flattens_to(self._data)
+
+    def parsed(self) -> EmailMessage:
+        """The mail parsed for reading; its flattened form need not be the same bytes."""
+        from email import message_from_bytes, policy
+
+        return message_from_bytes(self._data, policy=policy.default)
+
+    @property
+    def recipients(self) -> tuple[str, ...]:
+        """Envelope addresses (To, Cc, Bcc) read before Bcc was dropped.
+
+        Give them to the SMTP library, for instance
+        ``smtp.send_message(m.message, to_addrs=m.recipients)``.
+        """
+        if self._recipients is None:
+            self._recipients = _recipients(self._data if self._envelope is None else self._envelope)
+        return self._recipients
+
+    @property
+    def body(self) -> bytes:
+        """What comes after the blank line that ends the headers."""
+        return self._data[_body_at(self._data) :]
+
+    def save(self, path: os.PathLike[str]) -> None:
+        """Write beside ``path`` and rename, so that no half mail is ever there.
+
+        Raises ``OSError`` if the file cannot be written.
+        """
+        if isinstance(path, str):
+            raise TypeError(f"save(Path({path!r})): a path is given as a Path, not a str")
+        write_beside(path, (self._data,))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Mail):
+            return NotImplemented
+        return self._data == other._data
+
+    def __hash__(self) -> int:
+        return hash(self._data)
+
+    def __repr__(self) -> str:
+        return f"<Mail of {len(self._data)} octets>"
+
+
+def _read(data: Any) -> bytes:
+    """Return the octets of any other source of a mail."""
+    if isinstance(data, bytes):
+        return data
+    if isinstance(data, bytearray | memoryview):
+        return bytes(data)
+    if isinstance(data, str):
+        raise TypeError(
+            "a mail is not a str: for a file write Path('letter.eml'), for a text .encode() it"
+        )
+    if isinstance(data, os.PathLike):
+        with open(data, "rb") as file:
+            return file.read()
+    if hasattr(data, "read"):
+        content = data.read()
+        if not isinstance(content, bytes):
+            raise TypeError("the file is open as text: open it with mode 'rb'")
+        return content
+    if hasattr(data, "get_content_maintype"):
+        return _flatten(data)
+    raise TypeError(
+        f"a mail is bytes, a Path, a binary file or an email message, not {type(data).__name__}"
+    )
+
+
+def _flatten(message: Message[Any, Any]) -> bytes:
+    """Write a message object as bytes with CRLF, once, before anything is signed."""
+    from email.generator import BytesGenerator
+    from io import BytesIO
+
+    out = BytesIO()
+    changes: dict[str, Any] = {"linesep": "\r\n", "cte_type": "8bit"}
+    if hasattr(message.policy, "refold_source"):
+        changes["refold_source"] = "none"  # headers that were parsed stay as they were written
+    try:
+        BytesGenerator(out, mangle_from_=False, policy=message.policy.clone(**changes)).flatten(
+            message
+        )
+    except (LookupError, UnicodeError, ValueError, TypeError, AttributeError) as problem:
+        raise MalformedMail(
+            f"the message object cannot be written as a mail: {problem}",
+            hint="try message.as_bytes() to see which part is at fault",
+        ) from problem
+    return out.getvalue()
+
+
+def _body_at(data: bytes) -> int:
+    """Return where the body begins: after the first empty line, or at the end."""
+    if data.startswith(b"\r\n"):
+        return 2
+    if data.startswith(b"\n"):
+        return 1
+    crlf, lf = data.find(b"\n\r\n"), data.find(b"\n\n")
+    if crlf < 0 and lf < 0:
+        return len(data)
+    return lf + 2 if crlf < 0 or 0 <= lf < crlf else crlf + 3
+
+
+def _recipients(data: bytes) -> tuple[str, ...]:
+    from email import message_from_bytes, policy
+    from email.utils import getaddresses
+
+    message = message_from_bytes(data[: _body_at(data)], policy=policy.compat32)
+    fields = [
+        str(value).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        for name in ("To", "Cc", "Bcc")
+        for value in message.get_all(name, [])
+    ]
+    found = (address.strip() for _, address in getaddresses(fields))
+    return tuple(dict.fromkeys(address for address in found if "@" in address))
+
+
+def _message_that_flattens_to(data: bytes) -> EmailMessage:
+    """Return a message object that every generator writes as exactly ``data``.
+
+    The payload is one string and headers are kept as they stand, with a policy
+    that writes both back untouched: nothing is folded, joined or re-encoded.
+    """
+    from email.message import EmailMessage
+
+    from smime._flat import AS_IT_IS, Verbatim
+
+    message = EmailMessage(policy=AS_IT_IS)
+    at = _body_at(data)
+    fields: list[str] = []
+    for line in data[:at].decode("ascii", "surrogateescape").split("\n")[:-1]:
+        if line[:1] in (" ", "\t") and fields:
+            fields[-1] += line + "\n"
+        elif line.strip("\r"):
+            fields.append(line + "\n")
+    for text in fields:
+        name, _, value = text.partition(":")
+        message.set_raw(name, Verbatim(value))
+    message.set_payload(data[at:].decode("ascii", "surrogateescape"))
+    return message
+
+
+def write_beside(
+    path: os.PathLike[str] | str, pieces: Iterable[bytes], *, private: bool = True
+) -> None:
+    """Write ``pieces`` to a new file in the folder of ``path``, then rename it to ``path``.
+
+    The new file is 0600 whatever the umask when ``private``. A symbolic link
+    keeps pointing: its target is replaced. On any failure nothing is left
+    behind and the former file is untouched. Raises ``OSError``.
+    """
+    import tempfile
+
+    target = os.path.realpath(path)
+    folder, name = os.path.split(target)
+    handle, temporary = tempfile.mkstemp(prefix=f".{name[:40]}.", suffix=".part", dir=folder)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            for piece in pieces:
+                file.write(piece)
+            file.flush()
+            os.fsync(file.fileno())
+        if not private:
+            mask = os.umask(0)
+            os.umask(mask)
+            os.chmod(temporary, 0o666 & ~mask)
+        os.replace(temporary, target)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def write_out(out: Out, pieces: Iterable[bytes]) -> None:
+    """Write ``pieces`` to a path (beside, then renamed) or to an open binary file."""
+    if isinstance(out, str):
+        raise TypeError(f"out=Path({out!r}): a path is given as a Path, not a str")
+    if isinstance(out, os.PathLike):
+        write_beside(out, pieces)
+        return
+    for piece in pieces:
+        out.write(piece)

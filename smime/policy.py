@@ -1,0 +1,270 @@
+"""Which algorithms, sizes and proofs are accepted: a frozen value, passed in.
+
+A policy names what is written and what is believed when read. The default is
+the safe choice; whoever wants a weaker one names it at the call, for instance
+``policy=Policy.legacy_read()``.
+
+Floor:  policy (uses errors)
+Source: RFC 8551 §2 for the algorithms, RFC 8550 §4 for keys and certificates
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+    from typing import Any, Self
+
+__all__ = ["Policy", "Revocation", "moment"]
+
+CONTENT_CIPHERS = ("aes-256-cbc", "aes-192-cbc", "aes-128-cbc", "aes-256-gcm", "aes-128-gcm")
+DIGESTS = ("sha256", "sha384", "sha512")
+KEY_TRANSPORTS = ("rsa-v15", "rsa-oaep")
+HEADER_POLICIES = ("baseline", "none")
+WEAK = ("sha1", "md5", "3des-cbc", "no-attributes")
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "digest": ("auto", *DIGESTS),
+    "cipher": ("auto", *CONTENT_CIPHERS),
+    "key_transport": ("auto", *KEY_TRANSPORTS),
+    "headers": HEADER_POLICIES,
+    "line_ends": ("repair", "exact"),
+}
+_MICALG = {
+    "sha256": "sha-256",
+    "sha384": "sha-384",
+    "sha512": "sha-512",
+    "sha1": "sha-1",
+    "md5": "md5",
+}
+
+
+def moment(at: datetime | None) -> datetime:
+    """Return the moment meant by ``at=``: now if it is None, in UTC.
+
+    Raises ``ValueError`` for a time without a zone.
+    """
+    from datetime import UTC, datetime
+
+    if at is None:
+        return datetime.now(UTC)
+    if at.tzinfo is None:
+        raise ValueError(f"at={at.isoformat()} has no time zone: add tzinfo=datetime.UTC")
+    return at.astimezone(UTC)
+
+
+class Revocation(StrEnum):
+    """What is demanded of a certificate's revocation status."""
+
+    REQUIRE = "require"
+    """A certificate whose status is unknown is refused."""
+    IF_AVAILABLE = "if-available"
+    """Revoked is never good; unknown is good and said."""
+    OFF = "off"
+    """Nothing is looked at."""
+
+
+class Policy:
+    """Which algorithms, sizes and proofs are accepted: a frozen value.
+
+    Make one with ``modern()``, ``legacy_read()`` or ``as2()`` and change
+    single fields with ``replace()``. Two policies with equal fields are equal.
+
+    Written:
+
+    - ``digest``: ``auto`` (by the key: SHA-384 for P-384, SHA-512 for P-521,
+      else SHA-256), ``sha256``, ``sha384`` or ``sha512``.
+    - ``cipher``: ``auto`` (AES-256-CBC unless every recipient is known to
+      read AES-GCM), or one of ``aes-256-cbc``, ``aes-192-cbc``,
+      ``aes-128-cbc``, ``aes-256-gcm``, ``aes-128-gcm``.
+    - ``key_transport``: for RSA recipients, ``auto`` (PKCS#1 v1.5, which
+      every client reads), ``rsa-v15`` or ``rsa-oaep``.
+    - ``headers``: ``baseline`` (RFC 9788: a copy of the headers goes inside,
+      and the subject is hidden when encrypting) or ``none``.
+    - ``micalg``: how the digest is spelled in ``multipart/signed``; empty for
+      the names of RFC 8551 (``sha-256``).
+
+    Read:
+
+    - ``rsa_bits_min``, ``rsa_bits_max``: size of RSA keys, signers' and CAs'.
+    - ``weak``: what is read although it is weak, by name: ``sha1``, ``md5``,
+      ``3des-cbc``, ``no-attributes`` (a signature without signed attributes).
+    - ``line_ends``: ``repair`` (a bare LF may have been CRLF when it was
+      signed) or ``exact``.
+    - ``revocation``: see ``Revocation``.
+
+    >>> Policy.modern().replace(cipher="aes-256-gcm").cipher
+    'aes-256-gcm'
+    """
+
+    __slots__ = (
+        "cipher",
+        "digest",
+        "headers",
+        "key_transport",
+        "line_ends",
+        "micalg",
+        "revocation",
+        "rsa_bits_max",
+        "rsa_bits_min",
+        "weak",
+    )
+
+    cipher: str
+    digest: str
+    headers: str
+    key_transport: str
+    line_ends: str
+    micalg: str
+    revocation: Revocation
+    rsa_bits_max: int
+    rsa_bits_min: int
+    weak: frozenset[str]
+
+    def __init__(
+        self,
+        *,
+        digest: str = "auto",
+        cipher: str = "auto",
+        key_transport: str = "auto",
+        headers: str = "baseline",
+        micalg: str = "",
+        rsa_bits_min: int = 2048,
+        rsa_bits_max: int = 8192,
+        weak: Iterable[str] = (),
+        line_ends: str = "repair",
+        revocation: Revocation = Revocation.IF_AVAILABLE,
+    ) -> None:
+        given = {
+            "digest": digest,
+            "cipher": cipher,
+            "key_transport": key_transport,
+            "headers": headers,
+            "line_ends": line_ends,
+        }
+        for name, value in given.items():
+            if value not in _CHOICES[name]:
+                choices = ", ".join(_CHOICES[name])
+                raise ValueError(f"policy {name}={value!r}: choose one of {choices}")
+        unknown = sorted(set(weak) - set(WEAK))
+        if unknown:
+            raise ValueError(f"policy weak={unknown}: choose from {', '.join(WEAK)}")
+        given_all: dict[str, Any] = {
+            **given,
+            "micalg": micalg,
+            "rsa_bits_min": rsa_bits_min,
+            "rsa_bits_max": rsa_bits_max,
+            "weak": frozenset(weak),
+            "revocation": Revocation(revocation),
+        }
+        for name, value in given_all.items():
+            object.__setattr__(self, name, value)
+
+    @classmethod
+    def modern(cls) -> Self:
+        """Return the default: what RFC 8551 asks for, and nothing weaker."""
+        return cls()
+
+    @classmethod
+    def legacy_read(cls) -> Self:
+        """Return a policy that also reads what is weak, for old archives only.
+
+        That is SHA-1, MD5, 3DES, RSA from 1024 bits, and signatures without
+        signed attributes: such signatures can be forged and such content
+        altered today. Nothing weak is ever written under it.
+        """
+        return cls(weak=WEAK, rsa_bits_min=1024)
+
+    @classmethod
+    def as2(cls, *, micalg: str = "sha256") -> Self:
+        """Return a policy for AS2 (RFC 4130): the entity is signed as it is.
+
+        ``micalg`` is the spelling that the partner expects, ``sha256`` or
+        ``sha-256``; the digest follows it.
+        """
+        plain = micalg.lower().replace("-", "")
+        if plain not in DIGESTS:
+            raise ValueError(f"micalg={micalg!r}: choose one of {', '.join(DIGESTS)}")
+        return cls(digest=plain, micalg=micalg, headers="none", line_ends="exact")
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a copy with the named fields changed."""
+        unknown = sorted(set(changes) - set(self.__slots__))
+        if unknown:
+            raise TypeError(f"a policy has no field {', '.join(unknown)}")
+        fields: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__}
+        return type(self)(**{**fields, **changes})
+
+    def choose_cipher(self, capabilities: Iterable[Sequence[str]]) -> str:
+        """Return the content cipher for recipients with these capabilities.
+
+        ``capabilities`` holds one sequence per recipient, empty when nothing
+        is known of it. AES-GCM needs the word of every recipient, for several
+        clients show an empty mail instead (RFC 8551 §2.7.1.2).
+        """
+        if self.cipher != "auto":
+            return self.cipher
+        known = [set(one) for one in capabilities]
+        for cipher in ("aes-256-gcm", "aes-128-gcm"):
+            if known and all(cipher in one for one in known):
+                return cipher
+        return "aes-256-cbc"
+
+    def explain(self, to: Iterable[Any]) -> str:
+        """Say in words which content cipher would be used for these recipients, and why."""
+        readers = [getattr(one, "recipient", one) for one in to]
+        capabilities = [tuple(getattr(one, "capabilities", ())) for one in readers]
+        cipher = self.choose_cipher(capabilities)
+        if self.cipher != "auto":
+            return f"{cipher}: named by the policy"
+        if cipher.endswith("-gcm"):
+            return f"{cipher}: every recipient says that it reads it"
+        silent = [
+            ", ".join(getattr(one, "addresses", ())) or "a recipient without address"
+            for one, can in zip(readers, capabilities, strict=True)
+            if not any(name.endswith("-gcm") for name in can)
+        ]
+        return f"{cipher}: AES-GCM is not known to be readable by {'; '.join(silent) or 'anybody'}"
+
+    def micalg_names(self, digests: Iterable[str]) -> str:
+        """Return the ``micalg`` parameter for these digests, without repeats."""
+        if self.micalg:
+            return self.micalg
+        return ",".join(dict.fromkeys(_MICALG[name] for name in digests))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"a policy is frozen: use replace({name}=...)")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError("a policy is frozen")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        fields = {name: getattr(self, name) for name in self.__slots__}
+        return _rebuild, (type(self), fields)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Policy):
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in self.__slots__)
+
+    def __hash__(self) -> int:
+        return hash(tuple(getattr(self, name) for name in self.__slots__))
+
+    def __repr__(self) -> str:
+        default = MODERN
+        changed = [
+            f"{name}={getattr(self, name)!r}"
+            for name in self.__slots__
+            if getattr(self, name) != getattr(default, name)
+        ]
+        return f"Policy({', '.join(changed)})"
+
+
+def _rebuild(cls: type[Policy], fields: dict[str, Any]) -> Policy:
+    return cls(**fields)
+
+
+MODERN = Policy.modern()

@@ -1,0 +1,110 @@
+"""What the library asks of objects that are handed in: one method each.
+
+A user's own ``Trust``, signing key or fetcher needs nothing from here but the
+shape. ``Claim`` and ``Judgement`` are the question and the answer of a trust.
+
+Floor:  protocols (uses errors, report, policy)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from smime.policy import MODERN, Policy
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from cryptography import x509
+
+    from smime.report import Finding
+
+__all__ = ["Claim", "Fetcher", "Judgement", "Signer", "Trust", "Trusts"]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A key signed: may it speak for this address, at this moment?
+
+    Made only after the signature value was found to be made with the key of
+    ``certificate``; nothing in it is believed but that.
+    """
+
+    certificate: x509.Certificate
+    """The signer's certificate."""
+    sender: str | None
+    """The address to speak for; None when there is not exactly one, see ``sender_reason``."""
+    at: datetime
+    """The moment to judge at, with a time zone."""
+    certificates: tuple[x509.Certificate, ...] = field(default=(), repr=False)
+    """What came with the message: candidates for a path, never anchors."""
+    crls: tuple[bytes, ...] = field(default=(), repr=False)
+    """CRLs that came with the message, as DER."""
+    sender_asked: bool = True
+    """False when the caller asks for no address (CMS without mail)."""
+    sender_reason: str = ""
+    """Why ``sender`` is None: ``the mail has 2 From addresses``."""
+    evidence: Any = None
+    """The caller's ``Evidence``: more certificates, CRLs and OCSP answers."""
+    policy: Policy = MODERN
+    digest_algorithm: str = "sha256"
+    """The digest under the signature, for the algorithm policy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The answer to a claim: five findings, and the path if there is one."""
+
+    path: Finding
+    revocation: Finding
+    usage: Finding
+    address: Finding
+    time: Finding
+    chain: tuple[x509.Certificate, ...] = field(default=(), repr=False)
+    """The path that was found, leaf first, anchor last."""
+
+    @property
+    def good(self) -> bool:
+        """Every finding is yes, or was not demanded."""
+        return all(
+            f.accepted for f in (self.path, self.revocation, self.usage, self.address, self.time)
+        )
+
+
+class Trust(Protocol):
+    """Answers one question: may this key speak for this address, now?"""
+
+    def judge(self, claim: Claim) -> Judgement:
+        """Return what holds of the claim. Never raises for a certificate that is bad."""
+        ...
+
+
+class Signer(Protocol):
+    """Anything that has a certificate and signs: a token, a KMS, an ``Identity``."""
+
+    @property
+    def certificate(self) -> x509.Certificate:
+        """The certificate of the key."""
+        ...
+
+    def sign(self, data: bytes, algorithm: str) -> bytes:
+        """Sign ``data`` (not its digest) and return the signature value.
+
+        ``algorithm`` names the digest: ``sha256``, ``sha384`` or ``sha512``.
+        RSA keys sign with PKCS#1 v1.5, EC keys with ECDSA in DER.
+        """
+        ...
+
+
+class Fetcher(Protocol):
+    """Gets what a URL names; nothing is fetched unless the caller hands one in."""
+
+    def get(self, url: str, *, limit_octets: int) -> bytes:
+        """Return at most ``limit_octets``; raise ``OSError`` or an ``SmimeError``."""
+        ...
+
+
+Trusts: TypeAlias = "Trust | Sequence[Trust]"
+"""What ``trust=`` takes: one trust or several, of which the best answer counts."""

@@ -1,0 +1,363 @@
+"""What was found: findings, checks, layers, the report and the opened mail.
+
+All of it is frozen and can be pickled. There is no accidental truth: a check,
+a report or an opened mail has no yes or no of its own; callers ask
+``.good``, ``.outcome`` or ``.signer``.
+
+Floor:  report (uses errors and mail)
+Source: RFC 5652 §5.4, §5.6; RFC 8550 §3; RFC 5280 §6 for what the findings ask
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from datetime import datetime
+    from email.message import EmailMessage
+    from typing import Any, NoReturn
+
+    from cryptography import x509
+
+    from smime.mail import Mail
+
+__all__ = [
+    "Answer",
+    "Finding",
+    "Layer",
+    "Note",
+    "Opened",
+    "Outcome",
+    "Report",
+    "SignatureCheck",
+    "printable",
+]
+
+REPORT_VERSION = 1
+FINDINGS = ("intact", "genuine", "path", "revocation", "usage", "address", "time")
+# Codes of questions that may stay open without making a signature not good:
+# the caller did not ask, or the policy does not demand an answer.
+MAY_STAY_OPEN = frozenset({"not-asked", "revocation-not-checked", "revocation-unknown"})
+
+
+def printable(text: str) -> str:
+    r"""Escape what could steer a terminal: controls, line ends, bidirectional marks.
+
+    >>> printable("a\x1b[2Jb\u202e")
+    'a\\x1b[2Jb\\u202e'
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+class Answer(StrEnum):
+    """The answer to one question; never guessed."""
+
+    YES = "yes"
+    NO = "no"
+    NOT_CHECKED = "not-checked"
+
+
+class Outcome(StrEnum):
+    """What holds for the message as a whole."""
+
+    GOOD = "good"
+    """A good signature by the sender covers the whole mail."""
+    GOOD_THEN = "good-when-signed"
+    """It was good at a proven time, and its certificate has expired since."""
+    UNSIGNED = "unsigned"
+    """No signature covers the whole mail."""
+    REJECTED = "rejected"
+    """A signature covers the mail and is not good."""
+    UNKNOWN = "unknown"
+    """It could not be judged: no trust was given, or the mail is not readable."""
+    SEALED = "sealed"
+    """It is encrypted and was not opened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One question about a signature and its answer."""
+
+    answer: Answer
+    """``yes``, ``no`` or ``not-checked``; never guessed."""
+    code: str
+    """Stable and documented: ``ok``, ``digest-differs``, ``no-anchor``, ``expired``."""
+    reason: str
+    """One sentence for a person."""
+    source: str
+    """The rule: ``RFC 5652 §5.4``."""
+
+    @classmethod
+    def yes(cls, reason: str, source: str, code: str = "ok") -> Finding:
+        return cls(Answer.YES, code, reason, source)
+
+    @classmethod
+    def no(cls, code: str, reason: str, source: str) -> Finding:
+        return cls(Answer.NO, code, reason, source)
+
+    @classmethod
+    def open(cls, code: str, reason: str, source: str) -> Finding:
+        return cls(Answer.NOT_CHECKED, code, reason, source)
+
+    @property
+    def accepted(self) -> bool:
+        """The answer is yes, or it was not demanded."""
+        return self.answer is Answer.YES or (
+            self.answer is Answer.NOT_CHECKED and self.code in MAY_STAY_OPEN
+        )
+
+    def to_dict(self) -> dict[str, str]:
+        return {
+            "answer": str(self.answer),
+            "code": self.code,
+            "reason": self.reason,
+            "source": self.source,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something worth knowing that moves no verdict."""
+
+    code: str
+    """Stable and documented: ``line-ends``, ``from-mismatch``."""
+    text: str
+    """One sentence for a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureCheck:
+    """What one signature turned out to be, good or bad."""
+
+    signer: str
+    """Mail address in the certificate, else its subject or fingerprint."""
+    intact: Finding
+    """The content still has the digest that was signed (RFC 5652 §5.4)."""
+    genuine: Finding
+    """The signature value was made with the signer's key (RFC 5652 §5.6)."""
+    path: Finding
+    """A chain leads from the certificate to an anchor (RFC 5280 §6)."""
+    revocation: Finding
+    """The certificate was not revoked (RFC 5280 §6.3)."""
+    usage: Finding
+    """The key may sign mail, and is strong enough (RFC 8550 §4.4)."""
+    address: Finding
+    """The certificate names the sender (RFC 8550 §3)."""
+    time: Finding
+    """The certificate was valid at the moment judged (RFC 5280 §4.1.2.5)."""
+    at: datetime
+    """The moment judged; always with a time zone."""
+    signed_at: datetime | None = None
+    """What the signer says (signingTime); it moves no verdict."""
+    digest: bytes = b""
+    """Digest of the content as it was signed: the MIC of AS2."""
+    digest_algorithm: str = ""
+    fingerprint: str = ""
+    """SHA-256 of the certificate, in lower-case hexadecimal digits."""
+    notes: tuple[Note, ...] = ()
+    chain: tuple[bytes, ...] = field(default=(), repr=False)
+    """The path found, leaf first, as DER."""
+    cert_der: bytes | None = field(default=None, repr=False)
+
+    @property
+    def certificate(self) -> x509.Certificate | None:
+        """The certificate whose key made the signature, or None if it is not known."""
+        if self.cert_der is None:
+            return None
+        from cryptography import x509
+
+        return x509.load_der_x509_certificate(self.cert_der)
+
+    @property
+    def findings(self) -> tuple[tuple[str, Finding], ...]:
+        """The seven questions by name, in the order in which they are asked."""
+        return tuple((name, getattr(self, name)) for name in FINDINGS)
+
+    @property
+    def problems(self) -> tuple[Finding, ...]:
+        """The findings that keep the signature from being good."""
+        return tuple(finding for _, finding in self.findings if not finding.accepted)
+
+    @property
+    def good(self) -> bool:
+        """All that the policy demands: the only property a caller should act on."""
+        return not self.problems
+
+    def __bool__(self) -> bool:
+        raise TypeError("a check is not a yes or no: ask .good or read .problems")
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "signer": self.signer,
+            "good": self.good,
+            "fingerprint": self.fingerprint,
+            "signed_at": self.signed_at.isoformat() if self.signed_at else None,
+            "at": self.at.isoformat(),
+            "digest": self.digest.hex(),
+            "digest_algorithm": self.digest_algorithm,
+            **{name: finding.to_dict() for name, finding in self.findings},
+            "notes": [{"code": note.code, "text": note.text} for note in self.notes],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One wrapping taken off."""
+
+    kind: str
+    """``signed``, ``encrypted``, ``compressed`` or ``certificates``."""
+    form: str = ""
+    """How the mail carries it: ``multipart/signed`` or ``application/pkcs7-mime``."""
+    signatures: tuple[SignatureCheck, ...] = ()
+    authenticated: bool = False
+    """An encrypted layer whose content carried a tag that is right (AES-GCM)."""
+    algorithm: str = ""
+    """Content cipher of an encrypted layer: ``AES-256-GCM``."""
+    opened_by: str = ""
+    """Address of the key that opened it."""
+    opened: bool = True
+    """False for an encrypted layer for which no key was given."""
+    covers: str = "content"
+    """``content``, or ``sealed form`` for a signature around encrypted content."""
+    recipients: tuple[str, ...] = ()
+    """How an encrypted layer names its readers: issuer and serial, or key identifier."""
+    notes: tuple[Note, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "form": self.form,
+            "signatures": [check.to_dict() for check in self.signatures],
+            "authenticated": self.authenticated,
+            "algorithm": self.algorithm,
+            "opened_by": self.opened_by,
+            "opened": self.opened,
+            "covers": self.covers,
+            "recipients": list(self.recipients),
+            "notes": [{"code": note.code, "text": note.text} for note in self.notes],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything found, outermost layer first."""
+
+    outcome: Outcome
+    layers: tuple[Layer, ...] = ()
+    sender: str | None = None
+    """The address that had to be spoken for: the one From, or ``sender=``."""
+    signer: str | None = None
+    """The address that a good signature over the whole mail speaks for, or None."""
+    problem: Finding | None = None
+    """Why the mail could not be read to its end, if so."""
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def signatures(self) -> tuple[SignatureCheck, ...]:
+        """Every signature of every layer, outermost layer first."""
+        return tuple(check for layer in self.layers for check in layer.signatures)
+
+    @property
+    def encrypted(self) -> bool:
+        """The whole mail was sealed."""
+        return any(layer.kind == "encrypted" for layer in self.layers)
+
+    def __bool__(self) -> bool:
+        raise TypeError("a report is not a yes or no: ask .outcome or .signer")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain values for JSON; its form has a ``version``."""
+        return {
+            "version": REPORT_VERSION,
+            "outcome": str(self.outcome),
+            "sender": self.sender,
+            "signer": self.signer,
+            "layers": [layer.to_dict() for layer in self.layers],
+            "problem": self.problem.to_dict() if self.problem else None,
+            "notes": [{"code": note.code, "text": note.text} for note in self.notes],
+        }
+
+    def __str__(self) -> str:
+        return "\n".join(printable(line) for line in _lines(self))
+
+
+def _lines(report: Report) -> list[str]:
+    """Say the report in plain lines: the verdict first, then why."""
+    lines: list[str] = []
+    for layer in report.layers:
+        for check in layer.signatures:
+            lines += _signature_lines(report, layer, check)
+    for layer in report.layers:
+        if layer.kind == "encrypted":
+            lines.append(_sealed_line(layer))
+        elif layer.kind != "signed":
+            lines.append(layer.kind)
+    if report.problem:
+        lines.append(f"stopped: {report.problem.reason}")
+    if not report.signatures and report.outcome is not Outcome.SEALED:
+        lines.insert(0, "unsigned: nobody vouches for this mail")
+    lines += [f"note: {note.text}" for layer in report.layers for note in layer.notes]
+    lines += [f"note: {note.text}" for note in report.notes]
+    return lines
+
+
+def _signature_lines(report: Report, layer: Layer, check: SignatureCheck) -> list[str]:
+    when = (
+        f", says it was signed on {check.signed_at:%Y-%m-%d %H:%M} UTC" if check.signed_at else ""
+    )
+    if check.good and layer.covers != "content":
+        return [
+            f"good signature by {check.signer}{when}, around sealed content only: "
+            "it does not say who wrote the mail"
+        ]
+    if check.good:
+        verdict = "good" if report.signer else "good by itself, but not by the sender of this mail"
+        why = [check.path.reason, check.revocation.reason]
+    else:
+        verdict = "NOT good"
+        why = [finding.reason for finding in check.problems]
+    lines = [f"{verdict}: signed by {check.signer}{when}", f"  because {'; '.join(why)}"]
+    return lines + [f"  note: {note.text}" for note in check.notes]
+
+
+def _sealed_line(layer: Layer) -> str:
+    if not layer.opened:
+        return f"sealed with {layer.algorithm}: not opened"
+    by = f" for {layer.opened_by}" if layer.opened_by else ""
+    tag = "" if layer.authenticated else ", which does not show whether it was changed"
+    return f"sealed{by} with {layer.algorithm}{tag}"
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A mail that was opened, with what is known about it."""
+
+    mail: Mail
+    """The mail as a reader should see it, protected headers in place."""
+    content: bytes = field(repr=False)
+    """Exactly the bytes that were signed or sealed, innermost layer."""
+    report: Report
+    contacts: tuple[Any, ...] = ()
+    """Certificates and capabilities of who signed; empty unless the signature is good."""
+
+    @property
+    def message(self) -> EmailMessage:
+        """The mail parsed for reading: parts, attachments, decoded headers."""
+        return self.mail.parsed()
+
+    @property
+    def signer(self) -> str | None:
+        """Address that a good signature over the whole mail speaks for; None if there is none."""
+        return self.report.signer
+
+    @property
+    def encrypted(self) -> bool:
+        """The whole mail was sealed."""
+        return self.report.encrypted
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError("an opened mail is not a yes or no: ask .signer or .report")
