@@ -1,0 +1,33 @@
+"""CMS (RFC 5652) and its family: BER in, DER out; knows no mail and no trust.
+
+Floor:  cms (uses errors, report, policy)
+"""
+
+from __future__ import annotations
+
+_HOME_OF = {
+    "OpeningKey": "smime.cms.recipients",
+    "RecipientKey": "smime.cms.recipients",
+    "SigningKey": "smime.cms.signed",
+    "inspect": "smime.cms.inspection",
+}
+
+__all__ = ["OpeningKey", "RecipientKey", "SigningKey", "inspect"]
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from smime.cms.inspection import inspect as inspect
+    from smime.cms.recipients import OpeningKey as OpeningKey
+    from smime.cms.recipients import RecipientKey as RecipientKey
+    from smime.cms.signed import SigningKey as SigningKey
+else:
+
+    def __getattr__(name: str) -> object:
+        home = _HOME_OF.get(name)
+        if home is None:
+            raise AttributeError(f"module 'smime.cms' has no attribute {name!r}")
+        from importlib import import_module
+
+        value = getattr(import_module(home), name)
+        globals()[name] = value
+        return value

@@ -1,0 +1,197 @@
+"""One table: object identifier, name, primitive.
+
+A name that is not here is not supported; what is weak is marked and read only
+when the policy names it.
+
+Floor:  cms (uses errors, policy)
+Source: RFC 5754 for digests and signatures, RFC 3565 and RFC 5084 for content,
+        RFC 8017 A.2.1 for OAEP, RFC 5753 §7 for key agreement
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from smime.cms.der import NULL, oid, oid_text, sequence
+from smime.errors import NotSupported
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives import hashes
+
+    from smime.policy import Policy
+
+__all__ = [
+    "AUTH_ENVELOPED_DATA",
+    "CIPHERS",
+    "DATA",
+    "DIGESTS",
+    "DIGEST_OF",
+    "ENVELOPED_DATA",
+    "SIGNED_DATA",
+    "digest",
+    "hash_class",
+    "named",
+    "refuse_weak",
+]
+
+# Content types, as the content octets of their OBJECT IDENTIFIER.
+DATA = oid("1.2.840.113549.1.7.1")[2:]
+SIGNED_DATA = oid("1.2.840.113549.1.7.2")[2:]
+ENVELOPED_DATA = oid("1.2.840.113549.1.7.3")[2:]
+DIGESTED_DATA = oid("1.2.840.113549.1.7.5")[2:]
+ENCRYPTED_DATA = oid("1.2.840.113549.1.7.6")[2:]
+AUTH_ENVELOPED_DATA = oid("1.2.840.113549.1.9.16.1.23")[2:]
+COMPRESSED_DATA = oid("1.2.840.113549.1.9.16.1.9")[2:]
+AUTHENTICATED_DATA = oid("1.2.840.113549.1.9.16.1.2")[2:]
+
+CONTENT_TYPES = {
+    DATA: "data",
+    SIGNED_DATA: "signedData",
+    ENVELOPED_DATA: "envelopedData",
+    DIGESTED_DATA: "digestedData",
+    ENCRYPTED_DATA: "encryptedData",
+    AUTH_ENVELOPED_DATA: "authEnvelopedData",
+    COMPRESSED_DATA: "compressedData",
+    AUTHENTICATED_DATA: "authenticatedData",
+}
+
+# Digests: name -> OBJECT IDENTIFIER (whole), octets.
+DIGESTS = {
+    "sha256": (oid("2.16.840.1.101.3.4.2.1"), 32),
+    "sha384": (oid("2.16.840.1.101.3.4.2.2"), 48),
+    "sha512": (oid("2.16.840.1.101.3.4.2.3"), 64),
+    "sha224": (oid("2.16.840.1.101.3.4.2.4"), 28),
+    "sha1": (oid("1.3.14.3.2.26"), 20),
+    "md5": (oid("1.2.840.113549.2.5"), 16),
+}
+DIGEST_OF = {whole[2:]: name for name, (whole, _) in DIGESTS.items()}
+# RFC 5754 §2: the parameters are absent; NULL is read too.
+DIGEST_ALGORITHM = {name: sequence(whole) for name, (whole, _) in DIGESTS.items()}
+WEAK_DIGESTS = frozenset({"sha1", "md5"})
+
+RSA_ENCRYPTION = oid("1.2.840.113549.1.1.1")
+RSA_OAEP = oid("1.2.840.113549.1.1.7")
+MGF1 = oid("1.2.840.113549.1.1.8")
+P_SPECIFIED = oid("1.2.840.113549.1.1.9")
+RSA_SIGNATURE = sequence(RSA_ENCRYPTION, NULL)
+
+# Signatures as they are read: content octets -> (kind, digest or None).
+# rsaEncryption names no digest (RFC 3370 §3.2); id-ecPublicKey and others do so in error.
+SIGNATURES: dict[bytes, tuple[str, str | None]] = {
+    RSA_ENCRYPTION[2:]: ("rsa", None),
+    oid("1.2.840.113549.1.1.4")[2:]: ("rsa", "md5"),
+    oid("1.2.840.113549.1.1.5")[2:]: ("rsa", "sha1"),
+    oid("1.2.840.113549.1.1.11")[2:]: ("rsa", "sha256"),
+    oid("1.2.840.113549.1.1.12")[2:]: ("rsa", "sha384"),
+    oid("1.2.840.113549.1.1.13")[2:]: ("rsa", "sha512"),
+    oid("1.2.840.113549.1.1.14")[2:]: ("rsa", "sha224"),
+    oid("1.2.840.10045.2.1")[2:]: ("ec", None),
+    oid("1.2.840.10045.4.1")[2:]: ("ec", "sha1"),
+    oid("1.2.840.10045.4.3.1")[2:]: ("ec", "sha224"),
+    oid("1.2.840.10045.4.3.2")[2:]: ("ec", "sha256"),
+    oid("1.2.840.10045.4.3.3")[2:]: ("ec", "sha384"),
+    oid("1.2.840.10045.4.3.4")[2:]: ("ec", "sha512"),
+}
+ECDSA_SIGNATURE = {
+    "sha256": sequence(oid("1.2.840.10045.4.3.2")),
+    "sha384": sequence(oid("1.2.840.10045.4.3.3")),
+    "sha512": sequence(oid("1.2.840.10045.4.3.4")),
+}
+
+# Content ciphers: name -> (OBJECT IDENTIFIER, key octets, mode, name for people).
+CIPHERS = {
+    "aes-128-cbc": (oid("2.16.840.1.101.3.4.1.2"), 16, "cbc", "AES-128-CBC"),
+    "aes-192-cbc": (oid("2.16.840.1.101.3.4.1.22"), 24, "cbc", "AES-192-CBC"),
+    "aes-256-cbc": (oid("2.16.840.1.101.3.4.1.42"), 32, "cbc", "AES-256-CBC"),
+    "aes-128-gcm": (oid("2.16.840.1.101.3.4.1.6"), 16, "gcm", "AES-128-GCM"),
+    "aes-192-gcm": (oid("2.16.840.1.101.3.4.1.26"), 24, "gcm", "AES-192-GCM"),
+    "aes-256-gcm": (oid("2.16.840.1.101.3.4.1.46"), 32, "gcm", "AES-256-GCM"),
+    "3des-cbc": (oid("1.2.840.113549.3.7"), 24, "cbc", "3DES-CBC"),
+}
+CIPHER_OF = {whole[2:]: name for name, (whole, _, _, _) in CIPHERS.items()}
+WEAK_CIPHERS = frozenset({"3des-cbc"})
+
+# AES key wrap by key octets (RFC 3565 §2.3.2): parameters absent.
+KEY_WRAP = {
+    16: oid("2.16.840.1.101.3.4.1.5"),
+    24: oid("2.16.840.1.101.3.4.1.25"),
+    32: oid("2.16.840.1.101.3.4.1.45"),
+}
+KEY_WRAP_OF = {whole[2:]: octets for octets, whole in KEY_WRAP.items()}
+
+# Key agreement (RFC 5753 §7.1.4): standard and cofactor Diffie-Hellman are the
+# same on the curves with cofactor 1 that are read here.
+AGREEMENTS = {
+    oid("1.3.133.16.840.63.0.2")[2:]: "sha1",
+    oid("1.3.132.1.11.0")[2:]: "sha224",
+    oid("1.3.132.1.11.1")[2:]: "sha256",
+    oid("1.3.132.1.11.2")[2:]: "sha384",
+    oid("1.3.132.1.11.3")[2:]: "sha512",
+    oid("1.3.133.16.840.63.0.3")[2:]: "sha1",
+    oid("1.3.132.1.14.0")[2:]: "sha224",
+    oid("1.3.132.1.14.1")[2:]: "sha256",
+    oid("1.3.132.1.14.2")[2:]: "sha384",
+    oid("1.3.132.1.14.3")[2:]: "sha512",
+}
+AGREEMENT_WRITTEN = {
+    "sha256": oid("1.3.132.1.11.1"),
+    "sha384": oid("1.3.132.1.11.2"),
+    "sha512": oid("1.3.132.1.11.3"),
+}
+EC_PUBLIC_KEY = oid("1.2.840.10045.2.1")
+
+# What is announced to others (RFC 8551 §2.5.2), most wanted first. Only what
+# this library itself reads is in it.
+CAPABILITIES: tuple[tuple[str, bytes], ...] = (
+    ("aes-256-gcm", sequence(CIPHERS["aes-256-gcm"][0])),
+    ("aes-128-gcm", sequence(CIPHERS["aes-128-gcm"][0])),
+    ("aes-256-cbc", sequence(CIPHERS["aes-256-cbc"][0])),
+    ("aes-192-cbc", sequence(CIPHERS["aes-192-cbc"][0])),
+    ("aes-128-cbc", sequence(CIPHERS["aes-128-cbc"][0])),
+    ("rsa-oaep", sequence(RSA_OAEP)),
+    ("ecdh-sha256", sequence(AGREEMENT_WRITTEN["sha256"], sequence(KEY_WRAP[32]))),
+    ("ecdh-sha256", sequence(AGREEMENT_WRITTEN["sha256"], sequence(KEY_WRAP[16]))),
+)
+CAPABILITY_OF = {
+    **CIPHER_OF,
+    RSA_OAEP[2:]: "rsa-oaep",
+    AGREEMENT_WRITTEN["sha256"][2:]: "ecdh-sha256",
+}
+
+
+def named(table: dict[bytes, str], content: bytes, what: str) -> str:
+    """Return the name of an algorithm, or raise ``NotSupported`` with its identifier."""
+    name = table.get(content)
+    if name is None:
+        raise NotSupported(f"{what} {oid_text(content)} is not supported")
+    return name
+
+
+def refuse_weak(name: str, policy: Policy) -> None:
+    """Raise ``NotSupported`` for a weak algorithm that the policy does not name."""
+    if name in WEAK_DIGESTS | WEAK_CIPHERS and name not in policy.weak:
+        raise NotSupported(
+            f"{name.upper()} is too weak to be relied on",
+            hint="to read an old mail all the same, ask for it: policy=Policy.legacy_read()",
+        )
+
+
+def digest(name: str, data: bytes) -> bytes:
+    """Return the digest of ``data``. SHA-1 and MD5 are for reading old mail only."""
+    return hashlib.new(name, data, usedforsecurity=name not in WEAK_DIGESTS).digest()
+
+
+def hash_class(name: str) -> hashes.HashAlgorithm:
+    """Return the digest as ``cryptography`` wants it."""
+    from cryptography.hazmat.primitives import hashes
+
+    by_name: dict[str, hashes.HashAlgorithm] = {
+        "sha256": hashes.SHA256(),
+        "sha384": hashes.SHA384(),
+        "sha512": hashes.SHA512(),
+        "sha224": hashes.SHA224(),
+        "sha1": hashes.SHA1(),  # noqa: S303  # old mail, by policy
+        "md5": hashes.MD5(),  # noqa: S303  # old mail, by policy
+    }
+    return by_name[name]

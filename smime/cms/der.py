@@ -1,0 +1,180 @@
+"""The few DER writers and readers that the hot path needs.
+
+Lengths are definite here; ``ber`` turns what arrives in another form into
+this one first. Reading gives positions, not copies: a node is the tuple
+``(tag, start, content, end)`` of offsets into the bytes that arrived.
+
+Floor:  cms (uses errors)
+Source: ITU-T X.690 §8, §10
+"""
+
+from __future__ import annotations
+
+from smime.errors import LimitExceeded, MalformedMail
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from datetime import datetime
+    from typing import TypeAlias
+
+    Node: TypeAlias = tuple[int, int, int, int]
+
+__all__ = [
+    "NULL",
+    "Indefinite",
+    "children",
+    "head",
+    "integer",
+    "octet_string",
+    "oid",
+    "oid_text",
+    "sequence",
+    "set_of",
+    "time",
+    "tlv",
+    "top",
+]
+
+MAX_CHILDREN = 20_000  # more elements in one structure than any real message has recipients
+MAX_LENGTH_OCTETS = 8
+
+INTEGER = 0x02
+OCTET_STRING = 0x04
+SEQUENCE = 0x30
+SET = 0x31
+NULL = b"\x05\x00"
+
+
+class Indefinite(Exception):
+    """A length is indefinite: ``ber.definite`` has to go over the bytes first."""
+
+
+def head(tag: int, length: int) -> bytes:
+    """Return tag and length octets for ``length`` octets of content."""
+    if length < 0x80:
+        return bytes((tag, length))
+    if length < 0x100:
+        return bytes((tag, 0x81, length))
+    if length < 0x10000:
+        return bytes((tag, 0x82, length >> 8, length & 0xFF))
+    octets = length.to_bytes((length.bit_length() + 7) // 8, "big")
+    return bytes((tag, 0x80 | len(octets))) + octets
+
+
+def tlv(tag: int, content: bytes) -> bytes:
+    r"""Return ``content`` with tag and length before it.
+
+    >>> tlv(0x04, b"hi")
+    b'\x04\x02hi'
+    """
+    return head(tag, len(content)) + content
+
+
+def sequence(*parts: bytes) -> bytes:
+    return tlv(SEQUENCE, b"".join(parts))
+
+
+def set_of(*parts: bytes) -> bytes:
+    """Return a SET OF in DER order (X.690 §11.6)."""
+    return tlv(SET, b"".join(sorted(parts)))
+
+
+def octet_string(content: bytes) -> bytes:
+    return tlv(OCTET_STRING, content)
+
+
+def integer(value: int) -> bytes:
+    r"""Return an INTEGER; negative values do not occur.
+
+    >>> integer(128)
+    b'\x02\x02\x00\x80'
+    """
+    return tlv(INTEGER, value.to_bytes(value.bit_length() // 8 + 1, "big"))
+
+
+def oid(dotted: str) -> bytes:
+    """Return an OBJECT IDENTIFIER.
+
+    >>> oid("1.2.840.113549.1.7.2").hex()
+    '06092a864886f70d010702'
+    """
+    first, second, *rest = (int(arc) for arc in dotted.split("."))
+    content = bytearray()
+    for arc in (first * 40 + second, *rest):
+        septets = [arc & 0x7F]
+        while arc := arc >> 7:
+            septets.append(0x80 | (arc & 0x7F))
+        content += bytes(reversed(septets))
+    return tlv(0x06, bytes(content))
+
+
+def oid_text(content: bytes) -> str:
+    """Return the dotted form of an OBJECT IDENTIFIER's content octets.
+
+    >>> oid_text(bytes.fromhex("2a864886f70d010702"))
+    '1.2.840.113549.1.7.2'
+    """
+    arcs: list[int] = []
+    value = 0
+    for octet in content[:64]:
+        value = value << 7 | octet & 0x7F
+        if not octet & 0x80:
+            arcs.append(value)
+            value = 0
+    if not arcs:
+        return "(no identifier)"
+    first = min(arcs[0] // 40, 2)
+    return ".".join(str(arc) for arc in (first, arcs[0] - 40 * first, *arcs[1:]))
+
+
+def time(moment: datetime) -> bytes:
+    """Return a Time: UTCTime up to 2049, GeneralizedTime after (RFC 5652 §11.3)."""
+    if moment.year < 2050:
+        return tlv(0x17, moment.strftime("%y%m%d%H%M%SZ").encode())
+    return tlv(0x18, moment.strftime("%Y%m%d%H%M%SZ").encode())
+
+
+def top(data: bytes, at: int = 0, end: int | None = None) -> Node:
+    """Return the node that begins at ``at``; what follows it is not looked at.
+
+    Raises ``Indefinite`` where a length is indefinite, ``MalformedMail`` where
+    the bytes end before the node does.
+    """
+    limit = len(data) if end is None else end
+    if at + 2 > limit:
+        raise MalformedMail("the CMS structure ends in the middle of an element")
+    tag, length, content = data[at], data[at + 1], at + 2
+    if tag & 0x1F == 0x1F:
+        raise MalformedMail("the CMS structure holds a tag that CMS does not use")
+    if length >= 0x80:
+        if length == 0x80:
+            raise Indefinite
+        content += length & 0x7F
+        if length & 0x7F > MAX_LENGTH_OCTETS or content > limit:
+            raise MalformedMail("the CMS structure holds a length that cannot be")
+        length = int.from_bytes(data[at + 2 : content], "big")
+    stop = content + length
+    if stop > limit:
+        raise MalformedMail("the CMS structure is cut short")
+    return tag, at, content, stop
+
+
+def children(data: bytes, node: Node, limit: int = MAX_CHILDREN) -> list[Node]:
+    """Return the nodes inside a constructed node, in the order in which they stand."""
+    at, end = node[2], node[3]
+    found: list[Node] = []
+    while at < end:
+        # The common case of ``top``, written out: this loop is the parser.
+        tag = data[at]
+        length = data[at + 1] if at + 1 < end else 0x80
+        stop = at + 2 + length
+        if length >= 0x80 or tag & 0x1F == 0x1F or stop > end:
+            child = top(data, at, end)
+            stop = child[3]
+        else:
+            child = (tag, at, at + 2, stop)
+        found.append(child)
+        if len(found) > limit:
+            raise LimitExceeded(f"more than {limit} elements in one CMS structure")
+        at = stop
+    return found

@@ -1,0 +1,86 @@
+"""What a CMS structure holds, told without keys, trust or verdict.
+
+Floor:  cms (uses errors)
+Source: RFC 5652 §3 to §10
+"""
+
+from __future__ import annotations
+
+from smime.cms import algorithms as alg
+from smime.cms import enveloped, signatures
+from smime.cms.ber import parsed
+from smime.cms.der import oid_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from cryptography import x509
+
+__all__ = ["inspect"]
+
+
+def inspect(blob: bytes) -> dict[str, Any]:
+    """Return what the structure holds as plain values: types, algorithms, names, sizes.
+
+    ``blob`` is a ContentInfo in BER or DER. No key is needed and nothing is
+    verified. Kinds that are not supported are named by their ``type`` alone.
+
+    Raises ``MalformedMail`` or ``LimitExceeded``.
+    """
+    blob = bytes(blob)
+    kind = parsed(blob, lambda data: signatures.content_info(data)[0])
+    found: dict[str, Any] = {
+        "type": alg.CONTENT_TYPES.get(kind, oid_text(kind)),
+        "size": len(blob),
+    }
+    if kind == alg.SIGNED_DATA:
+        found.update(_signed(signatures.read(blob)))
+    elif kind in (alg.ENVELOPED_DATA, alg.AUTH_ENVELOPED_DATA):
+        found.update(_enveloped(enveloped.read(blob)))
+    return found
+
+
+def _signed(signed: signatures.SignedData) -> dict[str, Any]:
+    return {
+        "content_type": alg.CONTENT_TYPES.get(signed.content_type, oid_text(signed.content_type)),
+        "content_size": None if signed.content is None else len(signed.content),
+        "signers": [_signer(one) for one in signed.signers],
+        "certificates": [_certificate(one) for one in signed.certificates()],
+        "certificates_unreadable": len(signed.certificates_der) - len(signed.certificates()),
+        "crls": len(signed.crls),
+    }
+
+
+def _signer(signer: signatures.SignerInfo) -> dict[str, Any]:
+    signed_at = signer.attributes.signing_time() if signer.attributes else None
+    return {
+        "identifier": signer.name,
+        "digest": signer.digest,
+        "signature": signer.signature[0],
+        "attributes": signer.attributes is not None,
+        "signed_at": signed_at.isoformat() if signed_at else None,
+        "capabilities": list(signer.attributes.capabilities()) if signer.attributes else [],
+    }
+
+
+def _certificate(certificate: x509.Certificate) -> dict[str, Any]:
+    return {
+        "subject": certificate.subject.rfc4514_string(),
+        "issuer": certificate.issuer.rfc4514_string(),
+        "serial": f"{certificate.serial_number:x}",
+        "not_before": certificate.not_valid_before_utc.isoformat(),
+        "not_after": certificate.not_valid_after_utc.isoformat(),
+    }
+
+
+def _enveloped(envelope: enveloped.Envelope) -> dict[str, Any]:
+    return {
+        "cipher": envelope.label,
+        "authenticated": envelope.authenticated,
+        "content_size": len(envelope.ciphertext),
+        "recipients": [
+            {"identifier": one.name, "kind": one.kind, "supported": not one.why_not}
+            for one in envelope.sealed
+        ],
+    }

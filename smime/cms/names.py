@@ -1,0 +1,110 @@
+"""How CMS names a certificate: issuer and serial number, or key identifier.
+
+Issuer and serial are compared as the bytes stand. Where no bytes are equal
+they are compared again by value, for senders write the same name as
+PrintableString here and as UTF8String there.
+
+Floor:  cms (uses errors)
+Source: RFC 5652 §5.3, §6.2.1, §10.2.4; RFC 5280 §4.2.1.2 for the identifier
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from smime.cms.ber import octets
+from smime.cms.der import SEQUENCE, children, tlv, top
+from smime.errors import MalformedMail
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cryptography import x509
+
+    from smime.cms.der import Node
+
+__all__ = ["by_value", "computed_identifier", "describe", "issuer_and_serial", "key_identifiers"]
+
+
+def issuer_and_serial(cert_der: bytes) -> bytes:
+    """Return IssuerAndSerialNumber of a certificate, made of the certificate's own bytes."""
+    try:
+        tbs = children(cert_der, top(cert_der))[0]
+        fields = children(cert_der, tbs)
+        at = 1 if fields[0][0] == 0xA0 else 0
+        serial, issuer = fields[at], fields[at + 2]
+    except IndexError:
+        raise MalformedMail("a certificate does not have the form of one") from None
+    return tlv(SEQUENCE, cert_der[issuer[1] : issuer[3]] + cert_der[serial[1] : serial[3]])
+
+
+def key_identifiers(certificate: x509.Certificate) -> tuple[bytes, ...]:
+    """Return what may stand for a certificate: its own key identifier, and the computed one."""
+    from cryptography import x509
+
+    found = []
+    try:
+        extension = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
+        found.append(extension.value.digest)
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+        pass
+    found.append(computed_identifier(certificate.public_key()))
+    return tuple(dict.fromkeys(found))
+
+
+def computed_identifier(public_key: object) -> bytes:
+    """Return the SHA-1 of the subjectPublicKey bits (RFC 5280 §4.2.1.2, method 1)."""
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    spki = public_key.public_bytes(  # type: ignore[attr-defined]
+        Encoding.DER, PublicFormat.SubjectPublicKeyInfo
+    )
+    bits = children(spki, top(spki))[1]
+    return hashlib.sha1(spki[bits[2] + 1 : bits[3]], usedforsecurity=False).digest()
+
+
+def by_value(issuer_serial: bytes) -> tuple[object, ...]:
+    """Return an IssuerAndSerialNumber in a form that compares by value (RFC 5280 §7.1).
+
+    That is the serial number, and the name's attributes with case and spaces folded.
+    """
+    try:
+        name, serial = children(issuer_serial, top(issuer_serial))[:2]
+        attributes = []
+        for relative in children(issuer_serial, name):
+            for pair in children(issuer_serial, relative):
+                kind, value = children(issuer_serial, pair)[:2]
+                raw = issuer_serial[value[2] : value[3]]
+                text = raw.decode("utf-16-be" if value[0] == 0x1E else "utf-8", "replace")
+                attributes.append(
+                    (issuer_serial[kind[2] : kind[3]], " ".join(text.split()).casefold())
+                )
+    except (MalformedMail, ValueError):
+        return (issuer_serial,)
+    return (issuer_serial[serial[2] : serial[3]], *attributes)
+
+
+def describe(data: bytes, node: Node) -> str:
+    """Name an identifier for people: ``serial 1f2e issued by Test CA`` or ``key 0a1b…``."""
+    if node[0] & 0x1F == 0 and node[0] != SEQUENCE:
+        return f"key {octets(data, node).hex()}"
+    parts = children(data, node)
+    if len(parts) < 2 or parts[0][0] != SEQUENCE:
+        return "(unreadable identifier)"
+    issuer, serial = parts[0], parts[1]
+    return (
+        f"serial {data[serial[2] : serial[3]].hex().lstrip('0') or '0'} "
+        f"issued by {_common_name(data, issuer)}"
+    )
+
+
+def _common_name(data: bytes, name: Node) -> str:
+    """Return the most telling attribute of a name: CN, else O, else the last one."""
+    found: dict[bytes, str] = {}
+    last = "(no name)"
+    for relative in children(data, name):
+        for pair in children(data, relative):
+            kind, value = children(data, pair)[:2]
+            raw = data[value[2] : value[3]]
+            last = raw.decode("utf-16-be" if value[0] == 0x1E else "utf-8", "replace")
+            found[data[kind[2] : kind[3]]] = last
+    return found.get(b"\x55\x04\x03") or found.get(b"\x55\x04\x0a") or last
