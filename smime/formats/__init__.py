@@ -1,0 +1,4 @@
+"""Where mail meets a protocol.
+
+Floor:  formats (uses mime, cms)
+"""

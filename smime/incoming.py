@@ -1,0 +1,603 @@
+"""Incoming mail: one loop takes layer after layer off, then says what holds.
+
+``verify``, ``decrypt`` and ``examine`` are ``open`` with a demand. The loop
+follows the chain of layers from the root of the mail and nothing else: a
+signed or sealed part beside others is a part, not the state of the message.
+
+Floor:  incoming (uses formats, trust, keys, mime, cms)
+Source: RFC 8551 §3; RFC 8550 §3; RFC 9788 §4 for the headers
+"""
+
+from __future__ import annotations
+
+import logging
+
+from smime.cms import enveloped, signatures
+from smime.errors import (
+    DecryptionFailed,
+    LimitExceeded,
+    MalformedMail,
+    SignatureRejected,
+    SmimeError,
+)
+from smime.formats import smime as form
+from smime.formats.structure import inspect, protected_parts
+from smime.keys.address import certificate_addresses, same_address
+from smime.keys.roles import opening_keys_of
+from smime.mail import Mail, write_out
+from smime.mime.canonical import to_crlf
+from smime.mime.entity import split_entity
+from smime.mime.headers import addresses, protected, readable
+from smime.policy import MODERN, moment
+from smime.protocols import Claim
+from smime.report import Answer, Finding, Layer, Note, Opened, Outcome, Report, SignatureCheck
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from smime.cms.recipients import OpeningKey
+    from smime.keys import Reader, Recipient
+    from smime.mail import Out, Source
+    from smime.mime.entity import Entity
+    from smime.mime.headers import Protected
+    from smime.policy import Policy
+    from smime.protocols import Judgement, Trust, Trusts
+    from smime.trust import Evidence
+
+__all__ = ["decrypt", "examine", "inspect", "open", "verify"]
+
+_log = logging.getLogger("smime")
+
+MAX_LAYERS = 8  # deeper nesting is an attack, not mail
+
+_NOT_REACHED = Finding.open(
+    "not-reached", "not asked, since the signature itself does not hold", "RFC 5652 §5.6"
+)
+
+
+def open(
+    mail: Source,
+    *,
+    trust: Trusts,
+    keys: Reader | Iterable[Reader] = (),
+    sender: str | None = None,
+    evidence: Evidence | None = None,
+    policy: Policy = MODERN,
+    at: datetime | None = None,
+    out: Out | None = None,
+) -> Opened:
+    """Open whatever arrives, protected or not, as a mail reader does.
+
+    ``trust`` says whom to believe, ``keys`` are tried on what is sealed,
+    ``sender`` names who must have signed instead of the mail's one From,
+    ``at`` is the moment to judge at (now). The result's ``.signer`` is None
+    unless a good signature of the sender covers the whole mail; the content
+    is there all the same. With ``out`` the opened mail is also written to a
+    path (renamed when whole) or to a binary file.
+
+    Raises ``DecryptionFailed`` or ``NotSupported`` if it is sealed and does
+    not open, ``MalformedMail`` if its content cannot be got at, ``OSError``
+    from the file system.
+    """
+    peeled = _Peeled(mail, trust, keys, sender, evidence, policy, at)
+    if peeled.stopped is not None:
+        raise peeled.stopped
+    return _opened(peeled, out)
+
+
+def verify(
+    mail: Source,
+    *,
+    trust: Trusts,
+    keys: Reader | Iterable[Reader] = (),
+    sender: str | None = None,
+    evidence: Evidence | None = None,
+    policy: Policy = MODERN,
+    at: datetime | None = None,
+    out: Out | None = None,
+) -> Opened:
+    """Return the mail only if a good signature by its From (or ``sender``) covers all of it.
+
+    The arguments are those of ``open``. Raises ``SignatureRejected``, whose
+    ``.report`` says why, and what ``open`` raises; nothing is written then.
+    """
+    peeled = _Peeled(mail, trust, keys, sender, evidence, policy, at)
+    if peeled.stopped is not None:
+        raise peeled.stopped
+    if peeled.damaged is not None:
+        raise peeled.damaged
+    report = peeled.report()
+    if report.outcome not in (Outcome.GOOD, Outcome.GOOD_THEN):
+        raise _rejected(report)
+    return _opened(peeled, out)
+
+
+def decrypt(
+    mail: Source,
+    *,
+    trust: Trusts,
+    keys: Reader | Iterable[Reader],
+    sender: str | None = None,
+    evidence: Evidence | None = None,
+    policy: Policy = MODERN,
+    at: datetime | None = None,
+    out: Out | None = None,
+) -> Opened:
+    """Return the mail only if all of it was encrypted and opens.
+
+    Signatures inside are reported, not required. The arguments are those of
+    ``open``. Raises ``DecryptionFailed`` also if the mail is not encrypted.
+    """
+    peeled = _Peeled(mail, trust, keys, sender, evidence, policy, at)
+    if peeled.stopped is not None:
+        raise peeled.stopped
+    if not any(layer.kind == "encrypted" for layer in peeled.layers()):
+        raise DecryptionFailed(
+            "the mail is not encrypted",
+            hint="open() takes mail in any state: smime.open(mail, ...)",
+        )
+    return _opened(peeled, out)
+
+
+def examine(
+    mail: Source,
+    *,
+    trust: Trusts,
+    keys: Reader | Iterable[Reader] = (),
+    sender: str | None = None,
+    evidence: Evidence | None = None,
+    policy: Policy = MODERN,
+    at: datetime | None = None,
+) -> Report:
+    """Say what holds for every layer and signature, without giving out the content.
+
+    The arguments are those of ``open``. Never raises for a mail that is bad
+    or sealed: ``Report.outcome`` and ``Report.problem`` say so.
+    """
+    try:
+        return _Peeled(mail, trust, keys, sender, evidence, policy, at).report()
+    except MalformedMail as broken:  # not even a mail
+        return Report(Outcome.UNKNOWN, problem=_problem(broken))
+
+
+class _Signed:
+    """A signed layer taken off, before anybody was asked about trust."""
+
+    __slots__ = ("checked", "data", "form", "notes", "sealed_form")
+
+    def __init__(self, form_name: str) -> None:
+        self.form = form_name
+        self.data: signatures.SignedData | None = None
+        self.checked: tuple[signatures.CheckedSignature, ...] = ()
+        self.sealed_form = False
+        self.notes: tuple[Note, ...] = ()
+
+
+class _Peeled:
+    """A mail with its layers off: the loop, and what it found."""
+
+    def __init__(
+        self,
+        mail: Source,
+        trust: Trusts,
+        keys: Reader | Iterable[Reader],
+        sender: str | None,
+        evidence: Evidence | None,
+        policy: Policy,
+        at: datetime | None,
+    ) -> None:
+        self.trusts = _trusts(trust)
+        self.keys = opening_keys_of(keys)
+        self.policy = policy
+        self.at = moment(at)
+        self.evidence = evidence
+        self.asked_sender = sender
+        self.source = mail if isinstance(mail, Mail) else Mail(mail)
+        self.outer = split_entity(bytes(self.source))
+        self.inner = self.outer
+        self.content = bytes(self.source)
+        self.taken: list[_Signed | Layer] = []
+        self.stopped: SmimeError | None = None
+        """Why the content could not be got at."""
+        self.damaged: MalformedMail | None = None
+        """Why a signature could not be read, where the content is there all the same."""
+        self.unauthenticated = False
+        """A layer was opened whose content carries no tag."""
+        self.use_inner_from = False
+        self._report: Report | None = None
+        self.contacts: tuple[Recipient, ...] = ()
+        try:
+            self._peel()
+        except SmimeError as stopped:
+            self.stopped = stopped
+        if self.unauthenticated and (self.stopped or self.damaged):
+            # Whoever may change sealed content that has no tag could learn of it
+            # from what is said of the parts that no longer fit (RFC 5652 §14).
+            _log.debug("inside sealed content: %s", self.stopped or self.damaged)
+            self.stopped = DecryptionFailed(enveloped.FAILED)
+
+    # --- taking layers off --------------------------------------------------
+
+    def _peel(self) -> None:
+        while (wrapped := form.recognise(self.inner)) is not None:
+            if len(self.taken) == MAX_LAYERS:
+                raise LimitExceeded(f"the mail is wrapped in more than {MAX_LAYERS} layers")
+            if wrapped.content is not None:
+                self._take_detached(wrapped)
+            else:
+                kind = signatures.kind(wrapped.blob)
+                if kind == "signedData":
+                    if not self._take_opaque(wrapped):
+                        return
+                else:
+                    self._take_sealed(wrapped)
+            self.inner = split_entity(self.content)
+
+    def _take_detached(self, wrapped: form.Wrapped) -> None:
+        layer = _Signed(wrapped.form)
+        self.taken.append(layer)
+        assert wrapped.content is not None
+        self.content = wrapped.content
+        try:
+            if wrapped.problem is not None:
+                raise wrapped.problem
+            layer.data = signatures.read(wrapped.blob)
+            if layer.data.content is not None:
+                raise MalformedMail(
+                    "the signature carries a content of its own beside the one that is shown"
+                )
+        except MalformedMail as broken:
+            self.damaged = broken
+            return
+        repair = to_crlf if self.policy.line_ends == "repair" else None
+        content = signatures.Content(wrapped.content, repair)
+        layer.checked = self._check(layer.data, content)
+        self.content = content.data
+
+    def _take_opaque(self, wrapped: form.Wrapped) -> bool:
+        """Take an opaque layer off; False where nothing is inside (certificates only)."""
+        data = signatures.read(wrapped.blob)
+        if not data.signers:
+            note = Note("no-signers", "it is called signed, and nobody signed it")
+            has_content = data.content is not None
+            self.taken.append(
+                Layer("certificates", wrapped.form, notes=(note,) if has_content else ())
+            )
+            if data.content is None:
+                return False
+            self.content = data.content
+            return True
+        layer = _Signed(wrapped.form)
+        layer.data = data
+        self.taken.append(layer)
+        if data.content is None:
+            raise MalformedMail("the mail is a signature without the content that it signs")
+        layer.checked = self._check(data, signatures.Content(data.content))
+        self.content = data.content
+        return True
+
+    def _take_sealed(self, wrapped: form.Wrapped) -> None:
+        envelope = enveloped.read(wrapped.blob)
+        sealed = Layer(
+            "encrypted",
+            wrapped.form,
+            algorithm=envelope.label,
+            recipients=tuple(one.name for one in envelope.sealed),
+            opened=False,
+        )
+        self.taken.append(sealed)
+        if not self.keys:
+            raise DecryptionFailed(
+                "the mail is sealed, and no key was given",
+                hint=f"it is sealed for {'; '.join(sealed.recipients[:8]) or 'nobody'}",
+            )
+        self.content, key = enveloped.open_with(envelope, self.keys, self.policy)
+        self.unauthenticated = self.unauthenticated or not envelope.authenticated
+        for layer in self.taken:
+            if isinstance(layer, _Signed):
+                layer.sealed_form = True
+        self.taken[-1] = Layer(
+            "encrypted",
+            wrapped.form,
+            algorithm=envelope.label,
+            recipients=sealed.recipients,
+            authenticated=envelope.authenticated,
+            opened_by=_name_of(key),
+        )
+
+    def _check(
+        self, data: signatures.SignedData, content: signatures.Content
+    ) -> tuple[signatures.CheckedSignature, ...]:
+        known = tuple(self.evidence.certificates) if self.evidence is not None else ()
+        return signatures.check(data, content, policy=self.policy, known=known)
+
+    # --- judging ------------------------------------------------------------
+
+    def report(self) -> Report:
+        """Judge every signature and sum up; done once."""
+        if self._report is None:
+            self._report = self._judge()
+        return self._report
+
+    def layers(self) -> tuple[Layer, ...]:
+        return self.report().layers
+
+    def _judge(self) -> Report:
+        notes: list[Note] = []
+        sender, reason = self._outer_sender()
+        layers = None
+        payload = self._payload()
+        if self.asked_sender is None and payload is not None:
+            inside = addresses(payload.fields, "from")
+            if len(inside) == 1 and (sender is None or not same_address(inside[0], sender)):
+                # RFC 9788 §4.4: a From that stands only inside counts if a good
+                # signature is by that address; anybody can write one there.
+                tried = self._judge_layers(inside[0], "")
+                if self._signer(tried, inside[0]) is not None:
+                    sender, reason, layers = inside[0], "", tried
+                    self.use_inner_from = True
+                notes.append(_from_note(inside[0], sender, self.use_inner_from))
+        if layers is None:
+            layers = self._judge_layers(sender, reason)
+        signer = self._signer(layers, sender)
+        if signer is not None:
+            self.contacts = self._contacts(layers)
+        if not any(layer.kind in ("signed", "encrypted") for layer in layers):
+            notes += _part_notes(self.outer)
+        return Report(
+            outcome=self._outcome(layers, signer),
+            layers=layers,
+            sender=sender,
+            signer=signer,
+            problem=_problem(self.stopped or self.damaged),
+            notes=tuple(notes),
+        )
+
+    def _payload(self) -> Protected | None:
+        return protected(self.inner) if self.taken and self.stopped is None else None
+
+    def _outer_sender(self) -> tuple[str | None, str]:
+        """Return the one address that must be spoken for, or why there is none."""
+        if self.asked_sender is not None:
+            return self.asked_sender, ""
+        found = addresses(self.outer, "from")
+        if len(found) == 1:
+            return found[0], ""
+        if not found:
+            return None, "the mail has no From address"
+        return None, f"the mail has {len(found)} From addresses, and one signer cannot be all"
+
+    def _judge_layers(self, sender: str | None, reason: str) -> tuple[Layer, ...]:
+        return tuple(
+            self._judge_layer(layer, sender, reason) if isinstance(layer, _Signed) else layer
+            for layer in self.taken
+        )
+
+    def _judge_layer(self, layer: _Signed, sender: str | None, reason: str) -> Layer:
+        return Layer(
+            "signed",
+            layer.form,
+            signatures=tuple(
+                self._judge_signature(layer, one, sender, reason) for one in layer.checked
+            ),
+            covers="sealed form" if layer.sealed_form else "content",
+            notes=layer.notes,
+        )
+
+    def _judge_signature(
+        self,
+        layer: _Signed,
+        checked: signatures.CheckedSignature,
+        sender: str | None,
+        reason: str,
+    ) -> SignatureCheck:
+        certificate = checked.certificate
+        judgement: Judgement | None = None
+        if certificate is not None and checked.genuine.answer is Answer.YES:
+            assert layer.data is not None
+            claim = Claim(
+                certificate=certificate,
+                sender=sender,
+                at=self.at,
+                certificates=layer.data.certificates(),
+                crls=layer.data.crls,
+                sender_reason=reason,
+                evidence=self.evidence,
+                policy=self.policy,
+                digest_algorithm=checked.digest_algorithm,
+            )
+            judgement = _best(self.trusts, claim)
+        return _signature_check(checked, judgement, self.at)
+
+    def _signer(self, layers: tuple[Layer, ...], sender: str | None) -> str | None:
+        """Return the sender if a signature of it is good and none of it is bad."""
+        if sender is None or self.damaged is not None or self.stopped is not None:
+            return None
+        mine = [
+            check
+            for layer in layers
+            if layer.covers == "content"
+            for check in layer.signatures
+            if check.good or _names(check, sender)
+        ]
+        good = [check for check in mine if check.good]
+        return sender if good and len(good) == len(mine) else None
+
+    def _outcome(self, layers: tuple[Layer, ...], signer: str | None) -> Outcome:
+        if self.stopped is not None:
+            sealed = any(layer.kind == "encrypted" and not layer.opened for layer in layers)
+            return Outcome.SEALED if sealed else Outcome.UNKNOWN
+        if signer is not None:
+            return Outcome.GOOD
+        covering = [one for one in layers if one.kind == "signed" and one.covers == "content"]
+        if not covering:
+            return Outcome.UNSIGNED
+        checks = [check for layer in covering for check in layer.signatures]
+        refused = any(f.answer is Answer.NO for check in checks for f in check.problems)
+        return Outcome.REJECTED if refused or self.damaged or not checks else Outcome.UNKNOWN
+
+    def _contacts(self, layers: tuple[Layer, ...]) -> tuple[Recipient, ...]:
+        from smime.keys.recipient import Recipient
+
+        found: dict[str, Recipient] = {}
+        for taken, layer in zip(self.taken, layers, strict=True):
+            if not isinstance(taken, _Signed):
+                continue
+            for checked, check in zip(taken.checked, layer.signatures, strict=True):
+                if check.good and checked.certificate is not None:
+                    one = Recipient(checked.certificate, checked.capabilities)
+                    found.setdefault(check.fingerprint, one)
+        return tuple(found.values())
+
+
+def _trusts(trust: Trusts) -> tuple[Trust, ...]:
+    several = tuple(trust) if isinstance(trust, list | tuple) else (trust,)
+    for one in several:
+        if not callable(getattr(one, "judge", None)):
+            raise TypeError(
+                f"trust= takes smime.Anchors, smime.Pinned or another Trust, not "
+                f"{type(one).__name__}: smime.Anchors.load('root.pem'), or smime.NoTrust() to "
+                "check the mathematics alone"
+            )
+    if not several:
+        raise TypeError("trust= is empty: smime.Anchors.load('root.pem')")
+    return several
+
+
+def _best(trusts: tuple[Trust, ...], claim: Claim) -> Judgement:
+    """Ask every trust; the first good answer counts, else the one that found a path."""
+    answers = []
+    for one in trusts:
+        judgement = one.judge(claim)
+        if judgement.good:
+            return judgement
+        answers.append(judgement)
+    return next((one for one in answers if one.path.answer is Answer.YES), answers[0])
+
+
+def _signature_check(
+    checked: signatures.CheckedSignature, judgement: Judgement | None, at: datetime
+) -> SignatureCheck:
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    certificate = checked.certificate
+    der = certificate.public_bytes(Encoding.DER) if certificate is not None else None
+    chain = judgement.chain if judgement else ()
+    return SignatureCheck(
+        signer=_certificate_name(checked),
+        intact=checked.intact,
+        genuine=checked.genuine,
+        path=judgement.path if judgement else _NOT_REACHED,
+        revocation=judgement.revocation if judgement else _NOT_REACHED,
+        usage=judgement.usage if judgement else _NOT_REACHED,
+        address=judgement.address if judgement else _NOT_REACHED,
+        time=judgement.time if judgement else _NOT_REACHED,
+        at=at,
+        signed_at=checked.signed_at,
+        digest=checked.digest,
+        digest_algorithm=checked.digest_algorithm,
+        fingerprint=_fingerprint(der),
+        notes=checked.notes,
+        chain=tuple(one.public_bytes(Encoding.DER) for one in chain),
+        cert_der=der,
+    )
+
+
+def _fingerprint(der: bytes | None) -> str:
+    import hashlib
+
+    return hashlib.sha256(der).hexdigest() if der else ""
+
+
+def _certificate_name(checked: signatures.CheckedSignature) -> str:
+    if checked.certificate is None:
+        return checked.name
+    found = certificate_addresses(checked.certificate)
+    return ", ".join(found) or checked.certificate.subject.rfc4514_string() or checked.name
+
+
+def _names(check: SignatureCheck, sender: str) -> bool:
+    """The certificate that the signature names is one of the sender's."""
+    certificate = check.certificate
+    if certificate is None:
+        return False
+    return any(same_address(sender, one) for one in certificate_addresses(certificate))
+
+
+def _name_of(key: OpeningKey) -> str:
+    if key.certificate is None:
+        return ""
+    return ", ".join(certificate_addresses(key.certificate))
+
+
+def _from_note(inside: str, outside: str | None, believed: bool) -> Note:
+    if believed:
+        return Note("from-mismatch", f"the From outside is another one; {inside} signed it")
+    return Note(
+        "from-mismatch",
+        f"inside, the mail claims to be from {inside}, which no good signature supports; "
+        f"outside it says {outside or 'nobody'}",
+    )
+
+
+def _part_notes(outer: Entity) -> list[Note]:
+    """Say that protected parts stand beside others, and that they do not count."""
+    found = protected_parts(outer)
+    if not found:
+        return []
+    return [
+        Note(
+            "protected-part",
+            "a part of the mail is signed or sealed, which says nothing about the mail: "
+            + ", ".join(found[:8]),
+        )
+    ]
+
+
+def _problem(problem: SmimeError | None) -> Finding | None:
+    if problem is None:
+        return None
+    codes = (
+        (LimitExceeded, "limit-exceeded", "RFC 5652 §2"),
+        (MalformedMail, "malformed", "RFC 8551 §3"),
+        (DecryptionFailed, "not-opened", "RFC 5652 §6"),
+    )
+    for kind, code, source in codes:
+        if isinstance(problem, kind):
+            return Finding.no(code, str(problem), source)
+    return Finding.open("not-supported", str(problem), "RFC 8551 §2")
+
+
+def _rejected(report: Report) -> SignatureRejected:
+    """Return the error for a mail that must be signed well and is not."""
+    hint = "see what was found: smime.examine(mail, ...), or smimetool inspect"
+    checks = report.signatures
+    if not checks:
+        return SignatureRejected("the mail is not signed", report, hint=hint)
+    covering = [
+        check for layer in report.layers if layer.covers == "content" for check in layer.signatures
+    ]
+    if not covering:
+        text = "the signature is around sealed content and does not say who wrote it"
+        return SignatureRejected(text, report, hint=hint)
+    bad = next((check for check in covering if not check.good), None)
+    if bad is None:
+        text = f"no signature is by the sender {report.sender or ''}".rstrip()
+        return SignatureRejected(text, report, hint=hint)
+    reasons = [f.reason for f in bad.problems if f.code != "not-reached"]
+    return SignatureRejected("; ".join(reasons), report)
+
+
+def _opened(peeled: _Peeled, out: Out | None) -> Opened:
+    report = peeled.report()
+    mail = peeled.source
+    if peeled.taken:
+        seen = readable(
+            peeled.outer, peeled.inner, peeled._payload(), use_from=peeled.use_inner_from
+        )
+        mail = Mail(seen)
+    if out is not None:
+        write_out(out, (bytes(mail),))
+    return Opened(mail=mail, content=peeled.content, report=report, contacts=peeled.contacts)

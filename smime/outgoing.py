@@ -1,0 +1,229 @@
+"""Outgoing mail: content goes in, protected mail comes out.
+
+Floor:  outgoing (uses formats, keys, mime, cms)
+Source: RFC 8551 §3.4, §3.5; RFC 9788 for the headers
+"""
+
+from __future__ import annotations
+
+from smime.cms import enveloped, signed
+from smime.errors import KeyProblem
+from smime.formats import smime as form
+from smime.keys.roles import recipients_of, signers_of
+from smime.mail import Mail, write_out
+from smime.mime.entity import split_entity
+from smime.mime.headers import addresses, divide
+from smime.policy import MODERN, moment
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from datetime import datetime
+
+    from smime.keys import Addressee, Identity, Recipient, Sender
+    from smime.mail import Out, Source
+    from smime.policy import Policy
+
+__all__ = ["encrypt", "protect", "protect_each", "sign"]
+
+_WRAPPERS = frozenset({"multipart/signed", "multipart/encrypted"}) | form.PKCS7_MIME
+
+
+def sign(
+    mail: Source,
+    *,
+    by: Sender | Sequence[Sender],
+    opaque: bool = False,
+    policy: Policy = MODERN,
+    at: datetime | None = None,
+    out: Out | None = None,
+) -> Mail:
+    """Sign a whole mail; its headers stay outside and a copy of them goes inside.
+
+    ``by`` is an ``Identity`` or several, of which each signs. The result is
+    multipart/signed, which everybody can read, or with ``opaque=True``
+    application/pkcs7-mime, which survives gateways that change mail. The
+    content is brought into canonical form first (CRLF, 7 bits), unless the
+    policy says ``line_ends="exact"``. ``at`` is the signing time. With ``out``
+    the mail is also written to a path (renamed when whole) or a binary file.
+
+    Raises ``KeyProblem`` for a certificate that is expired or must not sign,
+    ``MalformedMail`` for what is not a mail, ``OSError`` from the file system.
+    """
+    source = mail if isinstance(mail, Mail) else Mail(mail)
+    signers = signers_of(by)
+    when = moment(at)
+    raw = bytes(source)
+    outer, inner, _ = _divide(raw, policy, "clear")
+    return _made(source, raw, outer + _sign(inner, signers, opaque, policy, when), out)
+
+
+def encrypt(
+    mail: Source,
+    *,
+    to: Addressee | Iterable[Addressee],
+    policy: Policy = MODERN,
+    out: Out | None = None,
+) -> Mail:
+    """Seal a whole mail for its readers; nobody can tell who wrote it: prefer ``protect()``.
+
+    ``to`` is a ``Recipient`` or several. The subject goes inside and is
+    replaced outside by ``[...]`` (RFC 9788), unless the policy says
+    ``headers="none"`` or the mail is signed already. The content cipher is
+    AES-256-CBC unless every reader is known to read AES-GCM; CBC does not show
+    whether the content was changed on the way.
+
+    Raises ``KeyProblem`` for a certificate that is expired or must not be
+    written to, and when a Bcc reader is among ``to``: a sealed mail names all
+    its readers. ``MalformedMail``, ``LimitExceeded`` and ``OSError`` as ``sign``.
+    """
+    source = mail if isinstance(mail, Mail) else Mail(mail)
+    readers = recipients_of(to)
+    raw = bytes(source)
+    _refuse_bcc(raw, readers)
+    _, inner, sealed_outer = _divide(raw, policy, "cipher")
+    return _made(source, raw, sealed_outer + _seal(inner, readers, policy, None), out)
+
+
+def protect(
+    mail: Source,
+    *,
+    by: Sender,
+    to: Addressee | Iterable[Addressee],
+    to_self: bool = True,
+    policy: Policy = MODERN,
+    at: datetime | None = None,
+    out: Out | None = None,
+) -> Mail:
+    """Sign, then encrypt, the headers inside (RFC 9788), readable by the sender too.
+
+    The arguments are those of ``sign`` and ``encrypt``; ``to_self=False`` leaves
+    the sender out of the readers. Raises what they raise.
+    """
+    source = mail if isinstance(mail, Mail) else Mail(mail)
+    (signer,) = _one(by)
+    readers = _with_self(recipients_of(to), signer, to_self)
+    raw = bytes(source)
+    _refuse_bcc(raw, readers)
+    when = moment(at)
+    _, inner, sealed_outer = _divide(raw, policy, "cipher")
+    signed_inner = _sign(inner, (signer,), False, policy, when)
+    return _made(source, raw, sealed_outer + _seal(signed_inner, readers, policy, when), out)
+
+
+def protect_each(
+    mail: Source,
+    *,
+    by: Sender,
+    to: Iterable[Addressee],
+    to_self: bool = True,
+    policy: Policy = MODERN,
+    at: datetime | None = None,
+) -> Iterator[Mail]:
+    """Sign once and seal one copy per reader, so that none learns of another.
+
+    For Bcc and newsletters. ``to`` may be any iterable and is read one by one;
+    each copy's ``recipients`` are the addresses of its one reader's certificate,
+    and each copy is sealed with a content key of its own. Raises what
+    ``protect`` raises, for a reader when its copy is due.
+    """
+    source = mail if isinstance(mail, Mail) else Mail(mail)
+    (signer,) = _one(by)
+    when = moment(at)
+    _, inner, sealed_outer = _divide(bytes(source), policy, "cipher")
+    signed_inner = _sign(inner, (signer,), False, policy, when)
+
+    def copies() -> Iterator[Mail]:
+        for one in to:
+            (reader,) = recipients_of(one)
+            readers = _with_self((reader,), signer, to_self)
+            yield Mail._made(
+                sealed_outer + _seal(signed_inner, readers, policy, when),
+                recipients=reader.addresses,
+            )
+
+    return copies()
+
+
+def _one(by: Sender) -> tuple[Identity, ...]:
+    signers = signers_of(by)
+    if len(signers) != 1:
+        raise TypeError("protect takes one signer: for several, smime.encrypt(smime.sign(...))")
+    return signers
+
+
+def _with_self(
+    readers: tuple[Recipient, ...], signer: Identity, to_self: bool
+) -> tuple[Recipient, ...]:
+    if not to_self or any(one.certificate == signer.recipient.certificate for one in readers):
+        return readers
+    return (*readers, signer.recipient)
+
+
+def _divide(raw: bytes, policy: Policy, mode: str) -> tuple[bytes, bytes, bytes]:
+    """Return (fields outside, entity to protect, fields outside when it is sealed)."""
+    if policy.line_ends == "exact" and policy.headers == "none":
+        # AS2: the entity is protected octet by octet (RFC 4130 §5.2).
+        entity = split_entity(raw)
+        if all(field.key.startswith("content-") for field in entity.fields):
+            return b"", raw, b""
+    if policy.headers == "none" or (mode == "cipher" and _is_wrapped(raw)):
+        mode = "none"
+    divided = divide(raw, mode=mode)
+    return divided.outer, divided.inner, divided.sealed_outer if mode == "cipher" else divided.outer
+
+
+def _is_wrapped(raw: bytes) -> bool:
+    """The mail is protected already: what is inside says what it protects."""
+    return split_entity(raw).content_type.value in _WRAPPERS
+
+
+def _sign(
+    inner: bytes, signers: Sequence[Identity], opaque: bool, policy: Policy, when: datetime
+) -> bytes:
+    for one in signers:
+        one.check_signs(when, policy)
+    keys = [one.signing_key for one in signers]
+    blob, digests = signed.build(inner, keys, detached=not opaque, at=when, policy=policy)
+    if opaque:
+        return form.wrap_sealed(blob, "signedData")
+    return form.wrap_signed(inner, blob, policy.micalg_names(digests))
+
+
+def _seal(
+    inner: bytes, readers: Sequence[Recipient], policy: Policy, when: datetime | None
+) -> bytes:
+    now = moment(when)
+    for one in readers:
+        one.check_reads(now, policy)
+    cipher = policy.choose_cipher(one.capabilities for one in readers)
+    transport = "rsa-oaep" if policy.key_transport == "rsa-oaep" else "rsa-v15"
+    unique = {one.recipient_key.identifier: one.recipient_key for one in readers}
+    blob = enveloped.build(inner, list(unique.values()), cipher=cipher, transport=transport)
+    return form.wrap_sealed(blob, enveloped.kind_of(cipher))
+
+
+def _refuse_bcc(raw: bytes, readers: Sequence[Recipient]) -> None:
+    """Refuse to seal one mail for open and for blind readers: it would name them all."""
+    from smime.keys.address import same_address
+
+    entity = split_entity(raw)
+    if not any(field.key == "bcc" for field in entity.fields):
+        return
+    named = {*addresses(entity, "to"), *addresses(entity, "cc"), *addresses(entity, "from")}
+    for blind in addresses(entity, "bcc"):
+        if any(same_address(blind, one) for one in named):
+            continue
+        if any(same_address(blind, own) for one in readers for own in one.addresses):
+            raise KeyProblem(
+                f"{blind} is a Bcc reader, and a sealed mail shows all its readers to each of them",
+                hint="give Bcc readers copies of their own: smime.protect_each(mail, by=..., to=...)",
+            )
+
+
+def _made(source: Mail, raw: bytes, data: bytes, out: Out | None) -> Mail:
+    if out is not None:
+        write_out(out, (data,))
+    if source._recipients is not None:
+        return Mail._made(data, recipients=source._recipients)
+    return Mail._made(data, envelope=raw if source._envelope is None else source._envelope)
