@@ -13,10 +13,12 @@ from __future__ import annotations
 import logging
 
 from smime.cms import enveloped, signatures
+from smime.cms.content import kind as cms_kind
 from smime.errors import (
     DecryptionFailed,
     LimitExceeded,
     MalformedMail,
+    NotSupported,
     SignatureRejected,
     SmimeError,
 )
@@ -227,12 +229,13 @@ class _Peeled:
             if wrapped.content is not None:
                 self._take_detached(wrapped)
             else:
-                kind = signatures.kind(wrapped.blob)
-                if kind == "signedData":
-                    if not self._take_opaque(wrapped):
-                        return
-                else:
+                kind = cms_kind(wrapped.blob)
+                if kind in ("envelopedData", "authEnvelopedData"):
                     self._take_sealed(wrapped)
+                elif kind != "signedData":
+                    raise NotSupported(f"mail in the form of CMS {kind} is not supported")
+                elif not self._take_opaque(wrapped):
+                    return
             self.inner = split_entity(self.content)
 
     def _take_detached(self, wrapped: form.Wrapped) -> None:
@@ -251,7 +254,7 @@ class _Peeled:
         except MalformedMail as broken:
             self.damaged = broken
             return
-        repair = to_crlf if self.policy.line_ends == "repair" else None
+        repair = _crlf_form if self.policy.line_ends == "repair" else None
         content = signatures.Content(wrapped.content, repair)
         layer.checked = self._check(layer.data, content)
         self.content = content.data
@@ -288,6 +291,8 @@ class _Peeled:
             opened=False,
         )
         self.taken.append(sealed)
+        if envelope.why_not:
+            raise NotSupported(envelope.why_not)
         if not self.keys:
             raise DecryptionFailed(
                 "the mail is sealed, and no key was given",
@@ -330,7 +335,7 @@ class _Peeled:
         layers = None
         payload = self._payload()
         if self.asked_sender is None and payload is not None:
-            inside = addresses(payload.fields, "from")
+            inside = addresses((*payload.fields, *payload.ignored), "from")
             if len(inside) == 1 and (sender is None or not same_address(inside[0], sender)):
                 # RFC 9788 §4.4: a From that stands only inside counts if a good
                 # signature is by that address; anybody can write one there.
@@ -415,13 +420,14 @@ class _Peeled:
         """Return the sender if a signature of it is good and none of it is bad."""
         if sender is None or self.damaged is not None or self.stopped is not None:
             return None
-        mine = [
-            check
-            for layer in layers
-            if layer.covers == "content"
-            for check in layer.signatures
-            if check.good or _names(check, sender)
+        checks = [
+            check for layer in layers if layer.covers == "content" for check in layer.signatures
         ]
+        # All signers of a layer signed the same octets. One whose digest is of
+        # others shows that the layer was put together from two messages.
+        if any(check.intact.answer is Answer.NO for check in checks):
+            return None
+        mine = [check for check in checks if check.good or _names(check, sender)]
         good = [check for check in mine if check.good]
         return sender if good and len(good) == len(mine) else None
 
@@ -450,6 +456,17 @@ class _Peeled:
                     one = Recipient(checked.certificate, checked.capabilities)
                     found.setdefault(check.fingerprint, one)
         return tuple(found.values())
+
+
+def _crlf_form(content: bytes) -> bytes:
+    """Return the form that was signed, where line ends were changed on the way.
+
+    A part that says it is binary is never touched below its header block.
+    """
+    entity = split_entity(content)
+    if entity.transfer_encoding != "binary":
+        return to_crlf(content)
+    return to_crlf(content[: entity.body_at]) + content[entity.body_at :]
 
 
 def _trusts(trust: Trusts) -> tuple[Trust, ...]:

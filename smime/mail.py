@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Mail", "write_beside", "write_out"]
 
+_NEW_FILE = (
+    os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+)
+
 
 class Mail:
     r"""A whole mail whose bytes are exact and never change.
@@ -57,15 +61,19 @@ class Mail:
             self._data = _read(data)
 
     @classmethod
-    def _made(
-        cls, data: bytes, *, envelope: bytes = b"", recipients: tuple[str, ...] | None = None
-    ) -> Mail:
-        """Wrap bytes just made; ``envelope`` is the header block with Bcc still in it."""
+    def _made(cls, data: bytes, recipients: tuple[str, ...] | None = None) -> Mail:
+        """Wrap bytes that were just made, with the envelope addresses if they are known."""
         self = cls.__new__(cls)
         self._data = data
-        self._envelope = envelope
+        self._envelope = None
         self._recipients = recipients
         return self
+
+    def _changed(self, data: bytes) -> Mail:
+        """Wrap what was made of this mail: the envelope addresses stay, Bcc among them."""
+        made = type(self)._made(data, self._recipients)
+        made._envelope = self._data if self._envelope is None else self._envelope
+        return made
 
     def __bytes__(self) -> bytes:
         return self._data
@@ -233,11 +241,11 @@ def write_beside(
     keeps pointing: its target is replaced. On any failure nothing is left
     behind and the former file is untouched. Raises ``OSError``.
     """
-    import tempfile
-
     target = os.path.realpath(path)
     folder, name = os.path.split(target)
-    handle, temporary = tempfile.mkstemp(prefix=f".{name[:40]}.", suffix=".part", dir=folder)
+    # What tempfile.mkstemp does, without its import, which costs more than a signature.
+    temporary = os.path.join(folder, f".{name[:40]}.{os.urandom(8).hex()}.part")
+    handle = os.open(temporary, _NEW_FILE, 0o600)
     try:
         with os.fdopen(handle, "wb") as file:
             for piece in pieces:

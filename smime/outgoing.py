@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 
     from smime.keys import Addressee, Identity, Recipient, Sender
     from smime.mail import Out, Source
+    from smime.mime.entity import Entity
     from smime.policy import Policy
 
 __all__ = ["encrypt", "protect", "protect_each", "sign"]
 
-_WRAPPERS = frozenset({"multipart/signed", "multipart/encrypted"}) | form.PKCS7_MIME
+_WRAPPERS = ("multipart/signed", "multipart/encrypted", *form.PKCS7_MIME)
 
 
 def sign(
@@ -53,9 +54,9 @@ def sign(
     source = mail if isinstance(mail, Mail) else Mail(mail)
     signers = signers_of(by)
     when = moment(at)
-    raw = bytes(source)
-    outer, inner, _ = _divide(raw, policy, "clear")
-    return _made(source, raw, outer + _sign(inner, signers, opaque, policy, when), out)
+    entity = split_entity(bytes(source))
+    outer, inner, _ = _divide(entity, policy, "clear")
+    return _made(source, outer + _sign(inner, signers, opaque, policy, when), out)
 
 
 def encrypt(
@@ -79,10 +80,10 @@ def encrypt(
     """
     source = mail if isinstance(mail, Mail) else Mail(mail)
     readers = recipients_of(to)
-    raw = bytes(source)
-    _refuse_bcc(raw, readers)
-    _, inner, sealed_outer = _divide(raw, policy, "cipher")
-    return _made(source, raw, sealed_outer + _seal(inner, readers, policy, None), out)
+    entity = split_entity(bytes(source))
+    _refuse_bcc(entity, readers)
+    _, inner, sealed_outer = _divide(entity, policy, "cipher")
+    return _made(source, sealed_outer + _seal(inner, readers, policy, None), out)
 
 
 def protect(
@@ -103,12 +104,12 @@ def protect(
     source = mail if isinstance(mail, Mail) else Mail(mail)
     (signer,) = _one(by)
     readers = _with_self(recipients_of(to), signer, to_self)
-    raw = bytes(source)
-    _refuse_bcc(raw, readers)
+    entity = split_entity(bytes(source))
+    _refuse_bcc(entity, readers)
     when = moment(at)
-    _, inner, sealed_outer = _divide(raw, policy, "cipher")
+    _, inner, sealed_outer = _divide(entity, policy, "cipher")
     signed_inner = _sign(inner, (signer,), False, policy, when)
-    return _made(source, raw, sealed_outer + _seal(signed_inner, readers, policy, when), out)
+    return _made(source, sealed_outer + _seal(signed_inner, readers, policy, when), out)
 
 
 def protect_each(
@@ -130,7 +131,7 @@ def protect_each(
     source = mail if isinstance(mail, Mail) else Mail(mail)
     (signer,) = _one(by)
     when = moment(at)
-    _, inner, sealed_outer = _divide(bytes(source), policy, "cipher")
+    _, inner, sealed_outer = _divide(split_entity(bytes(source)), policy, "cipher")
     signed_inner = _sign(inner, (signer,), False, policy, when)
 
     def copies() -> Iterator[Mail]:
@@ -160,22 +161,22 @@ def _with_self(
     return (*readers, signer.recipient)
 
 
-def _divide(raw: bytes, policy: Policy, mode: str) -> tuple[bytes, bytes, bytes]:
+def _divide(entity: Entity, policy: Policy, mode: str) -> tuple[bytes, bytes, bytes]:
     """Return (fields outside, entity to protect, fields outside when it is sealed)."""
-    if policy.line_ends == "exact" and policy.headers == "none":
-        # AS2: the entity is protected octet by octet (RFC 4130 §5.2).
-        entity = split_entity(raw)
-        if all(field.key.startswith("content-") for field in entity.fields):
-            return b"", raw, b""
-    if policy.headers == "none" or (mode == "cipher" and _is_wrapped(raw)):
+    if policy.headers == "none":
+        if policy.line_ends == "exact" and all(
+            f.key.startswith("content-") or f.key == "mime-version" for f in entity.fields
+        ):
+            return b"", entity.raw, b""  # AS2: protected octet by octet (RFC 4130 §5.2)
         mode = "none"
-    divided = divide(raw, mode=mode)
+    elif mode == "cipher" and _is_wrapped(entity):
+        mode = "none"  # protected already: what is inside says what it protects
+    divided = divide(entity, mode=mode)
     return divided.outer, divided.inner, divided.sealed_outer if mode == "cipher" else divided.outer
 
 
-def _is_wrapped(raw: bytes) -> bool:
-    """The mail is protected already: what is inside says what it protects."""
-    return split_entity(raw).content_type.value in _WRAPPERS
+def _is_wrapped(entity: Entity) -> bool:
+    return (entity.get("content-type") or "").lower().startswith(_WRAPPERS)
 
 
 def _sign(
@@ -203,13 +204,12 @@ def _seal(
     return form.wrap_sealed(blob, enveloped.kind_of(cipher))
 
 
-def _refuse_bcc(raw: bytes, readers: Sequence[Recipient]) -> None:
+def _refuse_bcc(entity: Entity, readers: Sequence[Recipient]) -> None:
     """Refuse to seal one mail for open and for blind readers: it would name them all."""
-    from smime.keys.address import same_address
-
-    entity = split_entity(raw)
     if not any(field.key == "bcc" for field in entity.fields):
         return
+    from smime.keys.address import same_address
+
     named = {*addresses(entity, "to"), *addresses(entity, "cc"), *addresses(entity, "from")}
     for blind in addresses(entity, "bcc"):
         if any(same_address(blind, one) for one in named):
@@ -221,9 +221,7 @@ def _refuse_bcc(raw: bytes, readers: Sequence[Recipient]) -> None:
             )
 
 
-def _made(source: Mail, raw: bytes, data: bytes, out: Out | None) -> Mail:
+def _made(source: Mail, data: bytes, out: Out | None) -> Mail:
     if out is not None:
         write_out(out, (data,))
-    if source._recipients is not None:
-        return Mail._made(data, recipients=source._recipients)
-    return Mail._made(data, envelope=raw if source._envelope is None else source._envelope)
+    return source._changed(data)

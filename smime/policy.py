@@ -10,12 +10,12 @@ Source: RFC 8551 §2 for the algorithms, RFC 8550 §4 for keys and certificates
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from enum import StrEnum
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from datetime import datetime
     from typing import Any, Self
 
 __all__ = ["Policy", "Revocation", "moment"]
@@ -47,8 +47,6 @@ def moment(at: datetime | None) -> datetime:
 
     Raises ``ValueError`` for a time without a zone.
     """
-    from datetime import UTC, datetime
-
     if at is None:
         return datetime.now(UTC)
     if at.tzinfo is None:
@@ -231,9 +229,7 @@ class Policy:
 
     def micalg_names(self, digests: Iterable[str]) -> str:
         """Return the ``micalg`` parameter for these digests, without repeats."""
-        if self.micalg:
-            return self.micalg
-        return ",".join(dict.fromkeys(_MICALG[name] for name in digests))
+        return self.micalg or ",".join(dict.fromkeys(_MICALG[name] for name in digests))
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a policy is frozen: use replace({name}=...)")

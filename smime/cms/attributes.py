@@ -6,15 +6,17 @@ Source: RFC 5652 §5.3, §11; RFC 8551 §2.5
 
 from __future__ import annotations
 
-from smime.cms.algorithms import CAPABILITIES, CAPABILITY_OF
+from smime.cms.algorithms import CAPABILITIES, CAPABILITY_OF, DATA
 from smime.cms.der import (
     OCTET_STRING,
     SEQUENCE,
     SET,
     children,
+    head,
     octet_string,
     oid,
     sequence,
+    set_of,
     time,
     tlv,
 )
@@ -45,20 +47,35 @@ def _content_type(content_type: bytes) -> bytes:
     return sequence(CONTENT_TYPE, tlv(SET, tlv(0x06, content_type)))
 
 
+# Attributes of plain data with a time up to 2049 always have the same lengths,
+# so their DER order and the octets around time and digest are always the same.
+_UTC_TIME_OCTETS = 15
+
+
+def _around(digest_octets: int) -> tuple[bytes, bytes, bytes]:
+    """Return the octets before the time, between time and digest, and after the digest."""
+    content_type = _content_type(DATA)
+    time_head = sequence(SIGNING_TIME, tlv(SET, bytes(_UTC_TIME_OCTETS)))[:-_UTC_TIME_OCTETS]
+    digest = sequence(MESSAGE_DIGEST, tlv(SET, octet_string(bytes(digest_octets))))
+    digest_head = digest[:-digest_octets]
+    total = sum(map(len, (content_type, time_head, digest, _CAPABILITIES))) + _UTC_TIME_OCTETS
+    return head(SET, total) + content_type + time_head, digest_head, _CAPABILITIES
+
+
+_AROUND = {octets: _around(octets) for octets in (32, 48, 64)}
+
+
 def write(content_type: bytes, digest: bytes, at: datetime) -> bytes:
     """Return the attributes of one signer as SET OF Attribute in DER (tag 0x31)."""
-    return tlv(
-        SET,
-        b"".join(
-            sorted(
-                (
-                    _content_type(content_type),
-                    sequence(SIGNING_TIME, tlv(SET, time(at))),
-                    sequence(MESSAGE_DIGEST, tlv(SET, octet_string(digest))),
-                    _CAPABILITIES,
-                )
-            )
-        ),
+    when = time(at)
+    if content_type == DATA and len(when) == _UTC_TIME_OCTETS and len(digest) in _AROUND:
+        before, between, after = _AROUND[len(digest)]
+        return b"".join((before, when, between, digest, after))
+    return set_of(
+        _content_type(content_type),
+        sequence(SIGNING_TIME, tlv(SET, when)),
+        sequence(MESSAGE_DIGEST, tlv(SET, octet_string(digest))),
+        _CAPABILITIES,
     )
 
 

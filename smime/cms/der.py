@@ -71,7 +71,8 @@ def tlv(tag: int, content: bytes) -> bytes:
 
 
 def sequence(*parts: bytes) -> bytes:
-    return tlv(SEQUENCE, b"".join(parts))
+    content = b"".join(parts)
+    return head(SEQUENCE, len(content)) + content
 
 
 def set_of(*parts: bytes) -> bytes:
@@ -129,9 +130,11 @@ def oid_text(content: bytes) -> str:
 
 def time(moment: datetime) -> bytes:
     """Return a Time: UTCTime up to 2049, GeneralizedTime after (RFC 5652 §11.3)."""
-    if moment.year < 2050:
-        return tlv(0x17, moment.strftime("%y%m%d%H%M%SZ").encode())
-    return tlv(0x18, moment.strftime("%Y%m%d%H%M%SZ").encode())
+    year, month, day, hour, minute, second = moment.utctimetuple()[:6]
+    rest = b"%02d%02d%02d%02d%02dZ" % (month, day, hour, minute, second)
+    if 1950 <= year < 2050:
+        return b"\x17\x0d%02d%b" % (year % 100, rest)
+    return b"\x18\x0f%04d%b" % (year, rest)
 
 
 def top(data: bytes, at: int = 0, end: int | None = None) -> Node:

@@ -8,9 +8,16 @@ from __future__ import annotations
 
 import os
 
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import CBC, GCM
+
 from smime.cms import algorithms as alg
 from smime.cms import recipients
 from smime.cms.ber import octets, parsed
+from smime.cms.content import content_info
 from smime.cms.der import (
     OCTET_STRING,
     SEQUENCE,
@@ -22,7 +29,6 @@ from smime.cms.der import (
     sequence,
     tlv,
 )
-from smime.cms.signatures import content_info
 from smime.errors import DecryptionFailed, LimitExceeded, MalformedMail, NotSupported
 
 TYPE_CHECKING = False
@@ -68,8 +74,6 @@ def build(content: bytes, readers: Sequence[RecipientKey], *, cipher: str, trans
     key = os.urandom(key_octets)
     infos, not_version_0 = recipients.seal(key, readers, transport)
     if mode == "gcm":
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
         if len(content) > GCM_MAX_OCTETS:
             raise LimitExceeded("AES-GCM cannot carry so much", hint="use AES-256-CBC")
         nonce = os.urandom(GCM_NONCE_OCTETS)
@@ -89,10 +93,6 @@ def build(content: bytes, readers: Sequence[RecipientKey], *, cipher: str, trans
 
 
 def _encrypt_cbc(key: bytes, iv: bytes, content: bytes) -> bytes:
-    from cryptography.hazmat.primitives.ciphers import Cipher
-    from cryptography.hazmat.primitives.ciphers.algorithms import AES
-    from cryptography.hazmat.primitives.ciphers.modes import CBC
-
     encryptor = Cipher(AES(key), CBC(iv)).encryptor()
     pad = 16 - len(content) % 16  # RFC 5652 §6.3
     return encryptor.update(content + bytes((pad,)) * pad) + encryptor.finalize()
@@ -158,7 +158,9 @@ def _read(data: bytes) -> Envelope:
     found.authenticated = kind == alg.AUTH_ENVELOPED_DATA
     found.sealed = recipients.read(data, rest[0])
     found.tag = found.aad = found.nonce = b""
-    found.why_not = ""
+    # Where nobody can be a recipient here, no key would help.
+    hopeless = found.sealed and all(one.why_not for one in found.sealed)
+    found.why_not = found.sealed[0].why_not if hopeless else ""
     _read_content(data, rest[1], found)
     if found.authenticated:
         _read_tag(data, rest[2:], found)
@@ -261,8 +263,6 @@ def open_with(
 
 def _decrypt(envelope: Envelope, key: bytes) -> bytes | None:
     """Return the content, or None if padding or tag is not right."""
-    from cryptography.exceptions import InvalidTag
-
     if envelope.authenticated:
         try:
             return _decrypt_gcm(envelope, key)
@@ -277,10 +277,6 @@ def _decrypt(envelope: Envelope, key: bytes) -> bytes | None:
 
 
 def _decrypt_gcm(envelope: Envelope, key: bytes) -> bytes:
-    from cryptography.hazmat.primitives.ciphers import Cipher
-    from cryptography.hazmat.primitives.ciphers.algorithms import AES
-    from cryptography.hazmat.primitives.ciphers.modes import GCM
-
     mode = GCM(envelope.nonce, envelope.tag, min_tag_length=len(envelope.tag))
     decryptor = Cipher(AES(key), mode).decryptor()
     if envelope.aad:
@@ -289,10 +285,6 @@ def _decrypt_gcm(envelope: Envelope, key: bytes) -> bytes:
 
 
 def _decrypt_cbc(envelope: Envelope, key: bytes) -> bytes:
-    from cryptography.hazmat.primitives.ciphers import Cipher
-    from cryptography.hazmat.primitives.ciphers.algorithms import AES
-    from cryptography.hazmat.primitives.ciphers.modes import CBC
-
     cipher: BlockCipherAlgorithm = AES(key) if envelope.cipher != "3des-cbc" else _triple_des(key)
     decryptor = Cipher(cipher, CBC(envelope.nonce)).decryptor()
     return decryptor.update(envelope.ciphertext) + decryptor.finalize()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from smime.cms import algorithms as alg
 from smime.cms import enveloped, signatures
 from smime.cms.ber import parsed
+from smime.cms.content import content_info
 from smime.cms.der import oid_text
 
 TYPE_CHECKING = False
@@ -29,7 +30,7 @@ def inspect(blob: bytes) -> dict[str, Any]:
     Raises ``MalformedMail`` or ``LimitExceeded``.
     """
     blob = bytes(blob)
-    kind = parsed(blob, lambda data: signatures.content_info(data)[0])
+    kind = parsed(blob, lambda data: content_info(data)[0])
     found: dict[str, Any] = {
         "type": alg.CONTENT_TYPES.get(kind, oid_text(kind)),
         "size": len(blob),

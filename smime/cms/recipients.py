@@ -14,6 +14,11 @@ import hashlib
 import hmac
 import os
 
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.kdf.x963kdf import X963KDF
+from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
 from smime.cms import algorithms as alg
 from smime.cms.ber import octets
 from smime.cms.der import (
@@ -42,8 +47,6 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from cryptography import x509
-    from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-
     from smime.cms.der import Node
 
     Unwrap: TypeAlias = Callable[[int], bytes]
@@ -77,9 +80,6 @@ class RecipientKey:
     __slots__ = ("_identifier", "_public", "certificate", "curve", "kind")
 
     def __init__(self, certificate: x509.Certificate) -> None:
-        from cryptography.hazmat.primitives.asymmetric import ec, rsa
-        from cryptography.hazmat.primitives.serialization import Encoding
-
         self.certificate = certificate
         self._identifier = issuer_and_serial(certificate.public_bytes(Encoding.DER))
         public = certificate.public_key()
@@ -103,13 +103,11 @@ class RecipientKey:
             sealed = public.encrypt(content_key, _oaep("sha256", "sha256", b""))
         else:
             algorithm = alg.RSA_SIGNATURE
-            sealed = public.encrypt(content_key, _pkcs1())
+            sealed = public.encrypt(content_key, _PKCS1)
         return sequence(_ZERO, self._identifier, algorithm, octet_string(sealed))
 
     def agreed(self, ephemeral: ec.EllipticCurvePrivateKey, shared_info: bytes, wrap: int) -> bytes:
         """Return the key that wraps the content key for this reader; for EC keys."""
-        from cryptography.hazmat.primitives.asymmetric import ec
-
         public: ec.EllipticCurvePublicKey = self._public  # type: ignore[assignment]
         secret = ephemeral.exchange(ec.ECDH(), public)
         return _x963(secret, shared_info, wrap, _KDF_OF_CURVE[self.curve])
@@ -123,23 +121,16 @@ class RecipientKey:
 _KDF_OF_CURVE = {"secp256r1": "sha256", "secp384r1": "sha384", "secp521r1": "sha512"}
 
 
-def _pkcs1() -> padding.PKCS1v15:
-    from cryptography.hazmat.primitives.asymmetric import padding
-
-    return padding.PKCS1v15()
+_PKCS1 = padding.PKCS1v15()
 
 
 def _oaep(digest: str, mask_digest: str, label: bytes) -> padding.OAEP:
-    from cryptography.hazmat.primitives.asymmetric import padding
-
     return padding.OAEP(
         padding.MGF1(alg.hash_class(mask_digest)), alg.hash_class(digest), label or None
     )
 
 
 def _x963(secret: bytes, shared_info: bytes, length: int, digest: str) -> bytes:
-    from cryptography.hazmat.primitives.kdf.x963kdf import X963KDF
-
     return X963KDF(alg.hash_class(digest), length, shared_info).derive(secret)
 
 
@@ -171,10 +162,6 @@ def seal(content_key: bytes, readers: Sequence[RecipientKey], how: str) -> tuple
 
 def _agree(content_key: bytes, readers: list[RecipientKey], curve: str) -> bytes:
     """Return one KeyAgreeRecipientInfo for readers on one curve (RFC 5652 §6.2.2)."""
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.hazmat.primitives.keywrap import aes_key_wrap
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
     curves = {"secp256r1": ec.SECP256R1(), "secp384r1": ec.SECP384R1(), "secp521r1": ec.SECP521R1()}
     ephemeral = ec.generate_private_key(curves[curve])
     point = ephemeral.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
@@ -206,9 +193,6 @@ class OpeningKey:
     __slots__ = ("_private", "certificate", "computed", "identifier", "key_identifiers", "kind")
 
     def __init__(self, key: object, certificate: x509.Certificate | None = None) -> None:
-        from cryptography.hazmat.primitives.asymmetric import ec, rsa
-        from cryptography.hazmat.primitives.serialization import Encoding
-
         self.certificate = certificate
         self.kind = (
             "rsa"
@@ -246,8 +230,6 @@ class OpeningKey:
 
     def exchange(self, point: bytes) -> bytes:
         """Agree with an EC key on a secret; raises ``ValueError`` for a point off the curve."""
-        from cryptography.hazmat.primitives.asymmetric import ec
-
         private: ec.EllipticCurvePrivateKey = self._private  # type: ignore[assignment]
         public = ec.EllipticCurvePublicKey.from_encoded_point(private.curve, point)
         return private.exchange(ec.ECDH(), public)
@@ -363,7 +345,7 @@ def _transport_padding(data: bytes, node: Node) -> padding.AsymmetricPadding:
         raise MalformedMail("a recipient names no algorithm")
     kind = data[parts[0][2] : parts[0][3]]
     if kind == alg.RSA_ENCRYPTION[2:]:
-        return _pkcs1()
+        return _PKCS1
     if kind != alg.RSA_OAEP[2:]:
         from smime.cms.der import oid_text
 
@@ -462,8 +444,6 @@ class _Agreement:
         self._forms = [_shared_info(form, ukm, wrap) for form in (as_sent, other)]
 
     def unwrapper(self, sealed: bytes) -> Callable[[OpeningKey], Unwrap]:
-        from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap
-
         def unwrap_with(key: OpeningKey) -> Unwrap:
             def unwrap(length: int) -> bytes:
                 try:
@@ -519,5 +499,5 @@ def find(sealed: Sequence[Sealed], keys: Iterable[OpeningKey]) -> list[tuple[Ope
         (key, one)
         for key in bare
         for one in sealed
-        if one.kind == key.kind and one.identifier and one.unwrap_with
+        if one.kind == key.kind and one.unwrap_with
     ][:MAX_TRIALS]

@@ -11,6 +11,7 @@ import logging
 from smime.cms import algorithms as alg
 from smime.cms.attributes import Attributes
 from smime.cms.ber import octets, parsed
+from smime.cms.content import content_info
 from smime.cms.der import SEQUENCE, SET, Indefinite, children, oid_text, top
 from smime.cms.names import by_value, describe, issuer_and_serial, key_identifiers
 from smime.errors import LimitExceeded, MalformedMail, SmimeError
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from smime.cms.der import Node
     from smime.policy import Policy
 
-__all__ = ["CheckedSignature", "SignedData", "SignerInfo", "check", "kind", "read"]
+__all__ = ["CheckedSignature", "SignedData", "SignerInfo", "check", "read"]
 
 MAX_SIGNERS = 64  # each costs a signature check; real messages have one, rarely five
 MAX_CERTIFICATES = 20  # more than any chain; the rest is not looked at
@@ -92,7 +93,7 @@ def parse_certificate(der: bytes) -> x509.Certificate | None:
 
     try:
         return x509.load_der_x509_certificate(der)
-    except ValueError as problem:
+    except (ValueError, x509.InvalidVersion) as problem:
         _log.debug("a certificate in a message was skipped: %s", problem)
         return None
 
@@ -171,26 +172,6 @@ def _read(data: bytes) -> SignedData:
         raise LimitExceeded(f"the message has more than {MAX_SIGNERS} signers")
     found.signers = tuple(_signer_info(data, one) for one in signers)
     return found
-
-
-def kind(blob: bytes) -> str:
-    """Return the content type of a ContentInfo by name, such as ``signedData``."""
-    found = parsed(blob, lambda data: content_info(data)[0])
-    return alg.CONTENT_TYPES.get(found, oid_text(found))
-
-
-def content_info(data: bytes) -> tuple[bytes, Node]:
-    """Return the content type of a ContentInfo and the node inside (RFC 5652 §3)."""
-    outer = top(data)
-    if outer[0] != SEQUENCE:
-        raise MalformedMail("this is not CMS: it does not begin with a SEQUENCE")
-    parts = children(data, outer)
-    if len(parts) < 2 or parts[0][0] != 0x06 or parts[1][0] != 0xA0:
-        raise MalformedMail("this is not CMS: no content type stands at its beginning")
-    inner = children(data, parts[1])
-    if len(inner) != 1:
-        raise MalformedMail("the CMS structure holds no content")
-    return data[parts[0][2] : parts[0][3]], inner[0]
 
 
 def _content(data: bytes, encapsulated: list[Node]) -> bytes | None:

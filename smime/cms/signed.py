@@ -20,7 +20,7 @@ from smime.cms.algorithms import (
     digest,
     hash_class,
 )
-from smime.cms.der import integer, sequence, set_of, tlv
+from smime.cms.der import head, integer, sequence, set_of, tlv
 from smime.cms.names import issuer_and_serial
 from smime.errors import KeyProblem, NotSupported
 
@@ -36,8 +36,10 @@ if TYPE_CHECKING:
 __all__ = ["SigningKey", "build"]
 
 _ID_SIGNED_DATA = tlv(0x06, SIGNED_DATA)
+_ID_DATA = tlv(0x06, DATA)
 _ONE = integer(1)
 _THREE = integer(3)
+_DIGEST_SET = {name: set_of(whole) for name, whole in DIGEST_ALGORITHM.items()}
 
 
 class SigningKey:
@@ -48,7 +50,7 @@ class SigningKey:
     Raises ``NotSupported`` for a key of another kind.
     """
 
-    __slots__ = ("_sid", "_sign", "certificate", "certificates_der", "digest", "kind")
+    __slots__ = ("_around", "_sign", "certificate", "certificates_der", "digest", "kind")
 
     def __init__(
         self, key: object, certificate: x509.Certificate, chain: Sequence[x509.Certificate] = ()
@@ -61,8 +63,7 @@ class SigningKey:
         # A root that signed itself stays out: whoever trusts it has it, and
         # nobody may come to trust it because it was in a mail.
         above = (one.public_bytes(Encoding.DER) for one in chain if one.issuer != one.subject)
-        self.certificates_der = tuple(dict.fromkeys((leaf_der, *above)))
-        self._sid = issuer_and_serial(leaf_der)
+        self.certificates_der = tuple(sorted({leaf_der, *above}))  # SET OF in DER order
         public = certificate.public_key()
         if isinstance(public, rsa.RSAPublicKey):
             self.kind, self.digest = "rsa", "sha256"
@@ -75,6 +76,15 @@ class SigningKey:
             name = type(public).__name__.removesuffix("PublicKey")
             raise NotSupported(f"signing with a key of kind {name}")
         self._sign = _signer(key, self.kind)
+        # What stands before and behind the attributes of a SignerInfo, by digest.
+        sid = issuer_and_serial(leaf_der)
+        self._around = {
+            name: (
+                _ONE + sid + DIGEST_ALGORITHM[name],
+                RSA_SIGNATURE if self.kind == "rsa" else ecdsa,
+            )
+            for name, ecdsa in ECDSA_SIGNATURE.items()
+        }
 
     def sign(self, data: bytes, algorithm: str) -> bytes:
         """Return the signature value over ``data`` with the digest named."""
@@ -86,14 +96,8 @@ class SigningKey:
         """Return the SignerInfo for content with this digest (RFC 5652 §5.3)."""
         signed = attrs.write(content_type, content_digest, at)
         value = self._sign(signed, name)
-        return sequence(
-            _ONE,
-            self._sid,
-            DIGEST_ALGORITHM[name],
-            b"\xa0" + signed[1:],
-            RSA_SIGNATURE if self.kind == "rsa" else ECDSA_SIGNATURE[name],
-            tlv(0x04, value),
-        )
+        before, behind = self._around[name]
+        return sequence(before, b"\xa0", signed[1:], behind, head(0x04, len(value)), value)
 
 
 def _signer(key: object, kind: str) -> Callable[[bytes, str], bytes]:
@@ -133,21 +137,44 @@ def build(
     no self-signed root, go along. Raises ``KeyProblem`` or ``NotSupported``
     when a key does not sign.
     """
+    if len(signers) == 1:
+        (only,) = signers
+        name = only.digest if policy.digest == "auto" else policy.digest
+        info = only.signer_info(content_type, digest(name, content), name, at)
+        return _assemble(
+            _DIGEST_SET[name], only.certificates_der, tlv(0x31, info), content_type, content, detached
+        ), [name]
     names = [one.digest if policy.digest == "auto" else policy.digest for one in signers]
     digests = {name: digest(name, content) for name in dict.fromkeys(names)}
     infos = [
         one.signer_info(content_type, digests[name], name, at)
         for one, name in zip(signers, names, strict=True)
     ]
-    certificates = dict.fromkeys(der for one in signers for der in one.certificates_der)
-    inner = tlv(0x06, content_type)
+    certificates = sorted({der for one in signers for der in one.certificates_der})
+    digest_set = set_of(*(DIGEST_ALGORITHM[name] for name in digests))
+    return _assemble(
+        digest_set, certificates, set_of(*infos), content_type, content, detached
+    ), list(digests)
+
+
+def _assemble(
+    digest_set: bytes,
+    certificates: Sequence[bytes],
+    infos: bytes,
+    content_type: bytes,
+    content: bytes,
+    detached: bool,
+) -> bytes:
+    """Return the ContentInfo (RFC 5652 §3, §5.1)."""
+    if content_type == DATA:
+        start, inner = _ONE + digest_set, _ID_DATA
+    else:
+        start, inner = _THREE + digest_set, tlv(0x06, content_type)
     if not detached:
         inner += tlv(0xA0, tlv(0x04, content))
-    signed_data = sequence(
-        _ONE if content_type == DATA else _THREE,  # RFC 5652 §5.1
-        set_of(*(DIGEST_ALGORITHM[name] for name in digests)),
-        tlv(0x30, inner),
-        tlv(0xA0, b"".join(sorted(certificates))),
-        set_of(*infos),
-    )
-    return sequence(_ID_SIGNED_DATA, tlv(0xA0, signed_data)), list(digests)
+    joined = b"".join(certificates)
+    parts = [start, head(0x30, len(inner)), inner, head(0xA0, len(joined)), joined, infos]
+    size = sum(map(len, parts))
+    parts.insert(0, head(0x30, size))
+    size += len(parts[0])
+    return sequence(_ID_SIGNED_DATA, head(0xA0, size), *parts)

@@ -13,6 +13,8 @@ from __future__ import annotations
 import os
 import struct
 
+from pybase64 import b64decode, b64encode
+
 from smime.errors import MalformedMail
 from smime.mime.multipart import split_signed
 
@@ -42,8 +44,6 @@ def base64_lines(data: bytes) -> bytes:
     >>> base64_lines(b"hi")
     b'aGk=\r\n'
     """
-    from pybase64 import b64encode
-
     if len(data) > _BLOCK_OCTETS:
         return b"".join(
             base64_lines(data[at : at + _BLOCK_OCTETS]) for at in range(0, len(data), _BLOCK_OCTETS)
@@ -64,9 +64,8 @@ def wrap_signed(inner: bytes, signature_der: bytes, micalg: str) -> bytes:
 
     ``inner`` is the entity exactly as it was signed.
     """
+    # 128 bits drawn after the content was settled: it cannot hold them.
     boundary = b"signed-" + os.urandom(16).hex().encode()
-    while boundary in inner:  # cannot happen by chance, and must not happen by design
-        boundary = b"signed-" + os.urandom(16).hex().encode()
     return b"".join(
         (
             b"MIME-Version: 1.0\r\n"
@@ -198,8 +197,6 @@ def _binary(entity: Entity) -> bytes:
 def _base64(text: bytes) -> bytes:
     """Return what base64 text without a label holds, or nothing if it is not base64."""
     from binascii import Error
-
-    from pybase64 import b64decode
 
     try:
         return b64decode(b"".join(text.split()), validate=True)

@@ -1,0 +1,4 @@
+"""The command ``smimetool``: reads, calls the library once, writes, says; no cryptography.
+
+Floor:  cli (above everything else)
+"""

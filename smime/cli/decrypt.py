@@ -1,0 +1,71 @@
+"""``smimetool decrypt``: open a mail that was sealed.
+
+Floor:  cli
+"""
+
+from __future__ import annotations
+
+import smime
+from smime.cli import keys, options, verdict
+from smime.cli.failures import UsageError
+from smime.cli.files import STANDARD
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+    from smime.cli.files import Files
+
+__all__ = ["main"]
+
+
+def main(argv: list[str]) -> int:
+    """Run ``smimetool decrypt`` with these arguments."""
+    parser = options.parser_of(
+        "decrypt",
+        "Open a mail that was sealed. Standard error says `unsigned`, `signed by ADDRESS (good)`, "
+        "`signature NOT good`, or, without --ca, `signature not judged`.",
+        ["3", "4", "5", "6", "7"],
+        "Without --ca a mail that opens is written whatever its signature. With it, status 0 says\n"
+        "that the mail is unsigned or its signature good; 7, that a signature inside is not good,\n"
+        "and nothing is written.",
+    )
+    options.add_in_and_out(
+        parser,
+        output="file for the opened mail; without it, standard output, or nowhere with --json",
+    )
+    options.add_identity(parser, use="who opens the mail; may be repeated")
+    options.add_ca(parser, required=False)
+    options.add_at(parser)
+    options.add_legacy(parser)
+    options.add_json(parser, help="say the report as JSON on standard output")
+    return options.run(parser, argv, decrypt)
+
+
+def decrypt(args: argparse.Namespace, files: Files) -> int:
+    """Open IN; with --ca, only if what is signed inside is good."""
+    if not args.ca and (args.sender or args.at):
+        raise UsageError(
+            "--sender and --at need --ca", hint="without --ca no signature is judged at all"
+        )
+    verdict.refuse_two_on_one_stream(args)
+    keys.refuse_to_overwrite(args)
+    trust: smime.Trust = keys.anchors_of(args) if args.ca else smime.NoTrust()
+    readers = keys.openers_of(args)
+    opened = smime.decrypt(
+        files.read(args.input),
+        trust=trust,
+        keys=readers,
+        sender=args.sender,
+        policy=options.policy_of(args),
+        at=args.at,
+    )
+    report = opened.report
+    line = verdict.signature_of(report, judged=bool(args.ca))
+    if args.ca and not verdict.unsigned_or_good(report):
+        problem = smime.SignatureRejected(line, report)
+        verdict.reject(problem, args, files)
+        raise problem
+    text = "\n".join([line, *verdict.notes_of(report)])
+    verdict.hand_out(opened.mail, report, args, files, output=STANDARD, text=text)
+    return 0

@@ -1,0 +1,41 @@
+"""``smimetool encrypt``: seal a mail, unsigned.
+
+Floor:  cli
+"""
+
+from __future__ import annotations
+
+import smime
+from smime.cli import keys, options
+from smime.cli.files import STANDARD
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+    from smime.cli.files import Files
+
+__all__ = ["main"]
+
+
+def main(argv: list[str]) -> int:
+    """Run ``smimetool encrypt`` with these arguments."""
+    parser = options.parser_of(
+        "encrypt",
+        "Seal a mail, so that only its readers can read it. Nobody can tell who wrote it, or "
+        "whether it was changed: prefer `smimetool protect`, which signs too.",
+        ["3", "4", "5"],
+    )
+    options.add_in_and_out(parser, output="file for the sealed mail; without it, standard output")
+    options.add_to(parser)
+    options.add_cipher(parser)
+    return options.run(parser, argv, encrypt)
+
+
+def encrypt(args: argparse.Namespace, files: Files) -> int:
+    """Seal IN for the readers."""
+    keys.refuse_to_overwrite(args)
+    readers = keys.readers_of(args)
+    sealed = smime.encrypt(files.read(args.input), to=readers, policy=options.policy_of(args))
+    files.write(args.output or STANDARD, bytes(sealed), private=False)
+    return 0

@@ -1,0 +1,92 @@
+"""Keys, readers and anchors loaded as the options name them; errors name the file.
+
+Floor:  cli
+"""
+
+from __future__ import annotations
+
+import os
+
+import smime
+from smime.cli.failures import UsageError, name_subject
+from smime.cli.files import STANDARD
+from smime.cli.passphrase import Passphrases
+from smime.errors import SmimeError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+    from typing import TypeVar
+
+    from smime.cli.passphrase import Ask
+
+    T = TypeVar("T")
+
+__all__ = ["anchors_of", "openers_of", "readers_of", "refuse_to_overwrite", "signers_of"]
+
+
+def signers_of(args: argparse.Namespace) -> list[smime.Identity]:
+    """Load every -i as one who signs."""
+
+    def load(name: str, ask: Ask) -> list[smime.Identity]:
+        return [smime.Identity.load(name, *args.certificate, passphrase=ask)]
+
+    return _identities(args, load)
+
+
+def openers_of(args: argparse.Namespace) -> list[smime.Identity]:
+    """Load every -i as keys that open, all that a file holds: old mail needs old keys."""
+
+    def load(name: str, ask: Ask) -> list[smime.Identity]:
+        return list(smime.Identity.load_all(name, *args.certificate, passphrase=ask))
+
+    return _identities(args, load)
+
+
+def _identities(
+    args: argparse.Namespace, load: Callable[[str, Ask], list[smime.Identity]]
+) -> list[smime.Identity]:
+    if args.certificate and len(args.identity) != 1:
+        raise UsageError(
+            "--certificate belongs to exactly one --identity",
+            hint="join each key with its certificate in one PEM file",
+        )
+    passphrases = Passphrases(file=args.passphrase_file, variable=args.passphrase_env)
+    return [
+        identity
+        for name in args.identity
+        for identity in _named(name, lambda name: load(name, passphrases.of(name)))
+    ]
+
+
+def readers_of(args: argparse.Namespace) -> list[smime.Recipient]:
+    """Load every -t."""
+    return [_named(name, smime.Recipient.load) for name in args.to]
+
+
+def anchors_of(args: argparse.Namespace) -> smime.Anchors:
+    """Load every --ca into one set of anchors."""
+    first, *more = args.ca
+    return _named(first, lambda name: smime.Anchors.load(name, *more), *more)
+
+
+def refuse_to_overwrite(args: argparse.Namespace) -> None:
+    """Refuse an output that is a file of keys or certificates of the same call."""
+    output = args.output
+    if output in {None, STANDARD} or not os.path.exists(output):
+        return
+    for option in ("identity", "certificate", "to", "ca", "passphrase_file"):
+        given = getattr(args, option, None) or []
+        for name in [given] if isinstance(given, str) else given:
+            if os.path.exists(name) and os.path.samefile(name, output):
+                long = option.replace("_", "-")
+                raise UsageError(f"-o {output} would overwrite the file given as --{long}")
+
+
+def _named(name: str, load: Callable[[str], T], *more: str) -> T:
+    try:
+        return load(name)
+    except SmimeError as problem:
+        name_subject(problem, name, *more)
+        raise

@@ -1,0 +1,48 @@
+"""``smimetool protect``: sign, then encrypt.
+
+Floor:  cli
+"""
+
+from __future__ import annotations
+
+import smime
+from smime.cli import keys, options
+from smime.cli.failures import UsageError
+from smime.cli.files import STANDARD
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+    from smime.cli.files import Files
+
+__all__ = ["main"]
+
+
+def main(argv: list[str]) -> int:
+    """Run ``smimetool protect`` with these arguments."""
+    parser = options.parser_of(
+        "protect",
+        "Sign a mail, then seal it for its readers and for the sender, its headers inside "
+        "(RFC 9788): nobody else can read it, and the readers see who wrote it.",
+        ["3", "4", "5"],
+    )
+    options.add_in_and_out(parser, output="file for the sealed mail; without it, standard output")
+    options.add_identity(parser, use="who signs")
+    options.add_to(parser)
+    options.add_digest(parser)
+    options.add_cipher(parser)
+    return options.run(parser, argv, protect)
+
+
+def protect(args: argparse.Namespace, files: Files) -> int:
+    """Sign IN and seal it for the readers."""
+    if len(args.identity) > 1:
+        raise UsageError("one --identity signs; several are for `smimetool sign`")
+    keys.refuse_to_overwrite(args)
+    (signer,) = keys.signers_of(args)
+    readers = keys.readers_of(args)
+    mail = files.read(args.input)
+    sealed = smime.protect(mail, by=signer, to=readers, policy=options.policy_of(args))
+    files.write(args.output or STANDARD, bytes(sealed), private=False)
+    return 0

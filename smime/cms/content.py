@@ -1,0 +1,38 @@
+"""ContentInfo: what kind of CMS structure this is.
+
+Floor:  cms (uses errors)
+Source: RFC 5652 §3
+"""
+
+from __future__ import annotations
+
+from smime.cms.algorithms import CONTENT_TYPES
+from smime.cms.ber import parsed
+from smime.cms.der import SEQUENCE, children, oid_text, top
+from smime.errors import MalformedMail
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from smime.cms.der import Node
+
+__all__ = ["content_info", "kind"]
+
+
+def kind(blob: bytes) -> str:
+    """Return the content type of a ContentInfo by name, such as ``signedData``."""
+    found = parsed(blob, lambda data: content_info(data)[0])
+    return CONTENT_TYPES.get(found, oid_text(found))
+
+
+def content_info(data: bytes) -> tuple[bytes, Node]:
+    """Return the content type of a ContentInfo and the node inside (RFC 5652 §3)."""
+    outer = top(data)
+    if outer[0] != SEQUENCE:
+        raise MalformedMail("this is not CMS: it does not begin with a SEQUENCE")
+    parts = children(data, outer)
+    if len(parts) < 2 or parts[0][0] != 0x06 or parts[1][0] != 0xA0:
+        raise MalformedMail("this is not CMS: no content type stands at its beginning")
+    inner = children(data, parts[1])
+    if len(inner) != 1:
+        raise MalformedMail("the CMS structure holds no content")
+    return data[parts[0][2] : parts[0][3]], inner[0]

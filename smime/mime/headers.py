@@ -1,0 +1,345 @@
+"""Header fields: which go inside what is signed or sealed, and which come out.
+
+Three kinds of fields are told apart. *Structural* fields (Content-*,
+MIME-Version) describe the body and belong to the entity. *Protected* fields are
+what the author wrote: a copy of each goes inside. The rest, named in ``_OUTSIDE``,
+stays outside only:
+
+- Received, Return-Path, ARC-*, DKIM-Signature and their like are written by
+  those who carry the mail, or hold only outside;
+- Resent-* describe a later sending of a mail that is signed already;
+- List-* are the list's own: a copy inside would stand before what the list
+  really says, for instance where to unsubscribe;
+- what a mail store notes (Status, X-UID and so on) is no part of the mail.
+
+Bcc and Resent-Bcc are dropped everywhere.
+
+With ``mode="cipher"`` the outside gets the fields as hcp_baseline leaves them:
+Subject is ``[...]``, Comments and Keywords are gone, and what stays outside is
+listed inside in HP-Outer, so that a reader can tell what was confidential.
+
+Floor:  mime (uses errors)
+Source: RFC 9788 §2 for hp and HP-Outer, §3.2.1 for hcp_baseline, §5 for
+        composing, §4 for rendering; the older form is
+        draft-autocrypt-lamps-protected-headers (protected-headers="v1")
+"""
+
+from __future__ import annotations
+
+from smime.mime.addresses import addresses
+from smime.mime.canonical import MAX_LINE, canonical, is_canonical, to_crlf
+from smime.mime.entity import ContentType, Entity, Field, split_entity
+from smime.mime.wording import write_content_type, written_7bit
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+__all__ = ["Divided", "Protected", "addresses", "divide", "protected", "readable"]
+
+MODES = ("clear", "cipher", "none")
+
+_DROPPED = frozenset({"bcc", "resent-bcc", "hp-outer"})
+_OUTSIDE = frozenset(
+    {
+        "apparently-to", "authentication-results", "delivered-to", "dkim-signature",
+        "domainkey-signature", "envelope-from", "envelope-to", "old-return-path", "received",
+        "received-spf", "return-path", "status", "x-envelope-from", "x-envelope-to", "x-keywords",
+        "x-original-to", "x-status", "x-uid",
+    }
+)  # fmt: skip
+_OUTSIDE_STARTS = ("arc-", "list-", "resent-", "x-mozilla-", "x-spam-")
+# Of these a message has one (RFC 5322 §3.6): a second one inside is not believed.
+_ONCE = frozenset(
+    {
+        "cc", "date", "from", "in-reply-to", "message-id", "references", "reply-to", "sender",
+        "subject", "to",
+    }
+)  # fmt: skip
+# With hp every field the author wrote is inside, so one of these that is only
+# outside was added on the way; a reader is not shown it as the author's.
+_SHOWN = frozenset({"cc", "comments", "keywords", "reply-to", "subject", "to"})
+
+_OBSCURED_SUBJECT = b"Subject: [...]\r\n"
+_REMOVED = frozenset({"comments", "keywords"})
+
+
+class Divided:
+    """A mail taken apart for protection; all octets.
+
+    ``outer``: the lines of the message fields, each with CRLF, without
+    structural fields, Bcc and blank line. ``inner``: the whole entity that is to
+    be signed or sealed. ``sealed_outer``: for ``cipher``, the lines to be used in
+    place of ``outer``; else empty.
+    """
+
+    __slots__ = ("inner", "outer", "sealed_outer")
+
+    def __init__(self, outer: bytes, inner: bytes, sealed_outer: bytes) -> None:
+        self.outer = outer
+        self.inner = inner
+        self.sealed_outer = sealed_outer
+
+    def __repr__(self) -> str:
+        return f"<Divided: {len(self.outer)} octets outside, {len(self.inner)} inside>"
+
+
+class Protected:
+    """The header fields that a payload protects.
+
+    ``mode`` is ``clear`` or ``cipher`` (RFC 9788), or for older mail ``v1`` or
+    ``wrapped`` (a message inside). ``outer`` holds what HP-Outer says was left
+    outside, as fields; ``ignored`` what may not be inside: structural and trace
+    fields, and repeated ones of which a message has one.
+    """
+
+    __slots__ = ("fields", "ignored", "mode", "outer")
+
+    def __init__(
+        self,
+        mode: str,
+        fields: tuple[Field, ...],
+        outer: tuple[Field, ...],
+        ignored: tuple[Field, ...],
+    ) -> None:
+        self.mode = mode
+        self.fields = fields
+        self.outer = outer
+        self.ignored = ignored
+
+    def get(self, name: str) -> str | None:
+        """Value of the first protected field of this name, or ``None``."""
+        key = name.lower()
+        return next((field.value for field in self.fields if field.key == key), None)
+
+    def __repr__(self) -> str:
+        return f"<Protected {self.mode}: {len(self.fields)} fields>"
+
+
+def _is_structural(key: str) -> bool:
+    return key.startswith("content-") or key == "mime-version"
+
+
+def _stays_outside(key: str) -> bool:
+    return key in _OUTSIDE or key.startswith(_OUTSIDE_STARTS) or key in _DROPPED
+
+
+def divide(source: bytes | Entity, *, mode: str) -> Divided:
+    r"""Take a mail apart into what stays outside and the entity to be protected.
+
+    ``mode`` is ``clear`` (signed), ``cipher`` (sealed) or ``none`` (no copies of
+    fields inside). A source without message fields, such as a MIME entity of
+    its own, gets no copies and no ``hp`` in any mode. The inner body is made
+    canonical. Raises as ``split_entity`` and ``canonical`` do.
+
+    >>> divide(b"Subject: hi\n\nhello\n", mode="clear").inner.decode().splitlines()
+    ['Content-Type: text/plain; charset=us-ascii; hp="clear"', 'Subject: hi', '', 'hello']
+    """
+    if mode not in MODES:
+        raise ValueError(f"mode={mode!r}: choose from {', '.join(MODES)}")
+    entity = split_entity(source) if isinstance(source, bytes) else source
+    structural: list[Field] = []
+    message: list[Field] = []
+    inside: list[Field] = []
+    for field in entity.fields:
+        key = field.key
+        if _is_structural(key):
+            if key != "mime-version":
+                structural.append(field)
+        elif key not in _DROPPED:
+            message.append(field)
+            if mode != "none" and not _stays_outside(key):
+                inside.append(field)
+
+    if not message and _is_ready(entity, structural):
+        return Divided(b"", entity.raw, b"")
+    # In the ordinary mail all fields are fit to be inside as they stand.
+    tidy = is_canonical(to_crlf(entity.header_block))
+    copy_of = _as_it_stands if tidy else written_7bit
+    outer = b"".join([_whole_line(field.raw) for field in message])
+    heads, body = _canonical_entity(structural, entity.body)
+    if not inside:
+        return Divided(outer, b"".join([*heads, b"\r\n", body]), b"")
+    _mark(heads, mode)
+    if mode == "clear":
+        copies = [copy_of(field) for field in inside]
+        return Divided(outer, b"".join([*heads, *copies, b"\r\n", body]), b"")
+
+    sealed: list[bytes] = []
+    copies = []
+    listed: list[bytes] = []
+    for field in message:
+        copied = not _stays_outside(field.key)
+        if copied:
+            copies.append(copy := copy_of(field))
+        if field.key in _REMOVED:
+            continue
+        if field.key == "subject":
+            sealed.append(_OBSCURED_SUBJECT)
+            copy = _OBSCURED_SUBJECT
+        else:
+            sealed.append(_whole_line(field.raw))
+        if copied:
+            listed.append(_listed(copy))
+    inner = b"".join([*heads, *copies, *listed, b"\r\n", body])
+    return Divided(outer, inner, b"".join(sealed))
+
+
+def _is_ready(entity: Entity, structural: list[Field]) -> bool:
+    """Whether an entity without message fields can be protected as it stands."""
+    size, typed = 2, False
+    for field in structural:
+        size += len(field.raw)
+        typed = typed or field.key == "content-type"
+    return typed and entity.head_at == 0 and size == entity.body_at and is_canonical(entity.raw)
+
+
+def _as_it_stands(field: Field) -> bytes:
+    return _whole_line(field.raw)
+
+
+def _listed(copy: bytes) -> bytes:
+    line = b"HP-Outer: " + copy
+    if copy.find(b"\r\n") < MAX_LINE - 10:
+        return line
+    return written_7bit(Field("HP-Outer", line))
+
+
+def _whole_line(raw: bytes) -> bytes:
+    raw = to_crlf(raw)
+    return raw if raw.endswith(b"\n") else raw + b"\r\n"
+
+
+def _says_once(line: bytes, mode: str) -> bool:
+    params = ContentType.parse(Field("Content-Type", line).value).params
+    return params.get("hp") == mode and line.lower().count(b"hp=") == 1
+
+
+def _canonical_entity(structural: Sequence[Field], body: bytes) -> tuple[list[bytes], bytes]:
+    """Return the structural fields, each with CRLF, and the body, all canonical."""
+    heads = [_whole_line(field.raw) for field in structural]
+    if not any(field.key == "content-type" for field in structural):
+        heads.insert(0, _default_type(structural, body))
+    whole = b"".join([*heads, b"\r\n", body])
+    if is_canonical(whole):
+        return heads, body
+    made = split_entity(canonical(whole))
+    return [field.raw for field in made.fields], made.body
+
+
+def _default_type(structural: Sequence[Field], body: bytes) -> bytes:
+    """Say what a body without a Content-Type is (RFC 2045 §5.2), and no more than is known."""
+    if any(field.key == "content-transfer-encoding" for field in structural):
+        return b"Content-Type: text/plain\r\n"
+    if body.isascii():
+        return b"Content-Type: text/plain; charset=us-ascii\r\n"
+    try:
+        body.decode("utf-8")
+    except UnicodeDecodeError:
+        return b"Content-Type: text/plain\r\n"
+    return b"Content-Type: text/plain; charset=utf-8\r\n"
+
+
+def _mark(heads: list[bytes], mode: str) -> None:
+    """Put ``hp`` into the Content-Type (RFC 9788 §2.1)."""
+    at = next(n for n, raw in enumerate(heads) if raw[:12].lower() == b"content-type")
+    raw = heads[at]
+    line = raw.rstrip(b"\r\n \t;")
+    long = len(line) - line.rfind(b"\n") > 62
+    marked = line + (b";\r\n " if long else b"; ") + f'hp="{mode}"\r\n'.encode()
+    if not _says_once(marked, mode):
+        # An hp from before, an open quote or comment, or no type that can be read.
+        kind = ContentType.parse(Field("Content-Type", raw).value)
+        marked = write_content_type(ContentType(kind.value, {**kind.params, "hp": mode}))
+    heads[at] = marked
+
+
+def protected(inner: Entity) -> Protected | None:
+    """Return the fields that the root of a payload protects, or ``None`` if it protects none.
+
+    Asks the payload's root only; whether a layer around it was signed or
+    sealed, and what ``mode`` is worth then, is the caller's to say (RFC 9788 §4).
+    """
+    params = inner.content_type.params
+    mode = params.get("hp", "").lower()
+    fields = inner.fields
+    if mode not in ("clear", "cipher"):
+        if params.get("protected-headers", "").lower().startswith("v1"):
+            mode = "v1"
+        elif _is_wrapped(inner):
+            mode = "wrapped"
+            fields = split_entity(inner.body).fields
+        else:
+            return None
+    kept: list[Field] = []
+    listed: list[Field] = []
+    ignored: list[Field] = []
+    seen: set[str] = set()
+    for field in fields:
+        key = field.key
+        if key == "hp-outer":
+            name, colon, _ = field.value.partition(":")
+            if colon and name.strip().isascii() and name.strip():
+                # Its raw octets begin with the name of the field that it lists.
+                listed.append(Field(name.strip(), field.raw.partition(b":")[2].lstrip()))
+        elif _is_structural(key):
+            # On the payload's own root these are the entity's; none of the message's.
+            if key == "mime-version":
+                ignored.append(field)
+        elif _stays_outside(key) or (key in _ONCE and key in seen):
+            ignored.append(field)
+        else:
+            seen.add(key)
+            kept.append(field)
+    return Protected(mode, tuple(kept), tuple(listed), tuple(ignored))
+
+
+def _is_wrapped(inner: Entity) -> bool:
+    """Whether a whole message inside stands for the mail (early header protection drafts)."""
+    kind = inner.content_type
+    return (
+        kind.value == "message/rfc822"
+        and kind.params.get("forwarded", "").lower() == "no"
+        and inner.transfer_encoding in ("7bit", "8bit", "binary")
+        and inner.body_at < len(inner.raw)
+    )
+
+
+def readable(outer: Entity, inner: Entity, protected: Protected | None, *, use_from: bool) -> bytes:
+    """Build the mail a reader should see: message fields and the opened entity.
+
+    Protected fields stand where the outer ones of their name stood, the rest
+    after them; the outer From stays unless ``use_from``. Subject, To, Cc and
+    their like that are outside only are left out if the payload is of RFC 9788,
+    since the author put all of them inside. The body's octets are unchanged.
+    """
+    inside: dict[str, list[Field]] = {}
+    for field in protected.fields if protected else ():
+        if field.key != "from" or use_from:
+            inside.setdefault(field.key, []).append(field)
+    all_are_inside = protected is not None and protected.mode in ("clear", "cipher")
+    if protected is not None and protected.mode == "wrapped":
+        inner = split_entity(inner.body)
+
+    fields: list[Field] = []
+    placed: set[str] = set()
+    for field in outer.fields:
+        key = field.key
+        if _is_structural(key) or key == "hp-outer" or key in placed:
+            continue
+        if key in inside:
+            placed.add(key)
+            fields += inside[key]
+        elif not (all_are_inside and key in _SHOWN):
+            fields.append(field)
+    for key, added in inside.items():
+        if key not in placed:
+            fields += added
+    lines = [_whole_line(field.raw) for field in fields]
+    lines.append(b"MIME-Version: 1.0\r\n")
+    lines += _content_lines(inner.fields)
+    return b"".join([*lines, b"\r\n", inner.body])
+
+
+def _content_lines(fields: Iterable[Field]) -> list[bytes]:
+    return [_whole_line(field.raw) for field in fields if field.key.startswith("content-")]

@@ -1,0 +1,134 @@
+"""Multipart bodies, found and built by byte position.
+
+A part is a slice of the bytes that arrived. Nothing is decoded and written out
+again, because a signature covers those bytes and no others.
+
+Floor:  mime (uses errors; knows nothing of CMS, OpenPGP or trust)
+Source: RFC 2046 §5.1 for the syntax, RFC 1847 §2.1 for multipart/signed
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+from smime.errors import LimitExceeded, MalformedMail
+from smime.mime.entity import split_entity
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from smime.mime.entity import Entity
+
+__all__ = ["Cuts", "boundary_of", "cut", "join_parts", "split_parts", "split_signed"]
+
+MAX_PARTS = 10_000  # of one multipart; a digest of a busy list has some hundreds
+MAX_LOOKALIKES = 100_000  # lines that only begin like a delimiter; keeps the search short
+
+# What follows the boundary on a delimiter line: dashes if it is the last, and
+# blanks that were added on the way (transport-padding).
+_LINE_END = re.compile(rb"(--)?+[ \t]*+(?:\r?\n|\r?\Z)")
+_BOUNDARY = re.compile(r"[ -~]{0,69}[!-~]")
+
+
+class Cuts:
+    """Where the parts of a multipart body are.
+
+    ``spans`` holds start and end of each part; ``preamble`` ends where the
+    first delimiter's line break begins and ``epilogue`` begins after the last
+    delimiter's line.
+    """
+
+    __slots__ = ("epilogue", "preamble", "spans")
+
+    def __init__(self, spans: list[tuple[int, int]], preamble: int, epilogue: int) -> None:
+        self.spans = spans
+        self.preamble = preamble
+        self.epilogue = epilogue
+
+
+def cut(body: bytes, boundary: bytes) -> Cuts:
+    """Find the parts of a multipart body; see ``split_parts``."""
+    if not 1 <= len(boundary) <= 70:
+        raise MalformedMail("a boundary has 1 to 70 octets")
+    lines: list[tuple[int, int]] = []
+    closed = False
+    lookalikes = 0
+    mark = b"\n--" + boundary
+    # Where the dashes are, or -1: at the first octet or after a line break.
+    dashes = 0 if body.startswith(mark[1:]) else body.find(mark) + 1 or -1
+    while dashes >= 0 and not closed:
+        after = dashes + len(mark) - 1
+        line_end = _LINE_END.match(body, after)
+        if line_end:
+            start = max(dashes - (2 if body[dashes - 2 : dashes] == b"\r\n" else 1), 0)
+            # The line break that ends this line may be the one before the next.
+            after = line_end.end() - 1
+            lines.append((start, line_end.end()))
+            closed = line_end[1] is not None
+            if len(lines) - 1 > MAX_PARTS:
+                raise LimitExceeded(f"the multipart has more than {MAX_PARTS} parts")
+        else:
+            lookalikes += 1
+            if lookalikes > MAX_LOOKALIKES:
+                raise LimitExceeded("too many lines look like a delimiter of the multipart")
+        dashes = body.find(mark, after) + 1 or -1
+    if not closed or len(lines) < 2:
+        raise MalformedMail(f"multipart {boundary!r} has no opened and closed part")
+    spans = [(a[1], max(a[1], b[0])) for a, b in pairwise(lines)]
+    return Cuts(spans, lines[0][0], lines[-1][1])
+
+
+def split_parts(body: bytes, boundary: bytes) -> list[bytes]:
+    r"""Cut a multipart body into its parts, byte for byte.
+
+    ``body`` starts after the blank line that ends the multipart's own headers;
+    ``boundary`` is the parameter's value, without dashes, 1 to 70 octets.
+    Each part comes back as headers, blank line, content. The line break before
+    a delimiter belongs to the delimiter (RFC 2046 §5.1.1).
+
+    Raises ``MalformedMail`` if no part is opened, or the last is never closed,
+    and ``LimitExceeded`` for more parts than mail has.
+
+    >>> split_parts(b"--b\r\n\r\nhi \r\n--b--\r\n", b"b")
+    [b'\r\nhi ']
+    """
+    return [body[start:end] for start, end in cut(body, boundary).spans]
+
+
+def join_parts(parts: Sequence[bytes], boundary: bytes) -> bytes:
+    r"""Build a multipart body from whole parts; ``split_parts`` undoes it.
+
+    >>> join_parts([b"\r\nhi "], b"b")
+    b'--b\r\n\r\nhi \r\n--b--\r\n'
+    """
+    open_line = b"--" + boundary + b"\r\n"
+    return b"".join([*(open_line + part + b"\r\n" for part in parts), open_line[:-2], b"--\r\n"])
+
+
+def boundary_of(entity: Entity) -> bytes:
+    """Return the boundary that a multipart's content type names.
+
+    Raises ``MalformedMail`` if there is none, or it is not 1 to 70 printable
+    ASCII characters of which the last is no blank (RFC 2046 §5.1.1).
+    """
+    boundary = entity.content_type.params.get("boundary", "")
+    if not _BOUNDARY.fullmatch(boundary):
+        raise MalformedMail("the multipart names no boundary, or none that is allowed")
+    return boundary.encode("ascii")
+
+
+def split_signed(entity: Entity) -> tuple[bytes, Entity]:
+    """Cut a multipart/signed into the exact bytes that were signed and the signature part.
+
+    Raises ``MalformedMail`` unless it is a multipart/signed of exactly two
+    parts (RFC 1847 §2.1).
+    """
+    if entity.content_type.value != "multipart/signed":
+        raise MalformedMail(f"not a multipart/signed but {entity.content_type.value}")
+    spans = cut(body := entity.body, boundary_of(entity)).spans
+    if len(spans) != 2:
+        raise MalformedMail(f"a multipart/signed has two parts, this one {len(spans)}")
+    (start, end), (signature_start, signature_end) = spans
+    return body[start:end], split_entity(body[signature_start:signature_end])

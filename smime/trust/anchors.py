@@ -1,0 +1,284 @@
+"""The roots that were given: they alone may vouch for others, never silently the system's.
+
+An ``Anchors`` object is long-lived and shared between threads. It keeps facts
+about certificates between calls; every verdict is made anew.
+
+Floor:  trust
+Source: RFC 5280 §6; RFC 8550 §4
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cryptography import x509
+
+from smime.errors import KeyProblem
+from smime.policy import Revocation
+from smime.protocols import Judgement
+from smime.report import Finding, printable
+from smime.trust.builder import MAX_KEPT_CERTIFICATES, Search, index_by_subject
+from smime.trust.constraints import constraint_problem
+from smime.trust.facts import Cache, Facts
+from smime.trust.fast import is_surely_valid
+from smime.trust.judge import (
+    judge_address,
+    judge_time,
+    judge_usage,
+    revocation_not_asked,
+    whole_seconds,
+)
+from smime.trust.loading import load_certificates, parse_certificates
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+    from os import PathLike
+    from typing import Self
+
+    from smime.protocols import Claim
+
+__all__ = ["Anchors"]
+
+# Paths whose CRLs are looked at for one claim; a large CRL takes a second each.
+MAX_REVOCATION_RUNS = 4
+_RULE = "RFC 5280 §6.1"
+
+
+class Anchors:
+    """Root certificates that may vouch for others; long-lived, share it between threads.
+
+    An anchor is trusted as it stands: its own signature means nothing, but
+    what it says of itself is kept to (validity, path length, name
+    constraints, key usage; RFC 5937). An anchor need not be self-signed. A
+    signer's certificate that is itself an anchor is a chain of one: its dates,
+    use and address are still judged.
+
+    Raises ``KeyProblem`` if there is no certificate, or one that cannot be read.
+    """
+
+    def __init__(self, certificates: Iterable[x509.Certificate]) -> None:
+        given = tuple(certificates)
+        for one in given:
+            if not isinstance(one, x509.Certificate):
+                raise TypeError(
+                    f"Anchors takes x509.Certificate objects, not {type(one).__name__}: "
+                    "use Anchors.load(path) or Anchors.parse(data)"
+                )
+        if not given:
+            raise KeyProblem(
+                "no anchors: nobody could be trusted",
+                hint="give the certificate of the CA that you trust",
+            )
+        self._cache = Cache()
+        self._all = tuple({one.digest: one for one in map(Facts, given)}.values())
+        for known in self._all:
+            if known.problem:
+                raise KeyProblem(f"{known.label} cannot be an anchor: {known.problem}")
+        self._by_subject = index_by_subject(self._all)
+        self._digests = {one.digest for one in self._all}
+
+    @classmethod
+    def load(cls, *paths: PathLike[str] | str) -> Self:
+        """Read anchors from files (PEM, DER, PKCS#7) and folders of such files.
+
+        Folders are not searched deeper. Files in them that hold no certificate
+        are passed over, unless their name says that they do. Raises
+        ``KeyProblem`` if no certificate is found, ``OSError`` as the file
+        system does.
+        """
+        return cls(load_certificates(paths))
+
+    @classmethod
+    def parse(cls, data: bytes) -> Self:
+        """Read anchors from PEM, DER or PKCS#7; raises ``KeyProblem`` if there are none."""
+        return cls(parse_certificates(data))
+
+    @property
+    def certificates(self) -> tuple[x509.Certificate, ...]:
+        """The anchors, each once."""
+        return tuple(one.certificate for one in self._all)
+
+    def judge(self, claim: Claim) -> Judgement:
+        """Say whether the key of the claim may speak for its sender at its moment.
+
+        Never raises for a certificate that is bad, whatever is in it. Raises
+        ``ValueError`` if ``claim.at`` has no time zone.
+        """
+        at = whole_seconds(claim.at)
+        leaf = self._cache.facts(claim.certificate)
+        address = judge_address(claim)
+        if leaf.unusable:
+            return _no_path(claim, leaf, at, address, _malformed(leaf))
+        others = self._others(claim, leaf)
+        search = Search(leaf, anchors=self._by_subject, pools=others, cache=self._cache)
+        paths = list(search.paths)
+        if leaf.digest in self._digests:
+            # Last, so that a CRL of its issuer is heard first.
+            paths.append((leaf,))
+        best: Judgement | None = None
+        runs_left = MAX_REVOCATION_RUNS
+        for path in paths:
+            surely = len(paths) == 1 and search.exact and is_surely_valid(path, at)
+            found = self._path_finding(path, at, surely)
+            time = judge_time(path, at)
+            usage = judge_usage(path, claim.policy, claim.digest_algorithm)
+            revoked = False
+            if found.accepted and time.accepted and runs_left:
+                revocation, revoked, ran = self._revocation(claim, path, at, others)
+                runs_left -= ran
+            else:
+                revocation = revocation_not_asked(
+                    claim.policy, "revocation was not checked: the chain is not good anyway"
+                )
+                if runs_left == 0:
+                    break
+            now = Judgement(
+                path=found,
+                revocation=revocation,
+                usage=usage,
+                address=address,
+                time=time,
+                chain=tuple(one.certificate for one in path),
+            )
+            if revoked:
+                return now
+            if best is None or _worth(now) > _worth(best):
+                best = now
+            if found.accepted and time.accepted and usage.accepted and revocation.accepted:
+                break
+        if best is None:
+            return _no_path(claim, leaf, at, address, self._no_anchor(leaf, search))
+        return best
+
+    def _others(self, claim: Claim, leaf: Facts) -> list[dict[object, list[Facts]]]:
+        """Return what may stand in the middle of a path, by subject."""
+        sent = [
+            self._cache.facts(one)
+            for one in claim.certificates[: MAX_KEPT_CERTIFICATES + 1]
+            if one is not claim.certificate
+        ]
+        kept = [one for one in sent if one.digest != leaf.digest][:MAX_KEPT_CERTIFICATES]
+        pools = [index_by_subject(kept)]
+        if claim.evidence is not None:
+            pools.append(claim.evidence.by_subject())
+        # An anchor in the middle may lead to another one.
+        if len(self._all) > 1:
+            pools.append(self._by_subject)
+        return pools
+
+    def _path_finding(self, path: Sequence[Facts], at: datetime, surely: bool) -> Finding:
+        anchor = path[-1]
+        if len(path) == 1:
+            return Finding.yes(f"{anchor.label} is itself an anchor", _RULE)
+        yes = Finding.yes(f"chain to {anchor.label}", _RULE)
+        if surely:
+            return yes
+        for one in path:
+            if one.unusable:
+                return Finding.no(
+                    "path-invalid",
+                    f"the certificate of {one.label} cannot be used: {one.unusable}",
+                    "RFC 5280 §4.2",
+                )
+        if not anchor.may_certify:
+            return Finding.no(
+                "path-invalid", f"{anchor.label} may not certify others", "RFC 5280 §4.2.1.9"
+            )
+        problem = constraint_problem(path)
+        if problem:
+            return Finding.no("name-constraints", problem, "RFC 5280 §4.2.1.10")
+        from smime.trust.path import validate
+
+        in_time = all(
+            one.validity is not None and one.validity[0] <= at <= one.validity[1] for one in path
+        )
+        # Dates are the finding "time"; if they fail, this one is about the rest.
+        result = validate(path, at=at, dates=in_time)
+        if result.kind == "ok":
+            return yes
+        reason = f"the chain to {anchor.label} is not valid: {result.reason}"
+        if result.kind == "names":
+            return Finding.no("name-constraints", reason, "RFC 5280 §4.2.1.10")
+        return Finding.no("path-invalid", reason, _RULE)
+
+    def _revocation(
+        self,
+        claim: Claim,
+        path: Sequence[Facts],
+        at: datetime,
+        pools: Sequence[dict[object, list[Facts]]],
+    ) -> tuple[Finding, bool, int]:
+        """Return the finding, if the leaf is revoked, and how many looks it took."""
+        policy = claim.policy
+        if len(path) == 1:
+            why = "revocation was not checked: the certificate is itself an anchor"
+            return revocation_not_asked(policy, why), False, 0
+        evidence = claim.evidence
+        at_hand = bool(claim.crls or (evidence is not None and (evidence.crls or evidence.ocsp)))
+        required = policy.revocation is Revocation.REQUIRE
+        if policy.revocation is Revocation.OFF or not (at_hand or required):
+            why = "revocation was not checked: there is no CRL to check it with"
+            return revocation_not_asked(policy, why), False, 0
+        from smime.trust.revocation import judge_revocation, read_lists
+
+        finding, revoked = judge_revocation(
+            path,
+            at=at,
+            lists=[read_lists(claim.crls), evidence.lists if evidence is not None else {}],
+            answers=evidence.answers if evidence is not None else (),
+            others=[one for pool in pools for group in pool.values() for one in group],
+            policy=policy,
+            cache=self._cache,
+        )
+        return finding, revoked, 1
+
+    def _no_anchor(self, leaf: Facts, search: Search) -> Finding:
+        if search.exhausted:
+            return Finding.no(
+                "search-limit",
+                "too many certificates of the same names came with the mail to find a chain",
+                _RULE,
+            )
+        names = ", ".join(one.label for one in self._all[:3])
+        if len(self._all) > 3:
+            names += f" or {len(self._all) - 3} more"
+        if leaf.self_issued:
+            reason = f"{leaf.label} vouches for itself only; it is not certified by {names}"
+        else:
+            reason = f"no chain leads from the certificate of {leaf.label} to {names}"
+        return Finding.no("no-anchor", reason, _RULE)
+
+    def __repr__(self) -> str:
+        names = ", ".join(printable(one.label) for one in self._all[:5])
+        more = f" and {len(self._all) - 5} more" if len(self._all) > 5 else ""
+        return f"<Anchors: {names}{more}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), tuple(one.der for one in self._all))
+
+
+def _rebuild(cls: type[Anchors], ders: tuple[bytes, ...]) -> Anchors:
+    return cls([x509.load_der_x509_certificate(der) for der in ders])
+
+
+def _worth(judgement: Judgement) -> tuple[bool, int]:
+    findings = (judgement.path, judgement.revocation, judgement.usage, judgement.time)
+    return judgement.path.accepted, sum(one.accepted for one in findings)
+
+
+def _malformed(leaf: Facts) -> Finding:
+    reason = f"the certificate of {leaf.label} cannot be used: {leaf.unusable}"
+    return Finding.no("certificate-malformed", reason, "RFC 5280 §4.2")
+
+
+def _no_path(claim: Claim, leaf: Facts, at: datetime, address: Finding, path: Finding) -> Judgement:
+    return Judgement(
+        path=path,
+        revocation=revocation_not_asked(
+            claim.policy, "revocation was not checked: there is no chain to an anchor"
+        ),
+        usage=judge_usage((leaf,), claim.policy, claim.digest_algorithm),
+        address=address,
+        time=judge_time((leaf,), at),
+    )

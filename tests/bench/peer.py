@@ -1,0 +1,78 @@
+"""The library as a peer of the S/MIME benchmark: public names only.
+
+Keys, certificates and trust roots are loaded in ``setup``; a timed call gets
+bytes and gives bytes, and keeps nothing for the next one.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from benchlib.peer import Peer
+
+import smime
+
+CIPHERS = {"cbc": "aes-256-cbc", "gcm": "aes-256-gcm"}
+
+
+class Project(Peer):  # type: ignore[misc]
+    def setup(self, idents: dict[str, Any]) -> None:
+        self.identities = {}
+        self.anchors = {}
+        self.recipients = {}
+        self.policies = {
+            name: smime.Policy.modern().replace(cipher=cipher) for name, cipher in CIPHERS.items()
+        }
+        for kind, ident in idents.items():
+            paths = ident.p
+            self.identities[kind] = smime.Identity.load(paths["key"], paths["cert"], paths["inter"])
+            self.recipients[kind] = smime.Recipient.load(paths["cert"])
+            self.anchors[paths["root"]] = smime.Anchors.load(paths["root"])
+
+    def sign(self, ident: Any, data: bytes) -> bytes:
+        return bytes(smime.sign(data, by=self.identities[ident.alg]))
+
+    def verify(self, ident: Any, msg: bytes) -> None:
+        # A fresh object for each call: the chains cached in a long-lived one
+        # are what verify_cached measures.
+        anchors = smime.Anchors([ident.root])
+        smime.verify(msg, trust=anchors, sender=f"alice-{ident.alg}@example.org")
+
+    def verify_cached(self, ident: Any, msg: bytes) -> None:
+        anchors = self.anchors[ident.p["root"]]
+        smime.verify(msg, trust=anchors, sender=f"alice-{ident.alg}@example.org")
+
+    def encrypt(self, ident: Any, data: bytes, cipher: str) -> bytes:
+        policy = self.policies[cipher]
+        return bytes(smime.encrypt(data, to=self.recipients[ident.alg], policy=policy))
+
+    def decrypt(self, ident: Any, msg: bytes, cipher: str) -> bytes:
+        opened = smime.decrypt(msg, keys=self.identities[ident.alg], trust=smime.NoTrust())
+        return opened.content
+
+    def sign_encrypt(self, ident: Any, data: bytes, cipher: str) -> bytes:
+        policy = self.policies[cipher]
+        signed = smime.sign(data, by=self.identities[ident.alg], policy=policy)
+        return bytes(smime.encrypt(signed, to=self.recipients[ident.alg], policy=policy))
+
+    def load_recipients(self, pems: list[bytes]) -> object:
+        return [smime.Recipient.parse(pem) for pem in pems]
+
+    def encrypt_many(self, recips: Any, data: bytes) -> bytes:
+        return bytes(smime.encrypt(data, to=recips, policy=self.policies["cbc"]))
+
+
+def commands(ident: Any, msg: Path) -> dict[str, list[str]]:
+    """Command lines for the cold start table."""
+    run = [sys.executable, "-m", "smime"]
+    return {
+        "import smime": [sys.executable, "-c", "import smime"],
+        "smimetool --version": [*run, "--version"],
+        "smimetool --help": [*run, "--help"],
+        "smimetool sign": [
+            *run, "sign", "--identity", ident.p["key"], "--certificate", ident.p["cert"],
+            "--certificate", ident.p["inter"], str(msg), "-o", "/dev/null",
+        ],
+    }  # fmt: skip
