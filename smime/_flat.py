@@ -12,16 +12,34 @@ Floor:  mail (used by mail alone)
 
 from __future__ import annotations
 
-from email.policy import EmailPolicy
+from email.policy import EmailPolicy, Policy
 from typing import Any
 
 __all__ = ["AS_IT_IS", "Verbatim"]
 
 
 class Verbatim(str):
-    """Header text after the colon, blanks and line end included."""
+    """Header text after the colon, blanks and line end included.
 
-    __slots__ = ()
+    With ``name`` and ``fold`` it is a header object to every ``EmailPolicy``,
+    which then leaves the folding to it. Some SMTP libraries flatten under a
+    policy of their own, and this holds there too.
+    """
+
+    __slots__ = ("name",)
+
+    name: str
+
+    @classmethod
+    def of(cls, name: str, value: str) -> Verbatim:
+        """Make the value of the header ``name``."""
+        made = cls(value)
+        made.name = name
+        return made
+
+    def fold(self, *, policy: Policy) -> str:  # noqa: ARG002
+        """Return the whole header as it stands."""
+        return f"{self.name}:{self}"
 
 
 class _ExactPolicy(EmailPolicy):
@@ -31,16 +49,6 @@ class _ExactPolicy(EmailPolicy):
         if isinstance(value, Verbatim):
             value = str(value).strip()
         return super().header_fetch_parse(name, value)
-
-    def fold(self, name: str, value: str) -> Any:
-        if isinstance(value, Verbatim):
-            return f"{name}:{value}"
-        return super().fold(name, value)
-
-    def fold_binary(self, name: str, value: str) -> bytes:
-        if isinstance(value, Verbatim):
-            return f"{name}:{value}".encode("ascii", "surrogateescape")
-        return bytes(super().fold_binary(name, value))
 
 
 AS_IT_IS = _ExactPolicy(linesep="\r\n", refold_source="none")

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from smime.cms.recipients import OpeningKey
     from smime.keys import Reader, Recipient
     from smime.mail import Out, Source
     from smime.mime.entity import Entity
@@ -53,6 +52,7 @@ __all__ = ["decrypt", "examine", "inspect", "open", "verify"]
 _log = logging.getLogger("smime")
 
 MAX_LAYERS = 8  # deeper nesting is an attack, not mail
+MAX_NAMED = 100  # recipients of a layer that a report names; a mailing can have thousands
 
 _NOT_REACHED = Finding.open(
     "not-reached", "not asked, since the signature itself does not hold", "RFC 5652 §5.6"
@@ -207,6 +207,8 @@ class _Peeled:
         """Why a signature could not be read, where the content is there all the same."""
         self.unauthenticated = False
         """A layer was opened whose content carries no tag."""
+        self.payload: Protected | None = None
+        """The header fields that stand inside, known once the report is made."""
         self.use_inner_from = False
         self._report: Report | None = None
         self.contacts: tuple[Recipient, ...] = ()
@@ -287,7 +289,7 @@ class _Peeled:
             "encrypted",
             wrapped.form,
             algorithm=envelope.label,
-            recipients=tuple(one.name for one in envelope.sealed),
+            recipients=tuple(one.name for one in envelope.sealed[:MAX_NAMED]),
             opened=False,
         )
         self.taken.append(sealed)
@@ -309,7 +311,7 @@ class _Peeled:
             algorithm=envelope.label,
             recipients=sealed.recipients,
             authenticated=envelope.authenticated,
-            opened_by=_name_of(key),
+            opened_by=key.label,
         )
 
     def _check(
@@ -333,7 +335,7 @@ class _Peeled:
         notes: list[Note] = []
         sender, reason = self._outer_sender()
         layers = None
-        payload = self._payload()
+        payload = self.payload = protected(self.inner) if self.taken and not self.stopped else None
         if self.asked_sender is None and payload is not None:
             inside = addresses((*payload.fields, *payload.ignored), "from")
             if len(inside) == 1 and (sender is None or not same_address(inside[0], sender)):
@@ -359,9 +361,6 @@ class _Peeled:
             problem=_problem(self.stopped or self.damaged),
             notes=tuple(notes),
         )
-
-    def _payload(self) -> Protected | None:
-        return protected(self.inner) if self.taken and self.stopped is None else None
 
     def _outer_sender(self) -> tuple[str | None, str]:
         """Return the one address that must be spoken for, or why there is none."""
@@ -543,12 +542,6 @@ def _names(check: SignatureCheck, sender: str) -> bool:
     return any(same_address(sender, one) for one in certificate_addresses(certificate))
 
 
-def _name_of(key: OpeningKey) -> str:
-    if key.certificate is None:
-        return ""
-    return ", ".join(certificate_addresses(key.certificate))
-
-
 def _from_note(inside: str, outside: str | None, believed: bool) -> Note:
     if believed:
         return Note("from-mismatch", f"the From outside is another one; {inside} signed it")
@@ -612,7 +605,7 @@ def _opened(peeled: _Peeled, out: Out | None) -> Opened:
     mail = peeled.source
     if peeled.taken:
         seen = readable(
-            peeled.outer, peeled.inner, peeled._payload(), use_from=peeled.use_inner_from
+            peeled.outer, peeled.inner, peeled.payload, use_from=peeled.use_inner_from
         )
         mail = Mail(seen)
     if out is not None:

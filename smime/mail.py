@@ -26,6 +26,10 @@ if TYPE_CHECKING:
         "bytes | bytearray | memoryview | os.PathLike[str] | BinaryIO | Message[Any, Any] | Mail"
     )
     Out: TypeAlias = os.PathLike[str] | BinaryIO
+else:
+    # For whoever looks at run time; evaluated they would import typing and email.
+    Source = "bytes | bytearray | memoryview | os.PathLike[str] | BinaryIO | Message | Mail"
+    Out = "os.PathLike[str] | BinaryIO"
 
 __all__ = ["Mail", "write_beside", "write_out"]
 
@@ -227,7 +231,7 @@ def _message_that_flattens_to(data: bytes) -> EmailMessage:
             fields.append(line + "\n")
     for text in fields:
         name, _, value = text.partition(":")
-        message.set_raw(name, Verbatim(value))
+        message.set_raw(name, Verbatim.of(name, value))
     message.set_payload(data[at:].decode("ascii", "surrogateescape"))
     return message
 

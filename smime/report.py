@@ -224,7 +224,8 @@ class Layer:
     covers: str = "content"
     """``content``, or ``sealed form`` for a signature around encrypted content."""
     recipients: tuple[str, ...] = ()
-    """How an encrypted layer names its readers: issuer and serial, or key identifier."""
+    """How an encrypted layer names its readers, the first 100: issuer and serial, or key
+    identifier."""
     notes: tuple[Note, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:

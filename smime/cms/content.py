@@ -20,8 +20,13 @@ __all__ = ["content_info", "kind"]
 
 def kind(blob: bytes) -> str:
     """Return the content type of a ContentInfo by name, such as ``signedData``."""
-    found = parsed(blob, lambda data: content_info(data)[0])
-    return CONTENT_TYPES.get(found, oid_text(found))
+    # The identifier stands right behind the outer header, whose length need not be known.
+    at = 2 + (blob[1] & 0x7F if len(blob) > 1 and blob[1] & 0x80 else 0)
+    if blob[:1] == b"0" and blob[at : at + 1] == b"\x06" and at + 1 < len(blob):
+        found = CONTENT_TYPES.get(blob[at + 2 : at + 2 + blob[at + 1]])
+        if found is not None:
+            return found
+    return oid_text(parsed(blob, lambda data: content_info(data)[0]))
 
 
 def content_info(data: bytes) -> tuple[bytes, Node]:

@@ -167,15 +167,24 @@ def children(data: bytes, node: Node, limit: int = MAX_CHILDREN) -> list[Node]:
     at, end = node[2], node[3]
     found: list[Node] = []
     while at < end:
-        # The common case of ``top``, written out: this loop is the parser.
+        # The common cases of ``top``, written out: this loop is the parser.
         tag = data[at]
         length = data[at + 1] if at + 1 < end else 0x80
-        stop = at + 2 + length
-        if length >= 0x80 or tag & 0x1F == 0x1F or stop > end:
+        content = at + 2
+        if length == 0x82 and content + 2 <= end:
+            length = data[content] << 8 | data[content + 1]
+            content += 2
+        elif length == 0x81 and content < end:
+            length = data[content]
+            content += 1
+        elif length >= 0x80:
+            length = end  # another form, or no form at all: ``top`` will tell
+        stop = content + length
+        if stop > end or tag & 0x1F == 0x1F:
             child = top(data, at, end)
             stop = child[3]
         else:
-            child = (tag, at, at + 2, stop)
+            child = (tag, at, content, stop)
         found.append(child)
         if len(found) > limit:
             raise LimitExceeded(f"more than {limit} elements in one CMS structure")

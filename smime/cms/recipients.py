@@ -31,6 +31,7 @@ from smime.cms.der import (
     sequence,
     set_of,
     tlv,
+    top,
 )
 from smime.cms.names import (
     by_value,
@@ -190,9 +191,21 @@ def _agree(content_key: bytes, readers: list[RecipientKey], curve: str) -> bytes
 class OpeningKey:
     """A private key that opens what was sealed for it, with its certificate or alone."""
 
-    __slots__ = ("_private", "certificate", "computed", "identifier", "key_identifiers", "kind")
+    __slots__ = (
+        "_private",
+        "certificate",
+        "computed",
+        "identifier",
+        "key_identifiers",
+        "kind",
+        "label",
+    )
 
-    def __init__(self, key: object, certificate: x509.Certificate | None = None) -> None:
+    def __init__(
+        self, key: object, certificate: x509.Certificate | None = None, label: str = ""
+    ) -> None:
+        self.label = label
+        """Whose key it is, for reports: the certificate's addresses."""
         self.certificate = certificate
         self.kind = (
             "rsa"
@@ -244,25 +257,30 @@ class OpeningKey:
 class Sealed:
     """One way in: a recipient as it stands in the message."""
 
-    __slots__ = ("identifier", "key_identifier", "kind", "name", "unwrap_with", "why_not")
+    __slots__ = ("identifier", "key_identifier", "kind", "unwrap_with", "why_not")
 
     def __init__(
         self,
         *,
         kind: str,
-        name: str,
         identifier: bytes = b"",
         key_identifier: bytes = b"",
         unwrap_with: Callable[[OpeningKey], Unwrap] | None = None,
         why_not: str = "",
     ) -> None:
         self.kind = kind
-        self.name = name
         self.identifier = identifier
         self.key_identifier = key_identifier
         self.unwrap_with = unwrap_with
         self.why_not = why_not
         """Why nobody can be this recipient here: an algorithm that is not supported."""
+
+    @property
+    def name(self) -> str:
+        """The recipient for people: ``serial 1f2e issued by Test CA``."""
+        if self.identifier:
+            return describe(self.identifier, top(self.identifier))
+        return f"key {self.key_identifier.hex()}" if self.key_identifier else self.kind
 
 
 def read(data: bytes, recipients: Node) -> list[Sealed]:
@@ -275,9 +293,7 @@ def read(data: bytes, recipients: Node) -> list[Sealed]:
             found += _read_agreement(data, node)
         else:
             kind = {0xA2: "a shared key", 0xA3: "a passphrase"}.get(node[0], "another kind of key")
-            found.append(
-                Sealed(kind="other", name=kind, why_not=f"recipients by {kind} are not supported")
-            )
+            found.append(Sealed(kind=kind, why_not=f"recipients by {kind} are not supported"))
     if len(found) > MAX_RECIPIENTS:
         raise LimitExceeded(f"the message has more than {MAX_RECIPIENTS} recipients")
     return found
@@ -302,13 +318,11 @@ def _read_transport(data: bytes, node: Node) -> Sealed:
         raise MalformedMail("a recipient does not have the form of one")
     identifier, key_identifier = _identifier(data, fields[1])
     sealed = octets(data, fields[3])
-    name = describe(data, fields[1])
     try:
         pad = _transport_padding(data, fields[2])
     except NotSupported as unknown:
         return Sealed(
             kind="rsa",
-            name=name,
             identifier=identifier,
             key_identifier=key_identifier,
             why_not=str(unknown),
@@ -326,7 +340,6 @@ def _read_transport(data: bytes, node: Node) -> Sealed:
 
     return Sealed(
         kind="rsa",
-        name=name,
         identifier=identifier,
         key_identifier=key_identifier,
         unwrap_with=unwrap_with,
@@ -400,9 +413,6 @@ def _read_agreement(data: bytes, node: Node) -> list[Sealed]:
         found.append(
             Sealed(
                 kind="ec",
-                name=describe(data, parts[0])
-                if parts[0][0] == SEQUENCE
-                else f"key {key_identifier.hex()}",
                 identifier=identifier,
                 key_identifier=key_identifier,
                 unwrap_with=agreement.unwrapper(octets(data, parts[1])) if agreement else None,

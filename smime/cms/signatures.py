@@ -93,7 +93,7 @@ def parse_certificate(der: bytes) -> x509.Certificate | None:
 
     try:
         return x509.load_der_x509_certificate(der)
-    except (ValueError, x509.InvalidVersion) as problem:
+    except (ValueError, x509.InvalidVersion, Warning) as problem:  # python -W error
         _log.debug("a certificate in a message was skipped: %s", problem)
         return None
 

@@ -14,7 +14,7 @@ TYPE_CHECKING = False  # what typing.TYPE_CHECKING is, without importing typing
 if TYPE_CHECKING:
     from cryptography import x509
 
-__all__ = ["certificate_addresses", "same_address", "split_address"]
+__all__ = ["certificate_addresses", "same_address", "split_address", "unreadable"]
 
 MAX_ADDRESS = 320  # 64 octets, "@" and 255 octets (RFC 5321 §4.5.3.1): no longer one is delivered
 MAX_LABEL = 63  # RFC 1035 §2.3.4
@@ -37,7 +37,7 @@ def certificate_addresses(certificate: x509.Certificate) -> tuple[str, ...]:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         found: list[str] = []
-    except (ValueError, x509.DuplicateExtension):
+    except unreadable():
         return ()
     else:
         found = list(names.get_values_for_type(x509.RFC822Name))
@@ -51,7 +51,7 @@ def certificate_addresses(certificate: x509.Certificate) -> tuple[str, ...]:
             return tuple(dict.fromkeys(name for name in found if split_address(name)))
     try:
         subject = certificate.subject.get_attributes_for_oid(x509.NameOID.EMAIL_ADDRESS)
-    except ValueError:
+    except unreadable():
         return ()
     values = [attribute.value for attribute in subject]
     found = [value if isinstance(value, str) else "" for value in values]
@@ -92,6 +92,21 @@ def split_address(address: str) -> tuple[str, str] | None:
     if not (local and at and domain) or "@" in domain:
         return None
     return local, domain
+
+
+def unreadable() -> tuple[type[Exception], ...]:
+    """Return all that the parser raises on certificates made to trouble it; not one family."""
+    from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
+
+    return (
+        ValueError,
+        TypeError,
+        UnsupportedAlgorithm,
+        x509.DuplicateExtension,
+        x509.InvalidVersion,
+        x509.UnsupportedGeneralNameType,
+    )
 
 
 def _utf8_mailbox(value_der: bytes) -> str:

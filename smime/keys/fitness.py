@@ -8,7 +8,7 @@ Source: RFC 8550 §4.4.2 (keyUsage) and §4.4.4 (extKeyUsage): absent allows all
 from __future__ import annotations
 
 from smime.errors import KeyProblem, NotSupported
-from smime.keys.address import certificate_addresses
+from smime.keys.address import certificate_addresses, unreadable
 
 TYPE_CHECKING = False  # what typing.TYPE_CHECKING is, without importing typing
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ _KINDS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("MLKEM1024PublicKey", "ML-KEM-1024", (_TRANSPORT,)),
 )
 _RSASSA_PSS = "1.2.840.113549.1.1.10"
+_DIFFIE_HELLMAN = ("1.2.840.113549.1.3.1", "1.2.840.10046.2.1")
 _EMAIL_PROTECTION = "1.3.6.1.5.5.7.3.4"
 _ANY_USAGE = "2.5.29.37.0"
 _CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
@@ -47,10 +48,12 @@ def public_key_of(certificate: x509.Certificate) -> Any:
     """Return the public key; ``NotSupported`` by name if this build cannot."""
     from cryptography.exceptions import UnsupportedAlgorithm
 
+    name = certificate.public_key_algorithm_oid.dotted_string
+    if name in _DIFFIE_HELLMAN:  # before the library warns of it
+        raise NotSupported("certificates of DH keys are not supported")
     try:
         return certificate.public_key()
     except UnsupportedAlgorithm as error:
-        name = certificate.public_key_algorithm_oid.dotted_string
         raise NotSupported(
             f"the certificate's kind of key ({name}) or its curve is not supported"
         ) from error
@@ -185,7 +188,7 @@ def _usages(certificate: x509.Certificate) -> tuple[str, Any, frozenset[str] | N
                 key_usage = value
             elif isinstance(value, x509.ExtendedKeyUsage):
                 extended = frozenset(one.dotted_string for one in value)
-    except (ValueError, x509.DuplicateExtension) as error:
+    except unreadable() as error:
         return f"its extensions cannot be read ({error})", None, None
     return "", key_usage, extended
 

@@ -301,9 +301,10 @@ class Identity:
         keys = self._opening_keys
         if keys is None:
             from smime.cms import OpeningKey
+            from smime.keys.address import certificate_addresses
 
             keys = tuple(
-                OpeningKey(key, certificate)
+                OpeningKey(key, certificate, ", ".join(certificate_addresses(certificate)))
                 for key, certificate in self._exportable()
                 if _opens(key)
             )

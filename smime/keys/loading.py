@@ -24,6 +24,7 @@ from smime.cms.der import (
     top,
 )
 from smime.errors import KeyProblem, LimitExceeded, MalformedMail, NotSupported
+from smime.keys.address import unreadable
 from smime.keys.pbe import Passwords, Writer
 from smime.keys.private import Secret, damaged, key_from_der, key_to_pem, traditional_key
 
@@ -95,14 +96,39 @@ class Found:
         A chain may hold one that the strict parser refuses, and the rest is
         still good.
         """
-        from cryptography import x509
-
         if len(self.certificates) + len(self.refused) >= MAX_BLOCKS:
             raise LimitExceeded(f"more than {MAX_BLOCKS} certificates in one place")
         try:
-            self.certificates.append(x509.load_der_x509_certificate(cert_der))
-        except ValueError as error:
+            certificate = _certificate(cert_der)
+        except unreadable() as error:
             self.refused.append(str(error))
+        except (KeyProblem, MalformedMail, Indefinite) as error:
+            self.refused.append(str(error) or "it is not in DER")
+        else:
+            self.certificates.append(certificate)
+
+
+def _certificate(cert_der: bytes) -> x509.Certificate:
+    """Parse a certificate and its names, which the library reads only when asked."""
+    import warnings
+
+    from cryptography import x509
+
+    serial = [
+        cert_der[part[2] : part[3]]
+        for tbs in children(cert_der, top(cert_der))[:1]
+        for part in children(cert_der, tbs)
+        if part[0] == INTEGER
+    ]
+    if serial and any(serial[0]) and serial[0][0] < 0x80:
+        certificate = x509.load_der_x509_certificate(cert_der)
+    else:
+        # Some old roots have a serial number below one, of which the library warns.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            certificate = x509.load_der_x509_certificate(cert_der)
+    _names(certificate)
+    return certificate
 
 
 # --- bytes in ---------------------------------------------------------------
@@ -338,6 +364,8 @@ def _read_pkcs12(
 # --- putting together -------------------------------------------------------
 def _paired(found: Found, name: str) -> tuple[list[KeyPair], list[x509.Certificate]]:
     """Put each key with its certificates, and return the other certificates apart."""
+    from smime.keys.fitness import public_key_of
+
     if not found.keys:
         raise KeyProblem(
             f"{name} holds no private key",
@@ -345,11 +373,15 @@ def _paired(found: Found, name: str) -> tuple[list[KeyPair], list[x509.Certifica
         )
     by_key: dict[bytes, list[x509.Certificate]] = {}
     for certificate in dict.fromkeys(found.certificates):
-        by_key.setdefault(_spki(certificate), []).append(certificate)
+        try:
+            spki = _spki(public_key_of(certificate))
+        except (KeyProblem, NotSupported):
+            spki = b""  # an authority may have a kind of key that we do not read
+        by_key.setdefault(spki, []).append(certificate)
     pairs: list[KeyPair] = []
     done: set[bytes] = set()
     for key in found.keys:
-        spki = _spki(key)
+        spki = _spki(key.public_key())
         if spki in done:
             continue
         done.add(spki)
@@ -374,16 +406,10 @@ def _lonely(found: Found, name: str) -> KeyProblem:
     )
 
 
-def _spki(holder: Any) -> bytes:
-    """Return the public key of a key or certificate as DER; empty if it cannot be read."""
-    from cryptography.exceptions import UnsupportedAlgorithm
+def _spki(public_key: Any) -> bytes:
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-    try:
-        public = holder.public_key()
-        der: bytes = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    except (UnsupportedAlgorithm, ValueError):
-        return b""
+    der: bytes = public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return der
 
 
@@ -405,19 +431,25 @@ def ordered_chain(
 
     By names only: whether a signature fits is a question for trust.
     """
+    by_subject: dict[x509.Name, list[x509.Certificate]] = {}
     rest = [one for one in dict.fromkeys(certificates) if one != leaf]
-    if len(rest) < 2:
-        return tuple(rest)
-    by_subject: dict[Any, list[x509.Certificate]] = {}
     for one in rest:
-        by_subject.setdefault(one.subject, []).append(one)
+        by_subject.setdefault(_names(one)[0], []).append(one)
     path: list[x509.Certificate] = []
-    current = leaf
-    while current.issuer != current.subject and by_subject.get(current.issuer):
-        current = by_subject[current.issuer].pop(0)
-        path.append(current)
+    subject, issuer = _names(leaf)
+    while issuer != subject and by_subject.get(issuer):
+        path.append(by_subject[issuer].pop(0))
+        subject, issuer = _names(path[-1])
     taken = set(path)
     return (*path, *(one for one in rest if one not in taken))
+
+
+def _names(certificate: x509.Certificate) -> tuple[x509.Name, x509.Name]:
+    """Return subject and issuer, which the library reads only when asked."""
+    try:
+        return certificate.subject, certificate.issuer
+    except unreadable() as error:
+        raise KeyProblem(f"a name in a certificate is damaged: {error}") from error
 
 
 def is_authority(certificate: x509.Certificate) -> bool:
@@ -426,7 +458,9 @@ def is_authority(certificate: x509.Certificate) -> bool:
 
     try:
         value = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+    except x509.ExtensionNotFound:
+        return False
+    except unreadable():
         return False
     return value.ca
 

@@ -5,7 +5,7 @@ library tests the primes of an RSA key while loading, as it should.
 
 Floor:  keys (uses errors and cms)
 Source: RFC 5958 and 5208 (PKCS#8), RFC 8017 Appendix A.1.2 (RSA keys),
-        RFC 5915 (EC keys)
+        RFC 5915 (EC keys), RFC 9881 §6 and 9935 §6 (post-quantum keys)
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from smime.cms.der import (
     children,
     octet_string,
     sequence,
+    tlv,
     top,
 )
 from smime.errors import KeyProblem, LimitExceeded, MalformedMail, NotSupported
@@ -133,6 +134,8 @@ def plain_key(key_der: bytes, name: str) -> PrivateKeyTypes:
     if len(key_der) > MAX_KEY_DER:
         raise _too_large(key_der, name)
     algorithm, parameters = _looked_at(key_der, name)
+    if algorithm.startswith(_POST_QUANTUM):
+        key_der = _seed_alone(key_der)
     try:
         return load_der_private_key(key_der, None)
     except (UnsupportedAlgorithm, ValueError, TypeError) as error:
@@ -174,6 +177,22 @@ def _looked_at(key_der: bytes, name: str) -> tuple[str, Node | None]:
         if len(inner) > 1:
             _check_rsa_size(inner[1], name)
     return algorithm, parameters
+
+
+def _seed_alone(key_der: bytes) -> bytes:
+    """Return a post-quantum key with its seed only (RFC 9881 §6, RFC 9935 §6).
+
+    openssl writes seed and expanded key together, which the library does not
+    read. That the seed is the right one shows when the certificate is compared.
+    """
+    parts = children(key_der, top(key_der))
+    inner = top(key_der, parts[2][2], parts[2][3])
+    both = children(key_der, inner) if inner[0] == SEQUENCE else []
+    if [part[0] for part in both] != [OCTET_STRING, OCTET_STRING]:
+        return key_der
+    seed = tlv(0x80, key_der[both[0][2] : both[0][3]])
+    before = (key_der[part[1] : part[3]] for part in parts[:2])
+    return sequence(*before, octet_string(seed))
 
 
 def _check_rsa_size(modulus: Node, name: str) -> None:

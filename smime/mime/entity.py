@@ -33,6 +33,7 @@ _LINES = re.compile(rb"(?:([!-9;-~]++)[ \t]*+:)?+[^\n]*+(?:\n[ \t][^\n]*+)*+\n?+
 _FIELD_STARTS = re.compile(rb"[!-9;-~]++[ \t]*+:")
 # What an mbox file or a mail filter puts on top, when a field follows it.
 _MBOX_LINES = re.compile(rb"(?:>?From (?![ \t]*:)[^\n]*+\n)+(?=[!-9;-~]++[ \t]*+:)")
+_EMPTY_LINE = re.compile(rb"\n\r?\n")
 _EMPTY_LINES = re.compile(rb"(?:\r?\n)+")
 
 _PARAMETER = re.compile(
@@ -250,9 +251,8 @@ def split_entity(raw: bytes, *, message: bool = False) -> Entity:
         return Entity(raw, head_at, head_at)
 
     limit = head_at + MAX_HEADER_OCTETS
-    crlf = raw.find(b"\n\r\n", head_at, limit)
-    lf = raw.find(b"\n\n", head_at, crlf if crlf >= 0 else limit)
-    body_at = lf + 2 if lf >= 0 else crlf + 3 if crlf >= 0 else len(raw)
+    empty = _EMPTY_LINE.search(raw, head_at, limit + 2)
+    body_at = empty.end() if empty else len(raw)
     if body_at > limit:
         raise LimitExceeded(f"the header block is longer than {MAX_HEADER_OCTETS} octets")
     entity = Entity(raw, head_at, body_at)

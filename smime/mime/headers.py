@@ -141,7 +141,10 @@ def divide(source: bytes | Entity, *, mode: str) -> Divided:
     structural: list[Field] = []
     message: list[Field] = []
     inside: list[Field] = []
-    for field in entity.fields:
+    block = entity.header_block
+    lines = to_crlf(block)
+    fields = entity.fields if lines is block else Entity(lines, 0, len(lines)).fields
+    for field in fields:
         key = field.key
         if _is_structural(key):
             if key != "mime-version":
@@ -154,7 +157,7 @@ def divide(source: bytes | Entity, *, mode: str) -> Divided:
     if not message and _is_ready(entity, structural):
         return Divided(b"", entity.raw, b"")
     # In the ordinary mail all fields are fit to be inside as they stand.
-    tidy = is_canonical(to_crlf(entity.header_block))
+    tidy = is_canonical(lines) and lines.endswith(b"\n")
     copy_of = _as_it_stands if tidy else written_7bit
     outer = b"".join([_whole_line(field.raw) for field in message])
     heads, body = _canonical_entity(structural, entity.body)
@@ -195,7 +198,7 @@ def _is_ready(entity: Entity, structural: list[Field]) -> bool:
 
 
 def _as_it_stands(field: Field) -> bytes:
-    return _whole_line(field.raw)
+    return field.raw
 
 
 def _listed(copy: bytes) -> bytes:
@@ -206,7 +209,8 @@ def _listed(copy: bytes) -> bytes:
 
 
 def _whole_line(raw: bytes) -> bytes:
-    raw = to_crlf(raw)
+    if not raw.endswith(b"\r\n") or raw.count(b"\n") > 1:
+        raw = to_crlf(raw)
     return raw if raw.endswith(b"\n") else raw + b"\r\n"
 
 

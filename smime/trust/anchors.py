@@ -17,7 +17,13 @@ from smime.errors import KeyProblem
 from smime.policy import Revocation
 from smime.protocols import Judgement
 from smime.report import Finding, printable
-from smime.trust.builder import MAX_KEPT_CERTIFICATES, Search, index_by_subject
+from smime.trust.builder import (
+    MAX_DEPTH,
+    MAX_KEPT_CERTIFICATES,
+    MAX_SIGNATURE_CHECKS,
+    Search,
+    index_by_subject,
+)
 from smime.trust.constraints import constraint_problem
 from smime.trust.facts import Cache, Facts
 from smime.trust.fast import is_surely_valid
@@ -107,7 +113,7 @@ class Anchors:
         """
         at = whole_seconds(claim.at)
         leaf = self._cache.facts(claim.certificate)
-        address = judge_address(claim)
+        address = judge_address(claim, leaf)
         if leaf.unusable:
             return _no_path(claim, leaf, at, address, _malformed(leaf))
         others = self._others(claim, leaf)
@@ -218,7 +224,7 @@ class Anchors:
         at_hand = bool(claim.crls or (evidence is not None and (evidence.crls or evidence.ocsp)))
         required = policy.revocation is Revocation.REQUIRE
         if policy.revocation is Revocation.OFF or not (at_hand or required):
-            why = "revocation was not checked: there is no CRL to check it with"
+            why = "revocation was not checked: no CRL or OCSP answer is at hand"
             return revocation_not_asked(policy, why), False, 0
         from smime.trust.revocation import judge_revocation, read_lists
 
@@ -237,7 +243,8 @@ class Anchors:
         if search.exhausted:
             return Finding.no(
                 "search-limit",
-                "too many certificates of the same names came with the mail to find a chain",
+                "no chain to an anchor was found within the limits of the search "
+                f"({MAX_SIGNATURE_CHECKS} signatures, {MAX_DEPTH} certificates in a chain)",
                 _RULE,
             )
         names = ", ".join(one.label for one in self._all[:3])

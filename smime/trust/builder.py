@@ -76,6 +76,8 @@ class Search:
 
     def _parents(self, child: Facts) -> list[tuple[Facts, bool]]:
         """Return who may have signed the child: anchors first, likely ones before others."""
+        if not child.issuer:
+            return []  # nobody: an issuer has a name (RFC 5280 §4.1.2.4)
         wanted = child.issuer_key_identifier
         ends = self._anchors.get(child.issuer, ())
         found = [(one, True) for one in ends]

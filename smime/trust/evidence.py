@@ -127,7 +127,7 @@ def _read_lists(
 ) -> dict[object, list[x509.CertificateRevocationList]]:
     from cryptography import x509
 
-    from smime.trust.facts import name_key
+    from smime.trust.facts import UNREADABLE, name_key
 
     if sum(map(len, crls)) > MAX_CRL_OCTETS:
         raise LimitExceeded(f"more than {MAX_CRL_OCTETS} octets of CRLs")
@@ -136,7 +136,7 @@ def _read_lists(
         try:
             crl = x509.load_der_x509_crl(crl_der)
             lists.setdefault(name_key(crl.issuer), []).append(crl)
-        except ValueError as error:
+        except UNREADABLE as error:
             raise MalformedMail(
                 f"this is no CRL: {error}", hint="CRLs are given as DER, not as PEM"
             ) from error

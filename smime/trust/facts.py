@@ -28,7 +28,18 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
-__all__ = ["Cache", "Facts", "common_name", "name_key"]
+__all__ = ["UNREADABLE", "Cache", "Facts", "common_name", "name_key"]
+
+# All that the parser raises on structures made to trouble it; not one family.
+UNREADABLE = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+    Warning,  # in programs that turn warnings into errors
+)
 
 MAX_CACHED_FACTS = 1000  # some 20 MB at most; a mail server sees fewer CAs than that
 
@@ -104,11 +115,11 @@ class Facts:
             self._read_extensions()
             self.subject = name_key(certificate.subject)
             self.issuer = name_key(certificate.issuer)
-        except (ValueError, x509.DuplicateExtension, x509.InvalidVersion) as error:
+        except UNREADABLE as error:
             self.problem = f"it breaks the rules of X.509 ({error})"
         try:
             self.public_key: CertificatePublicKeyTypes | None = certificate.public_key()
-        except (ValueError, UnsupportedAlgorithm):
+        except UNREADABLE:
             self.public_key = None
 
     def _read_extensions(self) -> None:
@@ -180,7 +191,7 @@ class Facts:
         """
         try:
             digest = self.certificate.signature_hash_algorithm
-        except (ValueError, UnsupportedAlgorithm):
+        except UNREADABLE:
             return None
         return "" if digest is None else digest.name
 
@@ -189,7 +200,7 @@ class Facts:
         """It may sign certificates (RFC 5280 §4.2.1.3, §4.2.1.9), as far as itself says.
 
         Version 1 has no extensions; such a certificate signs others only if the
-        user made it an anchor, which the builder sees to.
+        user made it an anchor: in the middle of a path the engine refuses it.
         """
         if self.key_usage is not None and not self.key_usage.key_cert_sign:
             return False
@@ -217,14 +228,14 @@ def _fold(value: str | bytes) -> str | bytes:
 
 
 def common_name(certificate: x509.Certificate) -> str:
-    """Return the common name, else the whole subject, else the serial number."""
+    """Return the common name, else the whole subject, else the beginning of the fingerprint."""
     try:
         subject = certificate.subject
         names = subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
         text = str(names[-1].value) if names else subject.rfc4514_string()
-    except ValueError:
+    except UNREADABLE:
         text = ""
-    return text or f"certificate number {certificate.serial_number:x}"
+    return text or f"certificate {certificate.fingerprint(SHA256()).hex()[:16]}"
 
 
 class Cache:
@@ -283,14 +294,14 @@ def _verify(child: Facts, parent: Facts) -> str:
         child.certificate.verify_directly_issued_by(parent.certificate)
     except InvalidSignature:
         return ""
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except UNREADABLE:
         # Names that differ in their bytes, or kinds of keys it does not know.
         pass
     else:
         return "exact"
     try:
         _verify_by_key(child.certificate, parent.public_key)
-    except (InvalidSignature, ValueError, TypeError, UnsupportedAlgorithm):
+    except (InvalidSignature, *UNREADABLE):
         return ""
     return "loose"
 

@@ -41,13 +41,13 @@ CODES = {
     "no-anchor": "no chain leads from the certificate to an anchor that was given",
     "path-invalid": "a chain leads to an anchor, but it breaks a rule of RFC 5280",
     "name-constraints": "a CA of the chain may not certify a name in it",
-    "search-limit": "the certificates at hand are too entangled to find a chain",
+    "search-limit": "no chain was found before the limits of the search were reached",
     "certificate-malformed": "the certificate cannot be read, or asks for what is unknown here",
     "pinned-differs": "the certificate is not the one that was pinned",
     "no-trust": "no trust was given, so nobody vouches for the certificate",
     # revocation
     "revoked": "a certificate of the chain was revoked",
-    "revocation-unknown": "no usable CRL says whether a certificate of the chain was revoked",
+    "revocation-unknown": "nothing at hand says whether a certificate of the chain was revoked",
     "revocation-not-checked": "the policy does not ask for it, or there is nothing to check with",
     # usage
     "usage-wrong": "the key usage does not allow signatures",
@@ -198,7 +198,7 @@ def judge_time(chain: Sequence[Facts], at: datetime) -> Finding:
     return Finding.yes(f"the certificate is valid from {begin:%Y-%m-%d} to {end:%Y-%m-%d}", rule)
 
 
-def judge_address(claim: Claim, *, pinned_sender: str | None = None) -> Finding:
+def judge_address(claim: Claim, leaf: Facts, *, pinned_sender: str | None = None) -> Finding:
     """Does the certificate name the sender? ``pinned_sender`` stands in for what it names."""
     rule = "RFC 8550 §3"
     if not claim.sender_asked:
@@ -210,7 +210,8 @@ def judge_address(claim: Claim, *, pinned_sender: str | None = None) -> Finding:
         names: tuple[str, ...] = (pinned_sender,)
         who = "the key was pinned for"
     else:
-        names = certificate_addresses(claim.certificate)
+        # What cannot be read whole names nobody.
+        names = () if leaf.problem else certificate_addresses(leaf.certificate)
         who = "the certificate names"
     for name in names:
         # What a key was pinned for may be no mail address: AS2 names its partners otherwise.

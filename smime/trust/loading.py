@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 
 from smime.errors import KeyProblem, LimitExceeded
+from smime.trust.facts import UNREADABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,7 +23,7 @@ __all__ = ["load_certificates", "parse_certificates"]
 
 MAX_FILE_OCTETS = 16 * 1024 * 1024  # the roots of all browsers together are 0.3 MiB
 _SUFFIXES = (".pem", ".crt", ".cer", ".der", ".p7b", ".p7c")
-_FORMS = "PEM, DER or PKCS#7"
+_HINT = "certificates are read as PEM, DER or PKCS#7, not out of PKCS#12 files"
 
 
 def load_certificates(paths: Iterable[PathLike[str] | str]) -> list[x509.Certificate]:
@@ -65,7 +66,6 @@ def parse_certificates(data: bytes) -> list[x509.Certificate]:
     if not isinstance(data, (bytes, bytearray, memoryview)):
         raise TypeError(f"certificates are parsed from bytes, not from {type(data).__name__}")
     data = bytes(data)
-    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import pkcs7
 
     if b"-----BEGIN " in data:
@@ -84,14 +84,12 @@ def parse_certificates(data: bytes) -> list[x509.Certificate]:
         for read in readers:
             try:
                 found += read(data)
-            except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
+            except UNREADABLE as error:
                 problem = problem or error
-    if problem and (not found or b"-----BEGIN " in data):
-        raise KeyProblem(
-            f"a certificate cannot be read: {problem}", hint=f"certificates are read as {_FORMS}"
-        ) from problem
+    if problem and b"-----BEGIN " in data:
+        raise KeyProblem(f"a certificate cannot be read: {problem}", hint=_HINT) from problem
     if not found:
-        raise KeyProblem("there is no certificate in it", hint=f"certificates are read as {_FORMS}")
+        raise KeyProblem("there is no certificate in it", hint=_HINT) from problem
     return found
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.x509 import DuplicateExtension, InvalidVersion, ReasonFlags, ocsp
+from cryptography.x509 import ReasonFlags, ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from smime.trust.facts import UNREADABLE
 from smime.trust.judge import digest_allowed
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def ocsp_status(
                 response, issuer, at=at, policy=policy, cache=cache, revoked="revoked" in statuses
             ):
                 continue
-        except (ValueError, TypeError, UnsupportedAlgorithm, DuplicateExtension, InvalidVersion):
+        except UNREADABLE:
             continue
         if "revoked" in statuses:
             return "revoked"
@@ -142,6 +143,6 @@ def _signed_by(response: ocsp.OCSPResponse, one: Facts) -> bool:
             key.verify(signature, signed)  # type: ignore[union-attr, call-arg]
         else:
             return False
-    except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError):
+    except (InvalidSignature, *UNREADABLE):
         return False
     return True

@@ -122,7 +122,7 @@ def _judge_alone(
         path=path,
         revocation=revocation_not_asked(claim.policy, f"revocation was not checked: {why}"),
         usage=judge_usage((leaf,), claim.policy, claim.digest_algorithm),
-        address=judge_address(claim, pinned_sender=pinned_sender),
+        address=judge_address(claim, leaf, pinned_sender=pinned_sender),
         time=judge_time((leaf,), whole_seconds(claim.at)),
         chain=(leaf.certificate,) if path.accepted else (),
     )

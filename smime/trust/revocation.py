@@ -15,13 +15,12 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from smime.policy import Revocation
 from smime.report import Finding
 from smime.trust.evidence import MAX_CRL_OCTETS
-from smime.trust.facts import name_key
+from smime.trust.facts import UNREADABLE, name_key
 from smime.trust.judge import digest_allowed
 from smime.trust.ocsp import ocsp_status
 from smime.trust.path import RevocationData, validate
@@ -57,7 +56,7 @@ def read_lists(crls: Sequence[bytes]) -> dict[object, list[x509.CertificateRevoc
         try:
             crl = x509.load_der_x509_crl(crl_der)
             lists.setdefault(name_key(crl.issuer), []).append(crl)
-        except ValueError:
+        except UNREADABLE:
             continue
     return lists
 
@@ -167,7 +166,7 @@ def _signature_holds(crl: x509.CertificateRevocationList, one: Facts, policy: Po
         if digest is not None and not digest_allowed(digest.name, policy):
             return False
         return crl.is_signature_valid(one.public_key)  # type: ignore[arg-type]
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except UNREADABLE:
         return False
 
 
@@ -192,7 +191,7 @@ def _status_in_lists(
                 return "revoked"
             else:
                 doubt = True
-        except (ValueError, x509.DuplicateExtension):
+        except UNREADABLE:
             continue
     return "good" if good and not doubt else ""
 
