@@ -320,6 +320,10 @@ class _Peeled:
         known = tuple(self.evidence.certificates) if self.evidence is not None else ()
         return signatures.check(data, content, policy=self.policy, known=known)
 
+    def readable(self) -> bytes:
+        """Return the mail that a reader should see; the report has to be made before."""
+        return readable(self.outer, self.inner, self.payload, use_from=self.use_inner_from)
+
     # --- judging ------------------------------------------------------------
 
     def report(self) -> Report:
@@ -602,12 +606,7 @@ def _rejected(report: Report) -> SignatureRejected:
 
 def _opened(peeled: _Peeled, out: Out | None) -> Opened:
     report = peeled.report()
-    mail = peeled.source
-    if peeled.taken:
-        seen = readable(
-            peeled.outer, peeled.inner, peeled.payload, use_from=peeled.use_inner_from
-        )
-        mail = Mail(seen)
+    mail = Mail._made(None, make=peeled.readable) if peeled.taken else peeled.source
     if out is not None:
         write_out(out, (bytes(mail),))
     return Opened(mail=mail, content=peeled.content, report=report, contacts=peeled.contacts)

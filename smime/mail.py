@@ -18,7 +18,7 @@ from smime.errors import MalformedMail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from email.message import EmailMessage, Message
     from typing import Any, BinaryIO, TypeAlias
 
@@ -52,23 +52,31 @@ class Mail:
     b'Subject: hi\r\n\r\nhello\r\n'
     """
 
-    __slots__ = ("_data", "_envelope", "_recipients")
+    __slots__ = ("_envelope", "_make", "_octets", "_recipients")
 
     def __init__(self, data: Source) -> None:
         self._recipients: tuple[str, ...] | None = None
         self._envelope: bytes | None = None
+        self._octets: bytes | None
+        self._make: Callable[[], bytes] | None = None
         if isinstance(data, Mail):
-            self._data: bytes = data._data
+            self._octets = data._data
             self._recipients = data._recipients
             self._envelope = data._envelope
         else:
-            self._data = _read(data)
+            self._octets = _read(data)
 
     @classmethod
-    def _made(cls, data: bytes, recipients: tuple[str, ...] | None = None) -> Mail:
-        """Wrap bytes that were just made, with the envelope addresses if they are known."""
+    def _made(
+        cls,
+        data: bytes | None,
+        recipients: tuple[str, ...] | None = None,
+        make: Callable[[], bytes] | None = None,
+    ) -> Mail:
+        """Wrap bytes just made, or ``make`` that makes them when they are asked for."""
         self = cls.__new__(cls)
-        self._data = data
+        self._octets = data
+        self._make = make
         self._envelope = None
         self._recipients = recipients
         return self
@@ -78,6 +86,17 @@ class Mail:
         made = type(self)._made(data, self._recipients)
         made._envelope = self._data if self._envelope is None else self._envelope
         return made
+
+    @property
+    def _data(self) -> bytes:
+        if self._octets is None:
+            assert self._make is not None
+            self._octets = self._make()
+            self._make = None
+        return self._octets
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self)._made, (self._data, self.recipients)
 
     def __bytes__(self) -> bytes:
         return self._data
@@ -136,7 +155,7 @@ class Mail:
         return hash(self._data)
 
     def __repr__(self) -> str:
-        return f"<Mail of {len(self._data)} octets>"
+        return f"<Mail of {self.size} octets>"
 
 
 def _read(data: Any) -> bytes:
@@ -202,10 +221,12 @@ def _recipients(data: bytes) -> tuple[str, ...]:
     from email.utils import getaddresses
 
     message = message_from_bytes(data[: _body_at(data)], policy=policy.compat32)
+    raw = [(key.lower(), value) for key, value in message.raw_items()]  # UTF-8 as it stands
     fields = [
         str(value).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-        for name in ("To", "Cc", "Bcc")
-        for value in message.get_all(name, [])
+        for name in ("to", "cc", "bcc")
+        for key, value in raw
+        if key == name
     ]
     found = (address.strip() for _, address in getaddresses(fields))
     return tuple(dict.fromkeys(address for address in found if "@" in address))

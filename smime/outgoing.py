@@ -82,7 +82,7 @@ def encrypt(
     readers = recipients_of(to)
     entity = split_entity(bytes(source))
     _refuse_bcc(entity, readers)
-    _, inner, sealed_outer = _divide(entity, policy, "cipher")
+    _, inner, sealed_outer = _divide(entity, policy, "cipher", travels=False)
     return _made(source, sealed_outer + _seal(inner, readers, policy, None), out)
 
 
@@ -158,10 +158,17 @@ def _with_self(
 ) -> tuple[Recipient, ...]:
     if not to_self or any(one.certificate == signer.recipient.certificate for one in readers):
         return readers
+    if not signer.recipient.fitness.reads:
+        raise KeyProblem(
+            f"{signer!r} signs and cannot be written to, so the sender could not read this mail",
+            hint="leave the sender out with to_self=False, or load the encryption key as well",
+        )
     return (*readers, signer.recipient)
 
 
-def _divide(entity: Entity, policy: Policy, mode: str) -> tuple[bytes, bytes, bytes]:
+def _divide(
+    entity: Entity, policy: Policy, mode: str, *, travels: bool = True
+) -> tuple[bytes, bytes, bytes]:
     """Return (fields outside, entity to protect, fields outside when it is sealed)."""
     if policy.headers == "none":
         if policy.line_ends == "exact" and all(
@@ -171,7 +178,7 @@ def _divide(entity: Entity, policy: Policy, mode: str) -> tuple[bytes, bytes, by
         mode = "none"
     elif mode == "cipher" and _is_wrapped(entity):
         mode = "none"  # protected already: what is inside says what it protects
-    divided = divide(entity, mode=mode)
+    divided = divide(entity, mode=mode, travels=travels)
     return divided.outer, divided.inner, divided.sealed_outer if mode == "cipher" else divided.outer
 
 

@@ -119,6 +119,9 @@ def _say(text: str) -> int:
         sys.stdout.write(text)
         sys.stdout.flush()
     except OSError as problem:
+        from smime.cli.files import shut_up
+
         problem.filename = "standard output"
+        shut_up(sys.stdout)
         raise
     return 0

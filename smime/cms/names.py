@@ -45,8 +45,13 @@ def key_identifiers(certificate: x509.Certificate) -> tuple[bytes, ...]:
     try:
         extension = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
         found.append(extension.value.digest)
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
-        pass
+    except (
+        x509.ExtensionNotFound,
+        x509.DuplicateExtension,
+        x509.UnsupportedGeneralNameType,
+        ValueError,
+    ):
+        pass  # the computed one is left
     found.append(computed_identifier(certificate.public_key()))
     return tuple(dict.fromkeys(found))
 

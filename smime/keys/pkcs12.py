@@ -103,7 +103,7 @@ class _Mac:
             self._derive_digest, self._salt, self._rounds, self._asked = pbe.pbkdf2_parameters(
                 mac_data, derivation, budget
             )
-            if self._asked is None:  # RFC 9879 §5: it must be there
+            if self._asked is None:  # RFC 9879: it must be there
                 raise KeyProblem("the PBMAC1 of the PKCS#12 file does not say how long its key is")
             return
         if name not in _DIGESTS:

@@ -5,7 +5,7 @@ library tests the primes of an RSA key while loading, as it should.
 
 Floor:  keys (uses errors and cms)
 Source: RFC 5958 and 5208 (PKCS#8), RFC 8017 Appendix A.1.2 (RSA keys),
-        RFC 5915 (EC keys), RFC 9881 §6 and 9935 §6 (post-quantum keys)
+        RFC 5915 (EC keys), RFC 9881 and 9935 (post-quantum keys)
 """
 
 from __future__ import annotations
@@ -180,7 +180,7 @@ def _looked_at(key_der: bytes, name: str) -> tuple[str, Node | None]:
 
 
 def _seed_alone(key_der: bytes) -> bytes:
-    """Return a post-quantum key with its seed only (RFC 9881 §6, RFC 9935 §6).
+    """Return a post-quantum key with its seed only (RFC 9881, RFC 9935).
 
     openssl writes seed and expanded key together, which the library does not
     read. That the seed is the right one shows when the certificate is compared.

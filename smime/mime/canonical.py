@@ -54,6 +54,8 @@ _SPACED_NAME = re.compile(rb"[ \t]++:")
 # Starts of lines that quoted-printable output must not have: mbox's separator,
 # and what could be a delimiter of a multipart around it.
 _RISKY_START = re.compile(rb"^(?:From |--)[^\r\n]*+", re.MULTILINE)
+_ONLY_CRLF = (None, "\r\n")
+_NO_BARE_LF = (None, "\r\n", "\r", ("\r", "\r\n"))
 _ONE_OCTET_CHARACTERS = bytes(range(128))
 
 
@@ -65,36 +67,40 @@ def to_crlf(data: bytes) -> bytes:
     """
     if b"\r" not in data:
         return data.replace(b"\n", b"\r\n") if b"\n" in data else data
-    if data.count(b"\n") == data.count(b"\r\n"):
+    if _line_ends(data) in _NO_BARE_LF:
         return data
     return _BARE_LF.sub(b"\r\n", data)
 
 
-def is_canonical(entity: bytes) -> bool:
+def is_canonical(entity: bytes, *, travels: bool = True) -> bool:
     r"""Whether the octets can travel without being changed on the way.
+
+    With ``travels=False``, for what is going to be sealed: whether lines end in
+    CRLF, are not too long and of 7 bits; no relay sees blanks or ``From ``.
 
     >>> is_canonical(b"\r\nhello\r\n"), is_canonical(b"\r\nhello \r\n")
     (True, False)
     """
     if not entity.isascii() or b"\0" in entity or not _lines_are_short(entity):
         return False
-    if b" \r\n" in entity or entity.endswith((b" ", b"\t")):
-        return False
-    if b"\t" in entity and entity.rfind(b"\t\r\n") >= 0:
-        return False
-    if b"F" in entity and (entity.rfind(b"\r\nFrom ") >= 0 or entity.startswith(b"From ")):
-        return False
-    return _all_are_crlf(entity)
+    if travels:
+        if b" \r\n" in entity or entity.endswith((b" ", b"\t")):
+            return False
+        if b"\t" in entity and b"\t\r\n" in entity:
+            return False
+        if b"F" in entity and (b"\r\nFrom " in entity or entity.startswith(b"From ")):
+            return False
+    return _line_ends(entity) in _ONLY_CRLF
 
 
-def _all_are_crlf(data: bytes) -> bool:
-    """Whether there is no line end but CRLF, neither bare LF nor bare CR."""
+def _line_ends(data: bytes) -> str | tuple[str, ...] | None:
+    """Return the kinds of line end that occur: CRLF, bare LF, bare CR."""
     # Python's text files must know the same; their decoder is the fastest to ask.
     decoder = IncrementalNewlineDecoder(None, translate=False)
     for at in range(0, len(data), _CHUNK):
         decoder.decode(data[at : at + _CHUNK].decode("latin-1"))
     decoder.decode("", final=True)
-    return decoder.newlines in (None, "\r\n")
+    return decoder.newlines
 
 
 def _lines_are_short(data: bytes) -> bool:
@@ -177,8 +183,9 @@ def _ignored_text(text: bytes) -> bytes:
 def _leaf(entity: Entity, kind: str, plain: bool) -> bytes:
     body = entity.body
     is_text = kind.startswith(("text/", "message/")) and not _is_wide(entity)
+    ends = _line_ends(body)
     if is_text or not plain:
-        lines = to_crlf(body)
+        lines = body if ends in _NO_BARE_LF else to_crlf(body)
         # Line ends of quoted-printable are those of the content, data if it is no text.
         same = is_text or entity.transfer_encoding != "quoted-printable" or lines == body
         if same and is_canonical(lines):
@@ -189,14 +196,17 @@ def _leaf(entity: Entity, kind: str, plain: bool) -> bytes:
         content = body
     elif entity.transfer_encoding in ("base64", "quoted-printable"):
         content = entity.decoded()
+        ends = _line_ends(content)
     else:
         raise MalformedMail(
             f"a part in the encoding {entity.transfer_encoding!r} cannot be encoded anew",
             hint="write the part in base64 or quoted-printable",
         )
     if is_text and b"\0" not in content:
-        content = to_crlf(content)
-        if not _BARE_CR.search(content) and _mostly_ascii(content):
+        if ends not in _NO_BARE_LF:
+            content = to_crlf(content)
+        has_bare_cr = "\r" in ends if isinstance(ends, tuple) else ends == "\r"
+        if not has_bare_cr and _mostly_ascii(content):
             return _head(entity, "quoted-printable") + _to_quoted_printable(content)
     return _head(entity, "base64") + _to_base64(content)
 
@@ -210,17 +220,25 @@ def _is_wide(entity: Entity) -> bool:
 
 
 def _mostly_ascii(text: bytes) -> bool:
-    eight_bit = len(text.translate(None, _ONE_OCTET_CHARACTERS))
+    eight_bit = 0 if text.isascii() else len(text.translate(None, _ONE_OCTET_CHARACTERS))
     return eight_bit * 2 <= len(text)  # above, nobody can read it and base64 is far shorter
 
 
 def _to_quoted_printable(text: bytes) -> bytes:
-    if b"=" not in text and text.isascii() and max(map(len, text.split(b"\n"))) < SHORT_LINE:
-        # Ordinary text: blanks before a line end, and dashes that could become a
-        # delimiter when text comes out of base64, are all that the encoding changes.
-        quick = text.replace(b" \r\n", b"=20\r\n").replace(b"\t\r\n", b"=09\r\n")
-        quick = quick.replace(b"\r\n--", b"\r\n=2D-")
-        if not quick.startswith(b"--") and is_canonical(quick):
+    """``text`` has lines that end in CRLF, and neither NUL nor bare CR."""
+    if (
+        b"=" not in text
+        and b"F" not in text
+        and text.isascii()
+        and not text.endswith((b" ", b"\t"))
+        and max(map(len, text.split(b"\n"))) < SHORT_LINE
+    ):
+        # Ordinary text: blanks before a line end are all that the encoding
+        # changes, and dashes that could become a delimiter.
+        quick = text.replace(b" \r\n", b"=20\r\n")
+        if b"\t" in quick:
+            quick = quick.replace(b"\t\r\n", b"=09\r\n")
+        if b"-" not in quick or not (quick.startswith(b"--") or b"\n--" in quick):
             return quick
     from binascii import b2a_qp
 

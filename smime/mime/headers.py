@@ -124,13 +124,14 @@ def _stays_outside(key: str) -> bool:
     return key in _OUTSIDE or key.startswith(_OUTSIDE_STARTS) or key in _DROPPED
 
 
-def divide(source: bytes | Entity, *, mode: str) -> Divided:
+def divide(source: bytes | Entity, *, mode: str, travels: bool = True) -> Divided:
     r"""Take a mail apart into what stays outside and the entity to be protected.
 
     ``mode`` is ``clear`` (signed), ``cipher`` (sealed) or ``none`` (no copies of
     fields inside). A source without message fields, such as a MIME entity of
     its own, gets no copies and no ``hp`` in any mode. The inner body is made
-    canonical. Raises as ``split_entity`` and ``canonical`` do.
+    canonical; with ``travels=False`` (see ``is_canonical``) only if it has to be.
+    Raises as ``split_entity`` and ``canonical`` do.
 
     >>> divide(b"Subject: hi\n\nhello\n", mode="clear").inner.decode().splitlines()
     ['Content-Type: text/plain; charset=us-ascii; hp="clear"', 'Subject: hi', '', 'hello']
@@ -154,13 +155,13 @@ def divide(source: bytes | Entity, *, mode: str) -> Divided:
             if mode != "none" and not _stays_outside(key):
                 inside.append(field)
 
-    if not message and _is_ready(entity, structural):
+    if not message and _is_ready(entity, structural, travels):
         return Divided(b"", entity.raw, b"")
     # In the ordinary mail all fields are fit to be inside as they stand.
     tidy = is_canonical(lines) and lines.endswith(b"\n")
     copy_of = _as_it_stands if tidy else written_7bit
     outer = b"".join([_whole_line(field.raw) for field in message])
-    heads, body = _canonical_entity(structural, entity.body)
+    heads, body = _canonical_entity(structural, entity.body, travels)
     if not inside:
         return Divided(outer, b"".join([*heads, b"\r\n", body]), b"")
     _mark(heads, mode)
@@ -188,13 +189,14 @@ def divide(source: bytes | Entity, *, mode: str) -> Divided:
     return Divided(outer, inner, b"".join(sealed))
 
 
-def _is_ready(entity: Entity, structural: list[Field]) -> bool:
+def _is_ready(entity: Entity, structural: list[Field], travels: bool) -> bool:
     """Whether an entity without message fields can be protected as it stands."""
     size, typed = 2, False
     for field in structural:
         size += len(field.raw)
         typed = typed or field.key == "content-type"
-    return typed and entity.head_at == 0 and size == entity.body_at and is_canonical(entity.raw)
+    whole = typed and entity.head_at == 0 and size == entity.body_at
+    return whole and is_canonical(entity.raw, travels=travels)
 
 
 def _as_it_stands(field: Field) -> bytes:
@@ -219,15 +221,20 @@ def _says_once(line: bytes, mode: str) -> bool:
     return params.get("hp") == mode and line.lower().count(b"hp=") == 1
 
 
-def _canonical_entity(structural: Sequence[Field], body: bytes) -> tuple[list[bytes], bytes]:
+def _canonical_entity(
+    structural: Sequence[Field], body: bytes, travels: bool
+) -> tuple[list[bytes], bytes]:
     """Return the structural fields, each with CRLF, and the body, all canonical."""
     heads = [_whole_line(field.raw) for field in structural]
     if not any(field.key == "content-type" for field in structural):
         heads.insert(0, _default_type(structural, body))
     whole = b"".join([*heads, b"\r\n", body])
-    if is_canonical(whole):
+    if not travels and is_canonical(whole, travels=False):
         return heads, body
-    made = split_entity(canonical(whole))
+    rewritten = canonical(whole)
+    if rewritten is whole:
+        return heads, body
+    made = split_entity(rewritten)
     return [field.raw for field in made.fields], made.body
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import logging
 import random
 
@@ -17,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smime.cms.ber import definite
-from smime.cms.der import children, integer, octet_string, oid, sequence, tlv, top
+from smime.cms.der import NULL, children, integer, octet_string, oid, sequence, tlv, top
 from smime.errors import KeyProblem, NotSupported, SmimeError
 from smime.keys import Identity, Recipient
 from tests.keys.people import authorities, key, pem, person
@@ -195,6 +197,35 @@ def bare_of(data: bytes) -> bytes:
     """Return a PKCS#12 file without its MAC."""
     parts = children(data, top(data))
     return sequence(*(data[part[1] : part[3]] for part in parts[:2]))
+
+
+def test_pbmac1():
+    """RFC 9879: PBKDF2 and HMAC instead of the derivation of PKCS#12; the library agrees."""
+    bare = bare_of(made_by_the_library(MADE["modern"]))
+    info = children(bare, children(bare, top(bare))[1])
+    inside = children(bare, info[1])[0]
+    content = bare[inside[2] : inside[3]]
+    hmac_sha256 = sequence(oid("1.2.840.113549.2.9"), NULL)
+    salt = octet_string(b"8 octets")
+
+    def with_mac(passphrase: str, *length: bytes) -> bytes:
+        derived = hashlib.pbkdf2_hmac("sha256", passphrase.encode(), b"8 octets", 2048, 32)
+        parameters = sequence(salt, integer(2048), *length, hmac_sha256)
+        derivation = sequence(oid("1.2.840.113549.1.5.12"), parameters)
+        algorithm = sequence(oid("1.2.840.113549.1.5.14"), sequence(derivation, hmac_sha256))
+        value = octet_string(hmac.digest(derived, content, "sha256"))
+        mac_data = sequence(sequence(algorithm, value), octet_string(b"unused"))
+        return sequence(bare[top(bare)[2] :], mac_data)
+
+    sound = with_mac(PASSPHRASE, integer(32))
+    assert pkcs12.load_pkcs12(sound, PASSPHRASE.encode()).cert.certificate == LEAF
+    assert Identity.parse(sound, passphrase=PASSPHRASE).certificate == LEAF
+    with pytest.raises(KeyProblem, match="the passphrase is wrong"):
+        Identity.parse(sound, passphrase="x")
+    with pytest.raises(KeyProblem, match="the passphrase is wrong"):
+        Identity.parse(with_mac("x", integer(32)), passphrase=PASSPHRASE)
+    with pytest.raises(KeyProblem, match="how long its key is"):
+        Identity.parse(with_mac(PASSPHRASE), passphrase=PASSPHRASE)
 
 
 def test_indefinite_lengths():

@@ -1,0 +1,29 @@
+"""Fixtures for all tests: people with certificates, a letter, the peers."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.peers import Peer, peer
+from tests.support.world import LETTER, World, make_world
+
+collect_ignore = ["bench"]  # programs that measure, not tests
+pytest_plugins = ["tests.support.plugin", "tests.support.cells"]
+
+
+@pytest.fixture(scope="session")
+def world() -> World:
+    """One authority, its anchors, and the people it knows. Shared: change nothing."""
+    return make_world()
+
+
+@pytest.fixture(scope="session")
+def letter() -> bytes:
+    """A letter from alice to bob: two parts, umlauts, a Chinese subject, CRLF."""
+    return LETTER
+
+
+@pytest.fixture(scope="session")
+def openssl() -> Peer:
+    """The openssl command; a test that takes it counts as one of that peer."""
+    return peer("openssl")

@@ -1,0 +1,60 @@
+"""The people of the tests: a CA, and certificates from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pki
+    import smime
+
+LETTER = (
+    "From: Alice <alice@example.org>\r\n"
+    "To: Bob <bob@example.org>\r\n"
+    "Subject: =?utf-8?b?5Lya6K6u6K6w5b2V?=\r\n"
+    "Date: Tue, 24 Nov 2026 12:00:00 +0000\r\n"
+    "Message-ID: <letter-1@example.org>\r\n"
+    "MIME-Version: 1.0\r\n"
+    'Content-Type: multipart/mixed; boundary="part"\r\n'
+    "\r\n"
+    "--part\r\n"
+    "Content-Type: text/plain; charset=utf-8\r\n"
+    "Content-Transfer-Encoding: quoted-printable\r\n"
+    "\r\n"
+    "Gr=C3=BC=C3=9Fe, we meet at noon.\r\n"
+    "--part\r\n"
+    "Content-Type: application/octet-stream\r\n"
+    "Content-Transfer-Encoding: base64\r\n"
+    'Content-Disposition: attachment; filename="minutes.bin"\r\n'
+    "\r\n"
+    "AAECAwQFBgcICQoLDA0ODw==\r\n"
+    "--part--\r\n"
+).encode("ascii")
+
+
+@dataclass(frozen=True)
+class World:
+    """Who there is. ``rsa`` is dave, whose key is RSA-2048; the others have P-256."""
+
+    ca: pki.Authority
+    anchors: smime.Anchors
+    alice: smime.Identity
+    bob: smime.Identity
+    carol: smime.Identity
+    rsa: smime.Identity
+
+
+def make_world() -> World:
+    """Make a new authority and new keys; about a second, most of it the RSA key."""
+    import pki
+
+    ca = pki.Authority.create("Test CA")
+    return World(
+        ca=ca,
+        anchors=ca.anchors,
+        alice=ca.issue("alice@example.org", name="Alice"),
+        bob=ca.issue("bob@example.org", name="Bob"),
+        carol=ca.issue("carol@example.org", name="Carol"),
+        rsa=ca.issue("dave@example.org", name="Dave", algorithm="rsa2048"),
+    )

@@ -1,0 +1,87 @@
+"""Every entry of other projects' S/MIME vectors comes out as its manifest says.
+
+The vectors are looked for in the folder that SMIMETOOL_VECTORS names, else beside the checkout.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.vectors.foreign import (
+    CLAIMED,
+    FOLDER,
+    Wrong,
+    algorithms,
+    judge,
+    load_manifest,
+)
+
+ENTRIES = load_manifest("smime")
+KINDS = sorted({entry.kind for entry in ENTRIES})
+KNOWN = {
+    one["id"]: one["reason"]
+    for one in tomllib.loads((Path(__file__).parents[1] / "known.toml").read_text("utf-8"))["smime"]
+}
+MAX_KNOWN_SHARE = 0.03
+
+pytestmark = [
+    pytest.mark.skipif(
+        not ENTRIES,
+        reason=f"platform: other projects' vectors are not kept beside this checkout ({FOLDER})",
+    ),
+    # Old keys are read on purpose; the library that reads them warns of it.
+    pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning"),
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_foreign_vectors_come_out_as_stated(kind, record_property):
+    """All of a kind: as stated, or refused for an algorithm that is not claimed, or known."""
+    counts: Counter[str] = Counter()
+    wrong = []
+    mine = [entry for entry in ENTRIES if entry.kind == kind]
+    for entry in mine:
+        try:
+            verdict = judge(entry, ENTRIES)
+        except Wrong as problem:
+            verdict = "known" if entry.id in KNOWN and problem.refusal else f"wrong: {problem}"
+        if verdict.startswith("wrong"):
+            wrong.append(f"{entry.id}: {verdict}")
+        elif verdict != "known" and entry.id in KNOWN:
+            wrong.append(f"{entry.id}: it passes, so it has to leave known.toml")
+        else:
+            counts[verdict] += 1
+
+    told = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items()))
+    line = f"foreign {kind}: {counts.total()} of {len(mine)} ({told})"
+    record_property("vectors", line)
+    print(line)
+    assert not wrong, "\n".join(wrong)
+
+
+def test_what_is_known_is_few_and_real():
+    """The list names entries that exist, says why, and stays short."""
+    assert set(KNOWN) <= {entry.id for entry in ENTRIES}
+    assert all(reason.strip() for reason in KNOWN.values())
+    assert len(KNOWN) <= MAX_KNOWN_SHARE * len(ENTRIES)
+
+
+def test_most_claimed_algorithms_are_shown_by_a_foreign_vector():
+    """Positive control: the runner saw the algorithms that are claimed, and judged them."""
+    seen = {
+        name
+        for entry in ENTRIES
+        if entry.kind in ("signed-detached", "signed-opaque", "enveloped", "auth-enveloped")
+        for name in algorithms(entry)
+    }
+    must = {
+        *("sha1", "sha256", "sha512", "rsassa_pkcs1v15", "sha512_ecdsa"),
+        *("aes128_cbc", "aes192_cbc", "aes256_cbc", "aes128_gcm", "tripledes_3key"),
+        *("rsaes_pkcs1v15", "rsaes_oaep", "aes128_wrap", "aes192_wrap"),
+        *("1.3.133.16.840.63.0.2", "1.3.132.1.11.1", "1.3.132.1.11.2"),
+    }
+    assert must <= seen & CLAIMED
