@@ -12,10 +12,11 @@ Floor:  mail (used by mail alone)
 
 from __future__ import annotations
 
+from email.message import EmailMessage
 from email.policy import EmailPolicy, Policy
 from typing import Any
 
-__all__ = ["AS_IT_IS", "Verbatim"]
+__all__ = ["AS_IT_IS", "ExactMessage", "Verbatim"]
 
 
 class Verbatim(str):
@@ -52,3 +53,16 @@ class _ExactPolicy(EmailPolicy):
 
 
 AS_IT_IS = _ExactPolicy(linesep="\r\n", refold_source="none")
+
+
+class ExactMessage(EmailMessage):
+    """A message that Django's SMTP backend can write too: it names the line ends it wants."""
+
+    def as_bytes(
+        self,
+        unixfrom: bool = False,
+        policy: Any = None,
+        linesep: str | None = None,  # noqa: ARG002
+    ) -> bytes:
+        """Return the octets of the mail; its line ends are part of it, whatever ``linesep``."""
+        return super().as_bytes(unixfrom, policy)

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
+    from smime.cms.recipients import OpeningKey
     from smime.keys import Reader, Recipient
     from smime.mail import Out, Source
     from smime.mime.entity import Entity
@@ -238,7 +239,8 @@ class _Peeled:
                     raise NotSupported(f"mail in the form of CMS {kind} is not supported")
                 elif not self._take_opaque(wrapped):
                     return
-            self.inner = split_entity(self.content)
+            # Nothing at all may be sealed, too: then it is a mail without fields and text.
+            self.inner = split_entity(self.content or b"\r\n")
 
     def _take_detached(self, wrapped: form.Wrapped) -> None:
         layer = _Signed(wrapped.form)
@@ -285,34 +287,41 @@ class _Peeled:
 
     def _take_sealed(self, wrapped: form.Wrapped) -> None:
         envelope = enveloped.read(wrapped.blob)
-        sealed = Layer(
-            "encrypted",
-            wrapped.form,
-            algorithm=envelope.label,
-            recipients=tuple(one.name for one in envelope.sealed[:MAX_NAMED]),
-            opened=False,
+        label = envelope.label
+        names = tuple(one.name for one in envelope.sealed[:MAX_NAMED])
+        try:
+            self.content, key = self._unseal(envelope, names)
+        except SmimeError:
+            self.taken.append(
+                Layer("encrypted", wrapped.form, algorithm=label, recipients=names, opened=False)
+            )
+            raise
+        self.unauthenticated = self.unauthenticated or not envelope.authenticated
+        for layer in self.taken:
+            if isinstance(layer, _Signed):
+                layer.sealed_form = True
+        self.taken.append(
+            Layer(
+                "encrypted",
+                wrapped.form,
+                algorithm=label,
+                recipients=names,
+                authenticated=envelope.authenticated,
+                opened_by=key.label,
+            )
         )
-        self.taken.append(sealed)
+
+    def _unseal(
+        self, envelope: enveloped.Envelope, names: tuple[str, ...]
+    ) -> tuple[bytes, OpeningKey]:
         if envelope.why_not:
             raise NotSupported(envelope.why_not)
         if not self.keys:
             raise DecryptionFailed(
                 "the mail is sealed, and no key was given",
-                hint=f"it is sealed for {'; '.join(sealed.recipients[:8]) or 'nobody'}",
+                hint=f"it is sealed for {'; '.join(names[:8]) or 'nobody'}",
             )
-        self.content, key = enveloped.open_with(envelope, self.keys, self.policy)
-        self.unauthenticated = self.unauthenticated or not envelope.authenticated
-        for layer in self.taken:
-            if isinstance(layer, _Signed):
-                layer.sealed_form = True
-        self.taken[-1] = Layer(
-            "encrypted",
-            wrapped.form,
-            algorithm=envelope.label,
-            recipients=sealed.recipients,
-            authenticated=envelope.authenticated,
-            opened_by=key.label,
-        )
+        return enveloped.open_with(envelope, self.keys, self.policy)
 
     def _check(
         self, data: signatures.SignedData, content: signatures.Content

@@ -238,11 +238,9 @@ def _message_that_flattens_to(data: bytes) -> EmailMessage:
     The payload is one string and headers are kept as they stand, with a policy
     that writes both back untouched: nothing is folded, joined or re-encoded.
     """
-    from email.message import EmailMessage
+    from smime._flat import AS_IT_IS, ExactMessage, Verbatim
 
-    from smime._flat import AS_IT_IS, Verbatim
-
-    message = EmailMessage(policy=AS_IT_IS)
+    message = ExactMessage(policy=AS_IT_IS)
     at = _body_at(data)
     fields: list[str] = []
     for line in data[:at].decode("ascii", "surrogateescape").split("\n")[:-1]:

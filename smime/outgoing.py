@@ -56,7 +56,7 @@ def sign(
     when = moment(at)
     entity = split_entity(bytes(source))
     outer, inner, _ = _divide(entity, policy, "clear")
-    return _made(source, outer + _sign(inner, signers, opaque, policy, when), out)
+    return _made(source, _sign(inner, signers, opaque, policy, when, outer), out)
 
 
 def encrypt(
@@ -83,7 +83,7 @@ def encrypt(
     entity = split_entity(bytes(source))
     _refuse_bcc(entity, readers)
     _, inner, sealed_outer = _divide(entity, policy, "cipher", travels=False)
-    return _made(source, sealed_outer + _seal(inner, readers, policy, None), out)
+    return _made(source, _seal(inner, readers, policy, None, sealed_outer), out)
 
 
 def protect(
@@ -109,7 +109,7 @@ def protect(
     when = moment(at)
     _, inner, sealed_outer = _divide(entity, policy, "cipher")
     signed_inner = _sign(inner, (signer,), False, policy, when)
-    return _made(source, sealed_outer + _seal(signed_inner, readers, policy, when), out)
+    return _made(source, _seal(signed_inner, readers, policy, when, sealed_outer), out)
 
 
 def protect_each(
@@ -139,7 +139,7 @@ def protect_each(
             (reader,) = recipients_of(one)
             readers = _with_self((reader,), signer, to_self)
             yield Mail._made(
-                sealed_outer + _seal(signed_inner, readers, policy, when),
+                _seal(signed_inner, readers, policy, when, sealed_outer),
                 recipients=reader.addresses,
             )
 
@@ -187,19 +187,28 @@ def _is_wrapped(entity: Entity) -> bool:
 
 
 def _sign(
-    inner: bytes, signers: Sequence[Identity], opaque: bool, policy: Policy, when: datetime
+    inner: bytes,
+    signers: Sequence[Identity],
+    opaque: bool,
+    policy: Policy,
+    when: datetime,
+    outer: bytes = b"",
 ) -> bytes:
     for one in signers:
         one.check_signs(when, policy)
     keys = [one.signing_key for one in signers]
     blob, digests = signed.build(inner, keys, detached=not opaque, at=when, policy=policy)
     if opaque:
-        return form.wrap_sealed(blob, "signedData")
-    return form.wrap_signed(inner, blob, policy.micalg_names(digests))
+        return form.wrap_sealed(blob, "signedData", outer)
+    return form.wrap_signed(inner, blob, policy.micalg_names(digests), outer)
 
 
 def _seal(
-    inner: bytes, readers: Sequence[Recipient], policy: Policy, when: datetime | None
+    inner: bytes,
+    readers: Sequence[Recipient],
+    policy: Policy,
+    when: datetime | None,
+    outer: bytes,
 ) -> bytes:
     now = moment(when)
     for one in readers:
@@ -208,7 +217,7 @@ def _seal(
     transport = "rsa-oaep" if policy.key_transport == "rsa-oaep" else "rsa-v15"
     unique = {one.recipient_key.identifier: one.recipient_key for one in readers}
     blob = enveloped.build(inner, list(unique.values()), cipher=cipher, transport=transport)
-    return form.wrap_sealed(blob, enveloped.kind_of(cipher))
+    return form.wrap_sealed(blob, enveloped.kind_of(cipher), outer)
 
 
 def _refuse_bcc(entity: Entity, readers: Sequence[Recipient]) -> None:
@@ -224,7 +233,7 @@ def _refuse_bcc(entity: Entity, readers: Sequence[Recipient]) -> None:
         if any(same_address(blind, own) for one in readers for own in one.addresses):
             raise KeyProblem(
                 f"{blind} is a Bcc reader, and a sealed mail shows all its readers to each of them",
-                hint="give Bcc readers copies of their own: smime.protect_each(mail, by=..., to=...)",
+                hint="give Bcc readers their own copies: smime.protect_each(mail, by=..., to=...)",
             )
 
 

@@ -187,7 +187,7 @@ class SignatureCheck:
         """All that the policy demands: the only property a caller should act on."""
         return not self.problems
 
-    def __bool__(self) -> bool:
+    def __bool__(self) -> NoReturn:
         raise TypeError("a check is not a yes or no: ask .good or read .problems")
 
     def to_dict(self) -> dict[str, Any]:
@@ -267,7 +267,7 @@ class Report:
         """The whole mail was sealed."""
         return any(layer.kind == "encrypted" for layer in self.layers)
 
-    def __bool__(self) -> bool:
+    def __bool__(self) -> NoReturn:
         raise TypeError("a report is not a yes or no: ask .outcome or .signer")
 
     def to_dict(self) -> dict[str, Any]:
@@ -294,7 +294,7 @@ def _lines(report: Report) -> list[str]:
             lines += _signature_lines(report, layer, check)
     for layer in report.layers:
         if layer.kind == "encrypted":
-            lines.append(_sealed_line(layer))
+            lines.append(_sealed_line(report, layer))
         elif layer.kind != "signed":
             lines.append(layer.kind)
     if report.problem:
@@ -320,16 +320,17 @@ def _signature_lines(report: Report, layer: Layer, check: SignatureCheck) -> lis
         why = [check.path.reason, check.revocation.reason]
     else:
         verdict = "NOT good"
-        why = [finding.reason for finding in check.problems]
+        why = [f.reason for f in check.problems if f.code != "not-reached"]
     lines = [f"{verdict}: signed by {check.signer}{when}", f"  because {'; '.join(why)}"]
     return lines + [f"  note: {note.text}" for note in check.notes]
 
 
-def _sealed_line(layer: Layer) -> str:
+def _sealed_line(report: Report, layer: Layer) -> str:
     if not layer.opened:
         return f"sealed with {layer.algorithm}: not opened"
     by = f" for {layer.opened_by}" if layer.opened_by else ""
-    tag = "" if layer.authenticated else ", which does not show whether it was changed"
+    vouched = layer.authenticated or report.signer is not None
+    tag = "" if vouched else ", which does not show whether it was changed"
     return f"sealed{by} with {layer.algorithm}{tag}"
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "NULL",
     "Indefinite",
     "children",
+    "enclose",
     "head",
     "integer",
     "octet_string",
@@ -68,6 +69,12 @@ def tlv(tag: int, content: bytes) -> bytes:
     b'\x04\x02hi'
     """
     return head(tag, len(content)) + content
+
+
+def enclose(tag: int, parts: list[bytes]) -> list[bytes]:
+    """Put tag and length before the pieces of a content, without joining them yet."""
+    parts.insert(0, head(tag, sum(map(len, parts))))
+    return parts
 
 
 def sequence(*parts: bytes) -> bytes:

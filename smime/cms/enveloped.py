@@ -23,6 +23,8 @@ from smime.cms.der import (
     SEQUENCE,
     SET,
     children,
+    enclose,
+    head,
     integer,
     octet_string,
     oid_text,
@@ -73,23 +75,27 @@ def build(content: bytes, readers: Sequence[RecipientKey], *, cipher: str, trans
     identifier, key_octets, mode, _ = alg.CIPHERS[cipher]
     key = os.urandom(key_octets)
     infos, not_version_0 = recipients.seal(key, readers, transport)
+    tail: list[bytes] = []
     if mode == "gcm":
         if len(content) > GCM_MAX_OCTETS:
             raise LimitExceeded("AES-GCM cannot carry so much", hint="use AES-256-CBC")
         nonce = os.urandom(GCM_NONCE_OCTETS)
         sealed = AESGCM(key).encrypt(nonce, content, None)
+        ciphertext = sealed[:-GCM_TAG_OCTETS]
+        tail = [octet_string(sealed[-GCM_TAG_OCTETS:])]
         parameters = sequence(octet_string(nonce), integer(GCM_TAG_OCTETS))
-        ciphertext, tag = sealed[:-GCM_TAG_OCTETS], sealed[-GCM_TAG_OCTETS:]
-        inner = sequence(_ID_DATA, sequence(identifier, parameters), tlv(0x80, ciphertext))
-        body = sequence(_ZERO, infos, inner, octet_string(tag))
-        return sequence(_ID_AUTH_ENVELOPED_DATA, tlv(0xA0, body))
-    iv = os.urandom(16)
-    inner = sequence(
-        _ID_DATA, sequence(identifier, octet_string(iv)), tlv(0x80, _encrypt_cbc(key, iv, content))
-    )
-    # RFC 5652 §6.1: version 2 as soon as a recipient is not version 0.
-    body = sequence(_TWO if not_version_0 else _ZERO, infos, inner)
-    return sequence(_ID_ENVELOPED_DATA, tlv(0xA0, body))
+        start, outer = _ZERO + infos, _ID_AUTH_ENVELOPED_DATA
+    else:
+        iv = os.urandom(16)
+        ciphertext = _encrypt_cbc(key, iv, content)
+        parameters = octet_string(iv)
+        # RFC 5652 §6.1: version 2 as soon as a recipient is not version 0.
+        start, outer = (_TWO if not_version_0 else _ZERO) + infos, _ID_ENVELOPED_DATA
+    algorithm = sequence(identifier, parameters)
+    parts = [_ID_DATA, algorithm, head(0x80, len(ciphertext)), ciphertext]
+    parts = [start, *enclose(0x30, parts), *tail]
+    parts = [outer, *enclose(0xA0, enclose(0x30, parts))]
+    return b"".join(enclose(0x30, parts))
 
 
 def _encrypt_cbc(key: bytes, iv: bytes, content: bytes) -> bytes:

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from cryptography import x509
+
     from smime.cms.der import Node
 
     Unwrap: TypeAlias = Callable[[int], bytes]
@@ -506,8 +507,5 @@ def find(sealed: Sequence[Sealed], keys: Iterable[OpeningKey]) -> list[tuple[Ope
     if why_not:
         raise NotSupported(why_not)
     return [
-        (key, one)
-        for key in bare
-        for one in sealed
-        if one.kind == key.kind and one.unwrap_with
+        (key, one) for key in bare for one in sealed if one.kind == key.kind and one.unwrap_with
     ][:MAX_TRIALS]

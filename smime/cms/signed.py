@@ -20,7 +20,7 @@ from smime.cms.algorithms import (
     digest,
     hash_class,
 )
-from smime.cms.der import head, integer, sequence, set_of, tlv
+from smime.cms.der import enclose, head, integer, sequence, set_of, tlv
 from smime.cms.names import issuer_and_serial
 from smime.errors import KeyProblem, NotSupported
 
@@ -141,9 +141,15 @@ def build(
         (only,) = signers
         name = only.digest if policy.digest == "auto" else policy.digest
         info = only.signer_info(content_type, digest(name, content), name, at)
-        return _assemble(
-            _DIGEST_SET[name], only.certificates_der, tlv(0x31, info), content_type, content, detached
-        ), [name]
+        blob = _assemble(
+            _DIGEST_SET[name],
+            only.certificates_der,
+            tlv(0x31, info),
+            content_type,
+            content,
+            detached,
+        )
+        return blob, [name]
     names = [one.digest if policy.digest == "auto" else policy.digest for one in signers]
     digests = {name: digest(name, content) for name in dict.fromkeys(names)}
     infos = [
@@ -174,7 +180,5 @@ def _assemble(
         inner += tlv(0xA0, tlv(0x04, content))
     joined = b"".join(certificates)
     parts = [start, head(0x30, len(inner)), inner, head(0xA0, len(joined)), joined, infos]
-    size = sum(map(len, parts))
-    parts.insert(0, head(0x30, size))
-    size += len(parts[0])
-    return sequence(_ID_SIGNED_DATA, head(0xA0, size), *parts)
+    parts = [_ID_SIGNED_DATA, *enclose(0xA0, enclose(0x30, parts))]
+    return b"".join(enclose(0x30, parts))

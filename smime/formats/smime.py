@@ -59,15 +59,17 @@ def base64_lines(data: bytes) -> bytes:
     return b"\r\n".join((*cutter.unpack_from(flat), *tail))
 
 
-def wrap_signed(inner: bytes, signature_der: bytes, micalg: str) -> bytes:
-    """Return MIME fields, blank line and body of multipart/signed (RFC 8551 §3.5.3).
+def wrap_signed(inner: bytes, signature_der: bytes, micalg: str, outer: bytes = b"") -> bytes:
+    """Return a mail in the form multipart/signed (RFC 8551 §3.5.3).
 
-    ``inner`` is the entity exactly as it was signed.
+    ``inner`` is the entity exactly as it was signed, ``outer`` the message's
+    own header fields.
     """
     # 128 bits drawn after the content was settled: it cannot hold them.
     boundary = b"signed-" + os.urandom(16).hex().encode()
     return b"".join(
         (
+            outer,
             b"MIME-Version: 1.0\r\n"
             b'Content-Type: multipart/signed; protocol="application/pkcs7-signature";\r\n'
             b' micalg="',
@@ -96,14 +98,15 @@ def wrap_signed(inner: bytes, signature_der: bytes, micalg: str) -> bytes:
     )
 
 
-def wrap_sealed(cms_der: bytes, kind: str) -> bytes:
-    """Return MIME fields, blank line and body of application/pkcs7-mime (RFC 8551 §3.2).
+def wrap_sealed(cms_der: bytes, kind: str, outer: bytes = b"") -> bytes:
+    """Return a mail in the form application/pkcs7-mime (RFC 8551 §3.2).
 
     ``kind`` is the CMS content type: ``signedData``, ``envelopedData`` or
-    ``authEnvelopedData``.
+    ``authEnvelopedData``; ``outer`` are the message's own header fields.
     """
     return b"".join(
         (
+            outer,
             b"MIME-Version: 1.0\r\nContent-Type: application/pkcs7-mime; smime-type=",
             _SMIME_TYPE[kind].encode("ascii"),
             b';\r\n name="smime.p7m"\r\n'

@@ -75,15 +75,17 @@ def to_crlf(data: bytes) -> bytes:
 def is_canonical(entity: bytes, *, travels: bool = True) -> bool:
     r"""Whether the octets can travel without being changed on the way.
 
-    With ``travels=False``, for what is going to be sealed: whether lines end in
-    CRLF, are not too long and of 7 bits; no relay sees blanks or ``From ``.
+    With ``travels=False``, for what is going to be sealed: whether it is of 7 bits
+    and lines end in CRLF; no relay will see long lines, blanks or ``From ``.
 
     >>> is_canonical(b"\r\nhello\r\n"), is_canonical(b"\r\nhello \r\n")
     (True, False)
     """
-    if not entity.isascii() or b"\0" in entity or not _lines_are_short(entity):
+    if not entity.isascii() or b"\0" in entity:
         return False
     if travels:
+        if not _lines_are_short(entity):
+            return False
         if b" \r\n" in entity or entity.endswith((b" ", b"\t")):
             return False
         if b"\t" in entity and b"\t\r\n" in entity:

@@ -147,10 +147,9 @@ def divide(source: bytes | Entity, *, mode: str, travels: bool = True) -> Divide
     fields = entity.fields if lines is block else Entity(lines, 0, len(lines)).fields
     for field in fields:
         key = field.key
-        if _is_structural(key):
-            if key != "mime-version":
-                structural.append(field)
-        elif key not in _DROPPED:
+        if key.startswith("content-"):
+            structural.append(field)
+        elif key != "mime-version" and key not in _DROPPED:
             message.append(field)
             if mode != "none" and not _stays_outside(key):
                 inside.append(field)
@@ -273,20 +272,20 @@ def protected(inner: Entity) -> Protected | None:
     """
     params = inner.content_type.params
     mode = params.get("hp", "").lower()
-    fields = inner.fields
+    source = inner
     if mode not in ("clear", "cipher"):
         if params.get("protected-headers", "").lower().startswith("v1"):
             mode = "v1"
         elif _is_wrapped(inner):
             mode = "wrapped"
-            fields = split_entity(inner.body).fields
+            source = split_entity(inner.body)
         else:
             return None
     kept: list[Field] = []
     listed: list[Field] = []
     ignored: list[Field] = []
     seen: set[str] = set()
-    for field in fields:
+    for field in source.fields:
         key = field.key
         if key == "hp-outer":
             name, colon, _ = field.value.partition(":")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, mldsa, padding, rsa
-from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hashes import SHA1, SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtensionOID, SignatureAlgorithmOID
 
@@ -311,6 +311,8 @@ def _verify_by_key(child: x509.Certificate, key: CertificatePublicKeyTypes | Non
     how = child.signature_algorithm_parameters
     if child.signature_algorithm_oid == SignatureAlgorithmOID.RSA_WITH_MD5:
         how = padding.PKCS1v15()  # the library names no parameters for it
+    elif child.signature_algorithm_oid == SignatureAlgorithmOID.ECDSA_WITH_SHA1:
+        how = ec.ECDSA(SHA1())  # nor for this; the policy judges it later
     if isinstance(key, rsa.RSAPublicKey) and isinstance(how, (padding.PKCS1v15, padding.PSS)):
         digest = child.signature_hash_algorithm
         if digest is None:

@@ -382,7 +382,8 @@ def test_oaep_digests(openssl: Peer, people: People, tmp_path: Path, digest: str
     oaep = f"rsa_padding_mode:oaep -keyopt rsa_oaep_md:{digest} -keyopt rsa_mgf1_md:{digest}"
     sealed = openssl.run(
         *("cms", "-encrypt", "-aes-256-cbc", "-in", write(tmp_path / "letter", BODY)),
-        *("-recip", reader.cert, "-keyopt", *oaep.split()),
+        *("-recip", reader.cert, "-keyopt"),
+        *oaep.split(),
     )
 
     opened = smime.decrypt(sealed, keys=reader.identity, trust=smime.NoTrust())

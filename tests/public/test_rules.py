@@ -20,7 +20,7 @@ STARTS = {"subprocess", "multiprocessing", "pty"}
 STARTING_CALLS = {"os.system", "os.popen", "os.posix_spawn", "os.fork", "os.execv", "os.execvp"}
 # What writes a message object as bytes: done once, on its way in, and never again.
 WRITES = {".as_bytes", ".as_string", "BytesGenerator", "Generator", "DecodedGenerator"}
-WRITER = "smime/mail.py"
+WRITERS = {"smime/mail.py", "smime/_flat.py"}
 NETWORK = {"socket", "urllib.request", "http.client", "smtplib", "imaplib", "ssl", "requests"}
 WEAK_RANDOMNESS = {"random"}
 
@@ -61,7 +61,8 @@ def test_the_rules_can_see() -> None:
     assert STARTING_CALLS & set(imports(tree))
     assert STARTING_CALLS & set(used_names(tree))
     assert WRITES & set(used_names(tree))
-    assert WRITES & set(used_names(ast.parse((ROOT / WRITER).read_text(encoding="utf-8"))))
+    for name in WRITERS:
+        assert WRITES & set(used_names(ast.parse((ROOT / name).read_text(encoding="utf-8"))))
     assert len(MODULES) > 40
 
 
@@ -74,7 +75,7 @@ def test_no_program_is_started(module: tuple[str, ast.Module]) -> None:
 
 def test_a_message_is_written_in_one_place(module: tuple[str, ast.Module]) -> None:
     name, tree = module
-    if name != WRITER:
+    if name not in WRITERS:
         assert not WRITES & set(used_names(tree))
 
 

@@ -213,7 +213,9 @@ def _keys(data: bytes, certificates: tuple[bytes, ...], passphrase: str | None) 
 
 
 def bare_key(data: bytes) -> Any:
-    return load_pem_private_key(data, None) if b"-----" in data else load_der_private_key(data, None)
+    return (
+        load_pem_private_key(data, None) if b"-----" in data else load_der_private_key(data, None)
+    )
 
 
 # --- which algorithms an entry uses, told by another reader -------------------
@@ -302,7 +304,9 @@ class _Refused:
     def __enter__(self) -> None:
         return None
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: Any) -> bool:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: Any
+    ) -> bool:
         names = "/".join(one.__name__ for one in self.kinds)
         demand(kind is not None, f"accepted, though it must raise {names}")
         assert kind is not None
@@ -439,7 +443,9 @@ def _policy_answer(entry: Entry, ours: str) -> str:
         for one in _pki_manifest(entry.folder)
         if str(one.get("message")).endswith(wanted)
         and one["policies"] is None
-        and not (one["explicit_policy"] or one["inhibit_policy_mapping"] or one["inhibit_any_policy"])
+        and not (
+            one["explicit_policy"] or one["inhibit_policy_mapping"] or one["inhibit_any_policy"]
+        )
     }
     return answers.pop() if len(answers) == 1 else ours
 
@@ -490,9 +496,7 @@ def _outer_content(entry: Entry, seen: Seen) -> bytes:
     from smime.cms import enveloped
 
     keys = [key for one in seen.given["keys"] for key in one.opening_keys]
-    content, _ = enveloped.open_with(
-        enveloped.read(outer_blob(entry)), keys, seen.given["policy"]
-    )
+    content, _ = enveloped.open_with(enveloped.read(outer_blob(entry)), keys, seen.given["policy"])
     demand(opened.content.strip() in content or opened.report.signatures, "another mail inside")
     return content
 

@@ -233,7 +233,13 @@ def transport(
 
 
 def transport_oaep(
-    person: Person, key: bytes, label: str, *, name: str = "sha256", mask: str = "", text: bytes = b""
+    person: Person,
+    key: bytes,
+    label: str,
+    *,
+    name: str = "sha256",
+    mask: str = "",
+    text: bytes = b"",
 ) -> bytes:
     """Return a KeyTransRecipientInfo by RSA-OAEP (RFC 8017 §7.1.1)."""
     mask = mask or name

@@ -65,3 +65,24 @@ def oid(dotted: str) -> bytes:
             group.append(arc & 0x7F | 0x80)
         out += bytes(reversed(group))
     return tlv(0x06, bytes(out))
+
+
+def items(data: bytes) -> list[bytes]:
+    """Return the values inside of a constructed DER value, each whole."""
+    found = []
+    at, _ = _head(data, 0)
+    while at < len(data):
+        begin, size = _head(data, at)
+        found.append(data[at : begin + size])
+        at = begin + size
+    return found
+
+
+def _head(data: bytes, at: int) -> tuple[int, int]:
+    """Return where the content of the value at ``at`` begins, and its length."""
+    first = data[at + 1]
+    if first < 0x80:
+        return at + 2, first
+    octets_of_length = first & 0x7F
+    begin = at + 2 + octets_of_length
+    return begin, int.from_bytes(data[at + 2 : begin], "big")

@@ -6,6 +6,7 @@ Source: RFC 8551 §3, RFC 1847 §2.1, RFC 2046 §5.1
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -39,6 +40,21 @@ class Vector:
     at: datetime = AT
     policy: str = ""
     signer: str = ""
+
+
+def shelf(folder: str) -> Callable[..., Vector]:
+    """Return what makes the vectors of a folder: name, about, rule, expect, mail and exceptions."""
+
+    def vector(
+        name: str, about: str, rule: str, expect: str, mail: bytes, **more: object
+    ) -> Vector:
+        if expect in ("good", "opens"):
+            more.setdefault("content", ENTITY)
+        if expect == "good":
+            more.setdefault("signer", "alice@example.org")
+        return Vector(folder, name, about, rule, expect, mail, **more)  # type: ignore[arg-type]
+
+    return vector
 
 
 def fields(

@@ -106,7 +106,6 @@ def issue(
     usage: tuple[str, ...] | None = ("digital_signature", "key_encipherment", "key_agreement"),
     purposes: tuple[x509.ObjectIdentifier, ...] | None = (MAIL,),
     more: tuple[tuple[x509.ExtensionType, bool], ...] = (),
-    digest: hashes.HashAlgorithm | None = None,
     chain: tuple[bytes, ...] | None = None,
 ) -> Person:
     """Return a person with a certificate by ``issuer``, or by its own key if there is none."""
@@ -141,9 +140,7 @@ def issue(
     for extension, critical in more:
         builder = builder.add_extension(extension, critical=critical)
     deterministic = True if isinstance(signer, ec.EllipticCurvePrivateKey) else None
-    certificate = builder.sign(
-        signer, digest or hashes.SHA256(), ecdsa_deterministic=deterministic
-    )
+    certificate = builder.sign(signer, hashes.SHA256(), ecdsa_deterministic=deterministic)
     if chain is None:
         chain = issuer.all if issuer and issuer is not ROOT else ()
     return Person(key, certificate, chain)
@@ -163,9 +160,7 @@ def authority(
     if is_ca is not None:
         constraints = x509.BasicConstraints(is_ca, length if is_ca else None)
         more = ((constraints, True), *more)
-    return issue(
-        ec_key(label), name(label), issuer, usage=usage, purposes=None, more=more, **rest
-    )
+    return issue(ec_key(label), name(label), issuer, usage=usage, purposes=None, more=more, **rest)
 
 
 def person(address: str, kind: str = "p256", *, by: Person | None = None, **rest: Any) -> Person:

@@ -21,12 +21,13 @@ from cms import (
     signed_value,
 )
 from der import NULL, integer, octets, oid, seq, set_of, tlv
-from mails import ENTITY, Vector, fields, signed_entity, wrapped_entity
+from mails import ENTITY, Vector, fields, shelf, signed_entity, wrapped_entity
 from people import ALICE, CAROL, DAVE, EVE, issue, make_key, person
 
 RSA_ALICE, P256 = ALICE["rsa2048"], ALICE["p256"]
 CHANGED = ENTITY.replace(b"noon", b"dusk")
 FIXED_DIGEST = {"p256": "sha256", "p384": "sha384", "p521": "sha512", "rsa2048": "sha256"}
+vector = shelf("signed")
 
 
 def detached(blob: bytes, content: bytes = ENTITY, **form: object) -> bytes:
@@ -35,15 +36,6 @@ def detached(blob: bytes, content: bytes = ENTITY, **form: object) -> bytes:
 
 def opaque(blob: bytes, smime_type: str | None = "signed-data") -> bytes:
     return fields() + wrapped_entity(blob, smime_type)
-
-
-def vector(
-    name: str, about: str, rule: str, expect: str, mail: bytes, **more: object
-) -> Vector:
-    if expect == "good":
-        more.setdefault("content", ENTITY)
-        more.setdefault("signer", "alice@example.org")
-    return Vector("signed", name, about, rule, expect, mail, **more)  # type: ignore[arg-type]
 
 
 def honest(*signers: By, content: bytes = ENTITY) -> bytes:
@@ -374,7 +366,8 @@ def structures() -> Iterator[Vector]:
                       ("in-certificate", 400)):  # fmt: skip
         yield vector(f"truncated-{name}", "the structure ends too early", "X.690 §8.1.3", "cms",
                      detached(whole[:cut]))  # fmt: skip
-    yield vector("trailing-data", "data after the end of the structure", "X.690 §8.1", "cms",
+    yield vector("trailing-data", "data after the end of the structure is passed over",
+                 "X.690 §8.1", "good",
                  detached(whole + b"\x30\x03\x02\x01\x01"))  # fmt: skip
     yield vector("not-cms", "the signature is something else altogether", rule, "cms",
                  detached(b"\x30\x10" + seeded("not cms", 16)))  # fmt: skip
