@@ -232,11 +232,11 @@ class _Peeled:
                 self.payload = protected(self.inner)
         except SmimeError as stopped:
             self.stopped = stopped
-        problem = self.stopped or self.damaged
-        if self.unauthenticated and problem is not None:
+        inside = self.damaged if self.stopped is None else self.stopped
+        if self.unauthenticated and inside is not None:
             # Whoever may change sealed content that has no tag could learn of it
             # from what is said of the parts that no longer fit (RFC 5652 §14).
-            _log.debug("inside sealed content: %s", problem)
+            _log.debug("inside sealed content: %s", inside)
             self.stopped = DecryptionFailed(enveloped.FAILED)
         if self.stopped is not None:
             self.payload = None
