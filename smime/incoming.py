@@ -210,6 +210,7 @@ class _Peeled:
         self.asked_sender = sender
         self.source = mail if isinstance(mail, Mail) else Mail(mail)
         self.outer = split_entity(bytes(self.source))
+        self.outer.fields  # noqa: B018  # all are needed later: read once, not one by one
         self.inner = self.outer
         self.content = bytes(self.source)
         self.taken: list[_Signed | Layer] = []
@@ -370,7 +371,12 @@ class _Peeled:
         payload = self.payload
         inside: tuple[str, ...] = ()
         if self.asked_sender is None and payload is not None:
-            inside = addresses((*payload.fields, *payload.ignored), "from")
+            authors = [f for f in (*payload.fields, *payload.ignored) if f.key == "from"]
+            outside = [f.raw for f in self.outer.fields if f.key == "from"]
+            if sender is not None and outside == [f.raw for f in authors]:
+                inside = (sender,)
+            else:
+                inside = addresses(authors, "from")
             if len(inside) == 1 and (sender is None or not same_address(inside[0], sender)):
                 # RFC 9788 §4.4: a From that stands only inside counts if a good
                 # signature is by that address; anybody can write one there.

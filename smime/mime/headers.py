@@ -302,10 +302,12 @@ def protected(inner: Entity) -> Protected | None:
     for field in source.fields:
         key = field.key
         if key == "hp-outer":
-            name, colon, _ = field.value.partition(":")
-            if colon and name.strip().isascii() and name.strip():
-                # Its raw octets begin with the name of the field that it lists.
-                listed.append(Field(name.strip(), field.raw.partition(b":")[2].lstrip()))
+            # Its raw octets begin with the name of the field that it lists.
+            rest = field.raw.partition(b":")[2].lstrip()
+            name, colon, _ = rest.partition(b":")
+            name = name.strip()
+            if colon and name and name.isascii():
+                listed.append(Field(name.decode("ascii"), rest))
         elif _is_structural(key):
             # On the payload's own root these are the entity's; none of the message's.
             if key == "mime-version":

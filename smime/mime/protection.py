@@ -65,14 +65,13 @@ def states(outer: Entity, payload: Protected | None, *, encrypted: bool, use_fro
     found = States()
     outside: dict[str, list[Field]] = {}
     for field in outer.fields:
-        key = field.key
-        if is_authors(key):
-            outside.setdefault(key, []).append(field)
+        outside.setdefault(field.key, []).append(field)
     if payload is None:
         found.fields = [
             FieldState(fields[0].name, False, False, None)
-            for fields in list(outside.values())[:MAX_STATES]
-        ]
+            for key, fields in outside.items()
+            if is_authors(key)
+        ][:MAX_STATES]
         return found
 
     inside: dict[str, list[Field]] = {}
@@ -94,8 +93,10 @@ def states(outer: Entity, payload: Protected | None, *, encrypted: bool, use_fro
         arrived = outside.pop(key, [])
         same = _same(fields, arrived)
         left = listed.get(key, []) if hides else fields
-        sealed = hides and not same and not _same(fields, left)
-        if expects and not (same if left is fields else _same(left, arrived)):
+        fits = same if left is fields else _same(left, arrived)
+        # Where it arrived as it was left and is another inside, it was hidden.
+        sealed = hides and not same and (fits or not _same(fields, left))
+        if expects and not fits:
             found.changed.append(fields[0].name)
         if key == "from" and not use_from and arrived:
             found.fields.append(FieldState(fields[0].name, False, False, None))
@@ -106,17 +107,22 @@ def states(outer: Entity, payload: Protected | None, *, encrypted: bool, use_fro
     for key, fields in outside.items():
         if all_are_inside and key in SHOWN:
             found.changed.append(fields[0].name)
-        else:
+        elif is_authors(key):
             found.fields.append(FieldState(fields[0].name, False, False, None))
     del found.fields[MAX_STATES:]
     return found
 
 
 def _same(one: Sequence[Field], other: Sequence[Field]) -> bool:
-    return len(one) == len(other) and all(
-        a.raw == b.raw or _plain(a.value) == _plain(b.value) or _plain(a.text) == _plain(b.text)
-        for a, b in zip(one, other, strict=True)
-    )
+    if len(one) != len(other):
+        return False
+    for a, b in zip(one, other, strict=True):
+        if a.raw == b.raw or _plain(a.value) == _plain(b.value):
+            continue
+        coded = b"=?" in a.raw or b"=?" in b.raw or not (a.raw.isascii() and b.raw.isascii())
+        if not coded or _plain(a.text) != _plain(b.text):
+            return False
+    return True
 
 
 def _plain(text: str) -> str:
