@@ -281,6 +281,21 @@ class _Peeled:
         content = signatures.Content(wrapped.content, repair)
         layer.checked = self._check(layer.data, content)
         self.content = content.data
+        for signer, one in zip(layer.data.signers, layer.checked, strict=True):
+            if one.intact.code == "digest-differs" and one.genuine.answer is Answer.YES:
+                self._diagnose(signer, one)
+                break  # one accident explains all
+
+    def _diagnose(
+        self, signer: signatures.SignerInfo, checked: signatures.CheckedSignature
+    ) -> None:
+        """Say which known accident on the way explains the digest that differs."""
+        from smime.formats.damage import diagnose
+
+        stated = signer.attributes.message_digest() if signer.attributes else None
+        note = diagnose(self.content, signer.digest, stated) if stated else None
+        if note is not None:
+            checked.notes += (note,)
 
     def _take_opaque(self, wrapped: form.Wrapped) -> bool:
         """Take an opaque layer off; False where nothing is inside (certificates only)."""
