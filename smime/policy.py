@@ -24,6 +24,7 @@ CONTENT_CIPHERS = ("aes-256-cbc", "aes-192-cbc", "aes-128-cbc", "aes-256-gcm", "
 DIGESTS = ("sha256", "sha384", "sha512")
 KEY_TRANSPORTS = ("rsa-v15", "rsa-oaep")
 HEADER_POLICIES = ("baseline", "none")
+READERS = ("given", "named")
 WEAK = ("sha1", "md5", "3des-cbc", "no-attributes")
 
 _CHOICES: dict[str, tuple[str, ...]] = {
@@ -32,6 +33,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "key_transport": ("auto", *KEY_TRANSPORTS),
     "headers": HEADER_POLICIES,
     "line_ends": ("repair", "exact"),
+    "readers": READERS,
 }
 _MICALG = {
     "sha256": "sha-256",
@@ -84,6 +86,9 @@ class Policy:
       every client reads), ``rsa-v15`` or ``rsa-oaep``.
     - ``headers``: ``baseline`` (RFC 9788: a copy of the headers goes inside,
       and the subject is hidden when encrypting) or ``none``.
+    - ``readers``: ``given`` (mail is sealed for whoever is in ``to=``), or
+      ``named`` (it is refused unless ``to=`` and the mail's To, Cc and Bcc name
+      the same people).
     - ``micalg``: how the digest is spelled in ``multipart/signed``; empty for
       the names of RFC 8551 (``sha-256``).
 
@@ -107,6 +112,7 @@ class Policy:
         "key_transport",
         "line_ends",
         "micalg",
+        "readers",
         "revocation",
         "rsa_bits_max",
         "rsa_bits_min",
@@ -119,6 +125,7 @@ class Policy:
     key_transport: str
     line_ends: str
     micalg: str
+    readers: str
     revocation: Revocation
     rsa_bits_max: int
     rsa_bits_min: int
@@ -136,6 +143,7 @@ class Policy:
         rsa_bits_max: int = 8192,
         weak: Iterable[str] = (),
         line_ends: str = "repair",
+        readers: str = "given",
         revocation: Revocation = Revocation.IF_AVAILABLE,
     ) -> None:
         given = {
@@ -144,6 +152,7 @@ class Policy:
             "key_transport": key_transport,
             "headers": headers,
             "line_ends": line_ends,
+            "readers": readers,
         }
         for name, value in given.items():
             if value not in _CHOICES[name]:

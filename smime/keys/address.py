@@ -14,7 +14,7 @@ TYPE_CHECKING = False  # what typing.TYPE_CHECKING is, without importing typing
 if TYPE_CHECKING:
     from cryptography import x509
 
-__all__ = ["certificate_addresses", "same_address", "split_address", "unreadable"]
+__all__ = ["certificate_addresses", "comparable", "same_address", "split_address", "unreadable"]
 
 MAX_ADDRESS = 320  # 64 octets, "@" and 255 octets (RFC 5321 §4.5.3.1): no longer one is delivered
 MAX_LABEL = 63  # RFC 1035 §2.3.4
@@ -76,6 +76,16 @@ def same_address(a: str, b: str) -> bool:
     if one is None or two is None or one[0] != two[0]:
         return False
     return one[1] == two[1] or _ascii_domain(one[1]) == _ascii_domain(two[1])
+
+
+def comparable(address: str) -> str:
+    """Return a form that is equal for what ``same_address`` calls the same.
+
+    >>> comparable("alice@B\\u00fccher.example")
+    'alice@xn--bcher-kva.example'
+    """
+    local, at, domain = address.rpartition("@")
+    return f"{local}{at}{_ascii_domain(domain)}"
 
 
 def split_address(address: str) -> tuple[str, str] | None:
