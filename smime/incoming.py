@@ -366,7 +366,13 @@ class _Peeled:
 
     def readable(self) -> bytes:
         """Return the mail that a reader should see; the report has to be made before."""
-        return readable(self.outer, self.inner, self.payload, use_from=self.use_inner_from)
+        return readable(
+            self.outer,
+            self.inner,
+            self.payload,
+            use_from=self.use_inner_from,
+            sealed=self.opened_by is not None,
+        )
 
     # --- judging ------------------------------------------------------------
 

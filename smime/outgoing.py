@@ -187,7 +187,14 @@ def _divide(
         mode = "none"
     elif mode == "cipher" and _is_wrapped(entity):
         mode = "none"  # protected already: what is inside says what it protects
-    divided = divide(entity, mode=mode, travels=travels)
+    divided = divide(
+        entity,
+        mode=mode,
+        travels=travels,
+        shy=policy.headers == "shy",
+        hidden=policy.hidden,
+        legacy=policy.legacy_display,
+    )
     return divided.outer, divided.inner, divided.sealed_outer if mode == "cipher" else divided.outer
 
 

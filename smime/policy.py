@@ -23,7 +23,8 @@ __all__ = ["Policy", "Revocation", "moment"]
 CONTENT_CIPHERS = ("aes-256-cbc", "aes-192-cbc", "aes-128-cbc", "aes-256-gcm", "aes-128-gcm")
 DIGESTS = ("sha256", "sha384", "sha512")
 KEY_TRANSPORTS = ("rsa-v15", "rsa-oaep")
-HEADER_POLICIES = ("baseline", "none")
+HEADER_POLICIES = ("baseline", "shy", "none")
+NEVER_HIDDEN = frozenset({"date", "from", "mime-version"})  # no mail is delivered without them
 READERS = ("given", "named")
 WEAK = ("sha1", "md5", "3des-cbc", "no-attributes")
 
@@ -85,7 +86,12 @@ class Policy:
     - ``key_transport``: for RSA recipients, ``auto`` (PKCS#1 v1.5, which
       every client reads), ``rsa-v15`` or ``rsa-oaep``.
     - ``headers``: ``baseline`` (RFC 9788: a copy of the headers goes inside,
-      and the subject is hidden when encrypting) or ``none``.
+      and the subject is hidden when encrypting), ``shy`` (names before
+      addresses and the time zone, too) or ``none``.
+    - ``hidden``: names of more headers that are left out when encrypting, such
+      as ``cc``; see ``Opened.reply_policy()``.
+    - ``legacy_display``: when encrypting, repeat what is hidden at the top of
+      the text, for readers that do not know RFC 9788.
     - ``readers``: ``given`` (mail is sealed for whoever is in ``to=``), or
       ``named`` (it is refused unless ``to=`` and the mail's To, Cc and Bcc name
       the same people).
@@ -109,7 +115,9 @@ class Policy:
         "cipher",
         "digest",
         "headers",
+        "hidden",
         "key_transport",
+        "legacy_display",
         "line_ends",
         "micalg",
         "readers",
@@ -122,7 +130,9 @@ class Policy:
     cipher: str
     digest: str
     headers: str
+    hidden: frozenset[str]
     key_transport: str
+    legacy_display: bool
     line_ends: str
     micalg: str
     readers: str
@@ -138,6 +148,8 @@ class Policy:
         cipher: str = "auto",
         key_transport: str = "auto",
         headers: str = "baseline",
+        hidden: Iterable[str] = (),
+        legacy_display: bool = False,
         micalg: str = "",
         rsa_bits_min: int = 2048,
         rsa_bits_max: int = 8192,
@@ -158,11 +170,18 @@ class Policy:
             if value not in _CHOICES[name]:
                 choices = ", ".join(_CHOICES[name])
                 raise ValueError(f"policy {name}={value!r}: choose one of {choices}")
+        names = frozenset(one.lower() for one in hidden)
+        if isinstance(hidden, str) or any(
+            one in NEVER_HIDDEN or one.startswith("content-") for one in names
+        ):
+            raise ValueError(f"policy hidden={hidden!r}: several names, and none of From, Date")
         unknown = sorted(set(weak) - set(WEAK))
         if unknown:
             raise ValueError(f"policy weak={unknown}: choose from {', '.join(WEAK)}")
         given_all: dict[str, Any] = {
             **given,
+            "hidden": names,
+            "legacy_display": bool(legacy_display),
             "micalg": micalg,
             "rsa_bits_min": rsa_bits_min,
             "rsa_bits_max": rsa_bits_max,

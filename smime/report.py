@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from smime.mail import Mail
+    from smime.policy import Policy
 
 __all__ = [
     "Answer",
@@ -444,6 +445,36 @@ class Opened:
         and quote nothing.
         """
         return self.report.rendering.answer is Answer.YES
+
+    def reply_policy(self, policy: Policy | None = None) -> Policy:
+        """Return a policy for answers, which hides what this mail hid (RFC 9788 §6.1).
+
+        ``policy`` is what would be used otherwise (``Policy.modern()``). Who
+        quotes a mail must seal the answer; this keeps its headers as shy as the
+        mail's own: names, Cc, and the threading of a hidden Message-ID.
+        """
+        from smime.policy import MODERN
+
+        chosen = MODERN if policy is None else policy
+        hid = {
+            one.name.lower(): one
+            for one in self.report.headers
+            if one.protection in (Protection.ENCRYPTED, Protection.BOTH)
+        }
+        if not hid:
+            return chosen
+        headers = "baseline" if chosen.headers == "none" else chosen.headers
+        hidden = set(chosen.hidden)
+        for name, one in hid.items():
+            if name in ("from", "to", "cc", "date") and one.outside:
+                headers = "shy"
+            elif name in ("message-id", "in-reply-to", "references"):
+                hidden |= {"in-reply-to", "references"}
+            elif name in ("to", "cc"):
+                hidden |= {"cc", name}
+            elif name not in ("subject", "comments", "keywords", "from", "date"):
+                hidden.add(name)
+        return chosen.replace(headers=headers, hidden=hidden)
 
     def __bool__(self) -> NoReturn:
         raise TypeError("an opened mail is not a yes or no: ask .signer or .report")
