@@ -554,17 +554,18 @@ class _Peeled:
         return Outcome.REJECTED if refused or self.damaged or not checks else Outcome.UNKNOWN
 
     def _contacts(self, layers: tuple[Layer, ...]) -> tuple[Recipient, ...]:
-        from smime.keys.recipient import Recipient
+        from smime.formats.contacts import contacts_of
 
-        found: dict[str, Recipient] = {}
+        found: dict[Recipient, None] = {}
         for taken, layer in zip(self.taken, layers, strict=True):
-            if not isinstance(taken, _Signed):
+            if not isinstance(taken, _Signed) or taken.data is None:
                 continue
-            for checked, check in zip(taken.checked, layer.signatures, strict=True):
-                if check.good and checked.certificate is not None:
-                    one = Recipient(checked.certificate, checked.capabilities)
-                    found.setdefault(check.fingerprint, one)
-        return tuple(found.values())
+            for signer, checked, check in zip(
+                taken.data.signers, taken.checked, layer.signatures, strict=False
+            ):
+                if check.good:
+                    found.update(dict.fromkeys(contacts_of(taken.data, signer, checked, check)))
+        return tuple(found)
 
 
 def _crlf_form(content: bytes) -> bytes:

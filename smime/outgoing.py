@@ -213,10 +213,29 @@ def _sign(
     for one in signers:
         one.check_signs(when, policy)
     keys = [one.signing_key for one in signers]
-    blob, digests = signed.build(inner, keys, detached=not opaque, at=when, policy=policy)
+    blob, digests = signed.build(
+        inner,
+        keys,
+        detached=not opaque,
+        at=when,
+        policy=policy,
+        signed_attributes=_preference(signers),
+    )
     if opaque:
         return form.wrap_sealed(blob, "signedData", outer)
     return form.wrap_signed(inner, blob, policy.micalg_names(digests), outer)
+
+
+def _preference(signers: Sequence[Identity]) -> tuple[bytes, ...]:
+    """Name the certificate to write to, where it is another one than signs (RFC 8551 §2.5.3)."""
+    first = signers[0]
+    if len(signers) > 1 or first.recipient.certificate is first.certificate:
+        return ()
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    from smime.cms.preference import write_preference
+
+    return (write_preference(first.recipient.certificate.public_bytes(Encoding.DER)),)
 
 
 def _seal(
