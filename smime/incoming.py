@@ -13,7 +13,9 @@ from __future__ import annotations
 import logging
 
 from smime.cms import enveloped, signatures
+from smime.cms.algorithms import DATA
 from smime.cms.content import kind as cms_kind
+from smime.cms.content import name as content_name
 from smime.errors import (
     DecryptionFailed,
     LimitExceeded,
@@ -270,6 +272,8 @@ class _Peeled:
             if wrapped.problem is not None:
                 raise wrapped.problem
             layer.data = signatures.read(wrapped.blob)
+            if layer.data.content_type != DATA:
+                raise MalformedMail("the signature is over something else than mail")
             if layer.data.content is not None:
                 raise MalformedMail(
                     "the signature carries a content of its own beside the one that is shown"
@@ -316,6 +320,13 @@ class _Peeled:
         if data.content is None:
             raise MalformedMail("the mail is a signature without the content that it signs")
         layer.checked = self._check(data, signatures.Content(data.content))
+        if data.content_type != DATA:
+            # Signed as something else: whoever could have it signed, as a receipt
+            # or a time stamp, could else show it as a mail.
+            raise NotSupported(
+                f"what is signed is {content_name(data.content_type)}, and no mail",
+                hint="a receipt is for smime.verify_receipt(receipt, sent=...)",
+            )
         self.content = data.content
         return True
 

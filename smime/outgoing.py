@@ -219,7 +219,7 @@ def _sign(
         detached=not opaque,
         at=when,
         policy=policy,
-        signed_attributes=_preference(signers),
+        signed_attributes=(*_preference(signers), *_receipt_request(policy)),
     )
     if opaque:
         return form.wrap_sealed(blob, "signedData", outer)
@@ -236,6 +236,14 @@ def _preference(signers: Sequence[Identity]) -> tuple[bytes, ...]:
     from smime.cms.preference import write_preference
 
     return (write_preference(first.recipient.certificate.public_bytes(Encoding.DER)),)
+
+
+def _receipt_request(policy: Policy) -> tuple[bytes, ...]:
+    if not policy.receipts_to:
+        return ()
+    from smime.cms.receipt import write_request
+
+    return (write_request(policy.receipts_to),)
 
 
 def _seal(

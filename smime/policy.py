@@ -105,6 +105,8 @@ class Policy:
     - ``readers``: ``given`` (mail is sealed for whoever is in ``to=``), or
       ``named`` (it is refused unless ``to=`` and the mail's To, Cc and Bcc name
       the same people).
+    - ``receipts_to``: addresses to which readers are asked to send a signed
+      receipt (RFC 2634) when signing.
     - ``micalg``: how the digest is spelled in ``multipart/signed``; empty for
       the names of RFC 8551 (``sha-256``).
 
@@ -133,6 +135,7 @@ class Policy:
         "line_ends",
         "micalg",
         "readers",
+        "receipts_to",
         "revocation",
         "rsa_bits_max",
         "rsa_bits_min",
@@ -150,6 +153,7 @@ class Policy:
     line_ends: str
     micalg: str
     readers: str
+    receipts_to: tuple[str, ...]
     revocation: Revocation
     rsa_bits_max: int
     rsa_bits_min: int
@@ -171,6 +175,7 @@ class Policy:
         weak: Iterable[str] = (),
         line_ends: str = "repair",
         readers: str = "given",
+        receipts_to: Iterable[str] = (),
         revocation: Revocation = Revocation.IF_AVAILABLE,
         signature: str = "auto",
         cades: bool = False,
@@ -201,6 +206,7 @@ class Policy:
             "hidden": names,
             "legacy_display": bool(legacy_display),
             "micalg": micalg,
+            "receipts_to": _ascii_addresses(receipts_to),
             "rsa_bits_min": rsa_bits_min,
             "rsa_bits_max": rsa_bits_max,
             "weak": frozenset(weak),
@@ -314,6 +320,13 @@ class Policy:
             if getattr(self, name) != getattr(default, name)
         ]
         return f"Policy({', '.join(changed)})"
+
+
+def _ascii_addresses(given: Iterable[str]) -> tuple[str, ...]:
+    found = tuple(given)
+    if isinstance(given, str) or not all(one.isascii() and "@" in one for one in found):
+        raise ValueError(f"policy receipts_to={given!r}: several ASCII addresses: ['a@b.example']")
+    return found
 
 
 def _rebuild(cls: type[Policy], fields: dict[str, Any]) -> Policy:

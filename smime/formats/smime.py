@@ -40,6 +40,7 @@ _SMIME_TYPE = {
     "signedData": "signed-data",
     "envelopedData": "enveloped-data",
     "authEnvelopedData": "authEnveloped-data",  # so spelled in the IANA registry
+    "receipt": "signed-receipt",  # a signedData with another content (RFC 2634 §2.5)
 }
 _PREAMBLE = b"This is a signed mail in S/MIME form (RFC 8551).\r\n"
 
@@ -110,7 +111,7 @@ def wrap_sealed(cms_der: bytes, kind: str, outer: bytes = b"") -> bytes:
     """Return a mail in the form application/pkcs7-mime (RFC 8551 §3.2).
 
     ``kind`` is the CMS content type: ``signedData``, ``envelopedData`` or
-    ``authEnvelopedData``; ``outer`` are the message's own header fields.
+    ``authEnvelopedData``, or ``receipt``; ``outer`` are the message's own header fields.
     """
     return b"".join(
         (
