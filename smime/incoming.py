@@ -51,8 +51,9 @@ from smime.report import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
+    from typing import Any
 
     from smime.cms.recipients import OpeningKey
     from smime.formats.parts import FoundPart
@@ -228,7 +229,6 @@ class _Peeled:
         """The header fields that stand inside."""
         self.use_inner_from = False
         self._report: Report | None = None
-        self.contacts: tuple[Recipient, ...] = ()
         try:
             self._peel()
             if self.taken:
@@ -421,7 +421,6 @@ class _Peeled:
             layers = self._judge_layers(sender, reason)
         signer = self._signer(layers, sender)
         if signer is not None:
-            self.contacts = self._contacts(layers)
             # The same address outside may have another name before it.
             self.use_inner_from = len(inside) == 1 and same_address(inside[0], signer)
         sealed = self.opened_by is not None
@@ -564,19 +563,27 @@ class _Peeled:
         refused = any(f.answer is Answer.NO for check in checks for f in check.problems)
         return Outcome.REJECTED if refused or self.damaged or not checks else Outcome.UNKNOWN
 
-    def _contacts(self, layers: tuple[Layer, ...]) -> tuple[Recipient, ...]:
-        from smime.formats.contacts import contacts_of
-
-        found: dict[Recipient, None] = {}
-        for taken, layer in zip(self.taken, layers, strict=True):
-            if not isinstance(taken, _Signed) or taken.data is None:
+    def contacts(self) -> Callable[[], tuple[Recipient, ...]]:
+        """Return what makes the contacts, when they are asked for; it holds no key."""
+        good: list[tuple[Any, ...]] = []
+        report = self.report()
+        for taken, layer in zip(self.taken, report.layers, strict=True):
+            if report.signer is None or not isinstance(taken, _Signed) or taken.data is None:
                 continue
-            for signer, checked, check in zip(
-                taken.data.signers, taken.checked, layer.signatures, strict=False
-            ):
-                if check.good:
-                    found.update(dict.fromkeys(contacts_of(taken.data, signer, checked, check)))
-        return tuple(found)
+            good += [
+                (taken.data, signer, checked, check)
+                for signer, checked, check in zip(
+                    taken.data.signers, taken.checked, layer.signatures, strict=False
+                )
+                if check.good
+            ]
+
+        def make() -> tuple[Recipient, ...]:
+            from smime.formats.contacts import contacts_of
+
+            return tuple(dict.fromkeys(one for each in good for one in contacts_of(*each)))
+
+        return make
 
 
 def _crlf_form(content: bytes) -> bytes:
@@ -639,4 +646,4 @@ def _opened(peeled: _Peeled, out: Out | None) -> Opened:
     mail = Mail._made(None, make=peeled.readable) if peeled.taken else peeled.source
     if out is not None:
         write_out(out, (bytes(mail),))
-    return Opened(mail=mail, content=peeled.content, report=report, contacts=peeled.contacts)
+    return Opened(mail=mail, content=peeled.content, report=report, _contacts=peeled.contacts())

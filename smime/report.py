@@ -15,12 +15,14 @@ from enum import StrEnum
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
     from email.message import EmailMessage
     from typing import Any, NoReturn
 
     from cryptography import x509
 
+    from smime.keys.recipient import Recipient
     from smime.mail import Mail
     from smime.policy import Policy
 
@@ -418,8 +420,23 @@ class Opened:
     content: bytes = field(repr=False)
     """Exactly the bytes that were signed or sealed, innermost layer."""
     report: Report
-    contacts: tuple[Any, ...] = ()
-    """Certificates and capabilities of who signed; empty unless the signature is good."""
+    _contacts: tuple[Recipient, ...] | Callable[[], tuple[Recipient, ...]] = field(
+        default=(), repr=False, compare=False
+    )
+
+    @property
+    def contacts(self) -> tuple[Recipient, ...]:
+        """Certificates and capabilities of who signed, the one to write to first.
+
+        Empty unless the signature is good. Made when first asked for.
+        """
+        if callable(self._contacts):
+            object.__setattr__(self, "_contacts", self._contacts())
+        assert not callable(self._contacts)
+        return self._contacts
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Opened, (self.mail, self.content, self.report, self.contacts)
 
     @property
     def message(self) -> EmailMessage:
