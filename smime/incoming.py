@@ -22,17 +22,30 @@ from smime.errors import (
     SignatureRejected,
     SmimeError,
 )
+from smime.formats import judging, shown
 from smime.formats import smime as form
-from smime.formats.structure import inspect, protected_parts
-from smime.keys.address import certificate_addresses, same_address
+from smime.formats.parts import find_parts
+from smime.formats.structure import inspect
+from smime.keys.address import same_address
 from smime.keys.roles import opening_keys_of
 from smime.mail import Mail, write_out
 from smime.mime.canonical import to_crlf
 from smime.mime.entity import split_entity
 from smime.mime.headers import addresses, protected, readable
+from smime.mime.protection import states
 from smime.policy import MODERN, moment
 from smime.protocols import Claim
-from smime.report import Answer, Finding, Layer, Note, Opened, Outcome, Report, SignatureCheck
+from smime.report import (
+    Answer,
+    Finding,
+    Layer,
+    Note,
+    Opened,
+    Outcome,
+    Part,
+    Report,
+    SignatureCheck,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,12 +53,13 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from smime.cms.recipients import OpeningKey
+    from smime.formats.parts import FoundPart
     from smime.keys import Reader, Recipient
     from smime.mail import Out, Source
     from smime.mime.entity import Entity
     from smime.mime.headers import Protected
     from smime.policy import Policy
-    from smime.protocols import Judgement, Trust, Trusts
+    from smime.protocols import Judgement, Trusts
     from smime.trust import Evidence
 
 __all__ = ["decrypt", "examine", "inspect", "open", "verify"]
@@ -53,11 +67,8 @@ __all__ = ["decrypt", "examine", "inspect", "open", "verify"]
 _log = logging.getLogger("smime")
 
 MAX_LAYERS = 8  # deeper nesting is an attack, not mail
+MAX_CHECKED_PARTS = 8  # signed parts of which the signatures are checked; each costs as a mail does
 MAX_NAMED = 100  # recipients of a layer that a report names; a mailing can have thousands
-
-_NOT_REACHED = Finding.open(
-    "not-reached", "not asked, since the signature itself does not hold", "RFC 5652 §5.6"
-)
 
 
 def open(
@@ -191,7 +202,7 @@ class _Peeled:
         policy: Policy,
         at: datetime | None,
     ) -> None:
-        self.trusts = _trusts(trust)
+        self.trusts = judging.trusts(trust)
         self.keys = opening_keys_of(keys)
         self.policy = policy
         self.at = moment(at)
@@ -199,6 +210,7 @@ class _Peeled:
         self.asked_sender = sender
         self.source = mail if isinstance(mail, Mail) else Mail(mail)
         self.outer = split_entity(bytes(self.source))
+        self.outer.fields  # noqa: B018  # all are needed later: read once, not one by one
         self.inner = self.outer
         self.content = bytes(self.source)
         self.taken: list[_Signed | Layer] = []
@@ -208,13 +220,17 @@ class _Peeled:
         """Why a signature could not be read, where the content is there all the same."""
         self.unauthenticated = False
         """A layer was opened whose content carries no tag."""
+        self.opened_by: OpeningKey | None = None
+        """The key that opened the innermost sealed layer."""
         self.payload: Protected | None = None
-        """The header fields that stand inside, known once the report is made."""
+        """The header fields that stand inside."""
         self.use_inner_from = False
         self._report: Report | None = None
         self.contacts: tuple[Recipient, ...] = ()
         try:
             self._peel()
+            if self.taken:
+                self.payload = protected(self.inner)
         except SmimeError as stopped:
             self.stopped = stopped
         inside = self.damaged if self.stopped is None else self.stopped
@@ -223,6 +239,8 @@ class _Peeled:
             # from what is said of the parts that no longer fit (RFC 5652 §14).
             _log.debug("inside sealed content: %s", inside)
             self.stopped = DecryptionFailed(enveloped.FAILED)
+        if self.stopped is not None:
+            self.payload = None
 
     # --- taking layers off --------------------------------------------------
 
@@ -263,6 +281,21 @@ class _Peeled:
         content = signatures.Content(wrapped.content, repair)
         layer.checked = self._check(layer.data, content)
         self.content = content.data
+        for signer, one in zip(layer.data.signers, layer.checked, strict=True):
+            if one.intact.code == "digest-differs" and one.genuine.answer is Answer.YES:
+                self._diagnose(signer, one)
+                break  # one accident explains all
+
+    def _diagnose(
+        self, signer: signatures.SignerInfo, checked: signatures.CheckedSignature
+    ) -> None:
+        """Say which known accident on the way explains the digest that differs."""
+        from smime.formats.damage import diagnose
+
+        stated = signer.attributes.message_digest() if signer.attributes else None
+        note = diagnose(self.content, signer.digest, stated) if stated else None
+        if note is not None:
+            checked.notes += (note,)
 
     def _take_opaque(self, wrapped: form.Wrapped) -> bool:
         """Take an opaque layer off; False where nothing is inside (certificates only)."""
@@ -298,6 +331,7 @@ class _Peeled:
             )
             raise
         self.unauthenticated = self.unauthenticated or not envelope.authenticated
+        self.opened_by = key
         for layer in self.taken:
             if isinstance(layer, _Signed):
                 layer.sealed_form = True
@@ -349,9 +383,15 @@ class _Peeled:
         notes: list[Note] = []
         sender, reason = self._outer_sender()
         layers = None
-        payload = self.payload = protected(self.inner) if self.taken and not self.stopped else None
+        payload = self.payload
+        inside: tuple[str, ...] = ()
         if self.asked_sender is None and payload is not None:
-            inside = addresses((*payload.fields, *payload.ignored), "from")
+            authors = [f for f in (*payload.fields, *payload.ignored) if f.key == "from"]
+            outside = [f.raw for f in self.outer.fields if f.key == "from"]
+            if sender is not None and outside == [f.raw for f in authors]:
+                inside = (sender,)
+            else:
+                inside = addresses(authors, "from")
             if len(inside) == 1 and (sender is None or not same_address(inside[0], sender)):
                 # RFC 9788 §4.4: a From that stands only inside counts if a good
                 # signature is by that address; anybody can write one there.
@@ -365,8 +405,21 @@ class _Peeled:
         signer = self._signer(layers, sender)
         if signer is not None:
             self.contacts = self._contacts(layers)
-        if not any(layer.kind in ("signed", "encrypted") for layer in layers):
-            notes += _part_notes(self.outer)
+            # The same address outside may have another name before it.
+            self.use_inner_from = len(inside) == 1 and same_address(inside[0], signer)
+        sealed = self.opened_by is not None
+        found_states = states(
+            self.outer, self.payload, encrypted=sealed, use_from=self.use_inner_from
+        )
+        found = find_parts(self.inner) if self.stopped is None else None
+        parts = self._parts(found.parts, sender, reason) if found else ()
+        to_me = shown.addressed_to_me(
+            self.opened_by.label if self.opened_by else None, self.payload, signer
+        )
+        notes += shown.header_notes(found_states, but_from=bool(notes))
+        notes += shown.part_notes(parts, found is None or found.complete)
+        if to_me.answer is Answer.NO:
+            notes.append(Note(to_me.code, to_me.reason))
         return Report(
             outcome=self._outcome(layers, signer),
             layers=layers,
@@ -374,7 +427,44 @@ class _Peeled:
             signer=signer,
             problem=_problem(self.stopped or self.damaged),
             notes=tuple(notes),
+            parts=parts,
+            headers=shown.header_checks(found_states, signer),
+            addressed_to_me=to_me,
+            rendering=shown.rendering(
+                parts,
+                stopped=self.stopped is not None,
+                untagged=self.unauthenticated and signer is None,
+            ),
         )
+
+    def _parts(self, found: list[FoundPart], sender: str | None, reason: str) -> tuple[Part, ...]:
+        parts: list[Part] = []
+        for one in found:
+            checks: tuple[SignatureCheck, ...] = ()
+            if one.kind == "signed" and len(parts) < MAX_CHECKED_PARTS and not one.forwarded:
+                checks = self._check_part(one.entity, sender, reason)
+            parts.append(Part(one.path, one.kind, one.form, one.forwarded, checks))
+        return tuple(parts)
+
+    def _check_part(
+        self, entity: Entity, sender: str | None, reason: str
+    ) -> tuple[SignatureCheck, ...]:
+        """Return what the signatures of a part say of that part; never raises."""
+        try:
+            wrapped = form.recognise(entity)
+            if wrapped is None or wrapped.problem is not None:
+                return ()
+            data = signatures.read(wrapped.blob)
+            signed = wrapped.content if wrapped.content is not None else data.content
+            if signed is None or (wrapped.content is not None and data.content is not None):
+                return ()
+            layer = _Signed(wrapped.form)
+            layer.data = data
+            layer.checked = self._check(data, signatures.Content(signed, _crlf_form))
+        except SmimeError as problem:
+            _log.debug("a signed part was not checked: %s", problem)
+            return ()
+        return tuple(self._judge_signature(layer, one, sender, reason) for one in layer.checked)
 
     def _outer_sender(self) -> tuple[str | None, str]:
         """Return the one address that must be spoken for, or why there is none."""
@@ -426,8 +516,8 @@ class _Peeled:
                 policy=self.policy,
                 digest_algorithm=checked.digest_algorithm,
             )
-            judgement = _best(self.trusts, claim)
-        return _signature_check(checked, judgement, self.at)
+            judgement = judging.best(self.trusts, claim)
+        return judging.signature_check(checked, judgement, self.at)
 
     def _signer(self, layers: tuple[Layer, ...], sender: str | None) -> str | None:
         """Return the sender if a signature of it is good and none of it is bad."""
@@ -440,7 +530,7 @@ class _Peeled:
         # others shows that the layer was put together from two messages.
         if any(check.intact.answer is Answer.NO for check in checks):
             return None
-        mine = [check for check in checks if check.good or _names(check, sender)]
+        mine = [check for check in checks if check.good or judging.names(check, sender)]
         good = [check for check in mine if check.good]
         return sender if good and len(good) == len(mine) else None
 
@@ -482,80 +572,6 @@ def _crlf_form(content: bytes) -> bytes:
     return to_crlf(content[: entity.body_at]) + content[entity.body_at :]
 
 
-def _trusts(trust: Trusts) -> tuple[Trust, ...]:
-    several = tuple(trust) if isinstance(trust, list | tuple) else (trust,)
-    for one in several:
-        if not callable(getattr(one, "judge", None)):
-            raise TypeError(
-                f"trust= takes smime.Anchors, smime.Pinned or another Trust, not "
-                f"{type(one).__name__}: smime.Anchors.load('root.pem'), or smime.NoTrust() to "
-                "check the mathematics alone"
-            )
-    if not several:
-        raise TypeError("trust= is empty: smime.Anchors.load('root.pem')")
-    return several
-
-
-def _best(trusts: tuple[Trust, ...], claim: Claim) -> Judgement:
-    """Ask every trust; the first good answer counts, else the one that found a path."""
-    answers = []
-    for one in trusts:
-        judgement = one.judge(claim)
-        if judgement.good:
-            return judgement
-        answers.append(judgement)
-    return next((one for one in answers if one.path.answer is Answer.YES), answers[0])
-
-
-def _signature_check(
-    checked: signatures.CheckedSignature, judgement: Judgement | None, at: datetime
-) -> SignatureCheck:
-    from cryptography.hazmat.primitives.serialization import Encoding
-
-    certificate = checked.certificate
-    der = certificate.public_bytes(Encoding.DER) if certificate is not None else None
-    chain = judgement.chain if judgement else ()
-    return SignatureCheck(
-        signer=_certificate_name(checked),
-        intact=checked.intact,
-        genuine=checked.genuine,
-        path=judgement.path if judgement else _NOT_REACHED,
-        revocation=judgement.revocation if judgement else _NOT_REACHED,
-        usage=judgement.usage if judgement else _NOT_REACHED,
-        address=judgement.address if judgement else _NOT_REACHED,
-        time=judgement.time if judgement else _NOT_REACHED,
-        at=at,
-        signed_at=checked.signed_at,
-        digest=checked.digest,
-        digest_algorithm=checked.digest_algorithm,
-        fingerprint=_fingerprint(der),
-        notes=checked.notes,
-        chain=tuple(one.public_bytes(Encoding.DER) for one in chain),
-        cert_der=der,
-    )
-
-
-def _fingerprint(der: bytes | None) -> str:
-    import hashlib
-
-    return hashlib.sha256(der).hexdigest() if der else ""
-
-
-def _certificate_name(checked: signatures.CheckedSignature) -> str:
-    if checked.certificate is None:
-        return checked.name
-    found = certificate_addresses(checked.certificate)
-    return ", ".join(found) or checked.certificate.subject.rfc4514_string() or checked.name
-
-
-def _names(check: SignatureCheck, sender: str) -> bool:
-    """The certificate that the signature names is one of the sender's."""
-    certificate = check.certificate
-    if certificate is None:
-        return False
-    return any(same_address(sender, one) for one in certificate_addresses(certificate))
-
-
 def _from_note(inside: str, outside: str | None, believed: bool) -> Note:
     if believed:
         return Note("from-mismatch", f"the From outside is another one; {inside} signed it")
@@ -564,20 +580,6 @@ def _from_note(inside: str, outside: str | None, believed: bool) -> Note:
         f"inside, the mail claims to be from {inside}, which no good signature supports; "
         f"outside it says {outside or 'nobody'}",
     )
-
-
-def _part_notes(outer: Entity) -> list[Note]:
-    """Say that protected parts stand beside others, and that they do not count."""
-    found = protected_parts(outer)
-    if not found:
-        return []
-    return [
-        Note(
-            "protected-part",
-            "a part of the mail is signed or sealed, which says nothing about the mail: "
-            + ", ".join(found[:8]),
-        )
-    ]
 
 
 def _problem(problem: SmimeError | None) -> Finding | None:

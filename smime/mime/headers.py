@@ -35,7 +35,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["Divided", "Protected", "addresses", "divide", "protected", "readable"]
+__all__ = [
+    "SHOWN",
+    "Divided",
+    "Protected",
+    "addresses",
+    "divide",
+    "is_authors",
+    "protected",
+    "readable",
+]
 
 MODES = ("clear", "cipher", "none")
 
@@ -58,7 +67,7 @@ _ONCE = frozenset(
 )  # fmt: skip
 # With hp every field the author wrote is inside, so one of these that is only
 # outside was added on the way; a reader is not shown it as the author's.
-_SHOWN = frozenset({"cc", "comments", "keywords", "reply-to", "subject", "to"})
+SHOWN = frozenset({"cc", "comments", "keywords", "reply-to", "subject", "to"})
 
 _OBSCURED_SUBJECT = b"Subject: [...]\r\n"
 _REMOVED = frozenset({"comments", "keywords"})
@@ -122,6 +131,11 @@ def _is_structural(key: str) -> bool:
 
 def _stays_outside(key: str) -> bool:
     return key in _OUTSIDE or key.startswith(_OUTSIDE_STARTS) or key in _DROPPED
+
+
+def is_authors(key: str) -> bool:
+    """Whether fields of this name (in lower case) are the author's, and go inside."""
+    return not _is_structural(key) and not _stays_outside(key)
 
 
 def divide(source: bytes | Entity, *, mode: str, travels: bool = True) -> Divided:
@@ -288,10 +302,12 @@ def protected(inner: Entity) -> Protected | None:
     for field in source.fields:
         key = field.key
         if key == "hp-outer":
-            name, colon, _ = field.value.partition(":")
-            if colon and name.strip().isascii() and name.strip():
-                # Its raw octets begin with the name of the field that it lists.
-                listed.append(Field(name.strip(), field.raw.partition(b":")[2].lstrip()))
+            # Its raw octets begin with the name of the field that it lists.
+            rest = field.raw.partition(b":")[2].lstrip()
+            name, colon, _ = rest.partition(b":")
+            name = name.strip()
+            if colon and name and name.isascii():
+                listed.append(Field(name.decode("ascii"), rest))
         elif _is_structural(key):
             # On the payload's own root these are the entity's; none of the message's.
             if key == "mime-version":
@@ -340,7 +356,7 @@ def readable(outer: Entity, inner: Entity, protected: Protected | None, *, use_f
         if key in inside:
             placed.add(key)
             fields += inside[key]
-        elif not (all_are_inside and key in _SHOWN):
+        elif not (all_are_inside and key in SHOWN):
             fields.append(field)
     for key, added in inside.items():
         if key not in placed:
