@@ -42,6 +42,8 @@ class Claim:
     """What came with the message: candidates for a path, never anchors."""
     crls: tuple[bytes, ...] = field(default=(), repr=False)
     """CRLs that came with the message, as DER."""
+    ocsp: tuple[bytes, ...] = field(default=(), repr=False)
+    """OCSP responses that came with the message, as DER (RFC 5940)."""
     sender_asked: bool = True
     """False when the caller asks for no address (CMS without mail)."""
     sender_reason: str = ""
@@ -51,6 +53,8 @@ class Claim:
     policy: Policy = MODERN
     digest_algorithm: str = "sha256"
     """The digest under the signature, for the algorithm policy."""
+    use: str = "sign"
+    """What the key is for: ``sign``, or ``encrypt`` for a certificate to seal mail to."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,9 @@ MAX_SIGNERS = 64  # each costs a signature check; real messages have one, rarely
 MAX_CERTIFICATES = 20  # more than any chain; the rest is not looked at
 MAX_CRLS = 20
 
+# id-ri-ocsp-response (RFC 5940 §2.1)
+OCSP_RESPONSE = bytes.fromhex("06082b06010505071002")
+
 _log = logging.getLogger("smime.cms")
 
 _INTACT = Finding.yes("the content is what was signed", "RFC 5652 §5.4")
@@ -69,13 +72,23 @@ class SignerInfo:
 class SignedData:
     """A SignedData as it arrived."""
 
-    __slots__ = ("_parsed", "certificates_der", "content", "content_type", "crls", "signers")
+    __slots__ = (
+        "_parsed",
+        "certificates_der",
+        "content",
+        "content_type",
+        "crls",
+        "ocsp",
+        "signers",
+    )
 
     content_type: bytes
     content: bytes | None
     """The content inside, or None when it is detached."""
     certificates_der: tuple[bytes, ...]
     crls: tuple[bytes, ...]
+    ocsp: tuple[bytes, ...]
+    """OCSP responses among the revocation data (RFC 5940 §2.1)."""
     signers: tuple[SignerInfo, ...]
     _parsed: tuple[x509.Certificate, ...] | None
 
@@ -154,19 +167,27 @@ def _read(data: bytes) -> SignedData:
     found.content = _content(data, encapsulated)
     certificates: list[bytes] = []
     crls: list[bytes] = []
+    ocsp: list[bytes] = []
     infos: Node | None = None
     for node in fields[3:]:
         if node[0] == 0xA0:
             # Only plain certificates: attribute certificates and other forms are passed over.
             certificates += [data[c[1] : c[3]] for c in children(data, node) if c[0] == SEQUENCE]
         elif node[0] == 0xA1:
-            crls += [data[c[1] : c[3]] for c in children(data, node) if c[0] == SEQUENCE]
+            for one in children(data, node):
+                if one[0] == SEQUENCE:
+                    crls.append(data[one[1] : one[3]])
+                elif one[0] == 0xA1:
+                    other = children(data, one)
+                    if len(other) == 2 and data[other[0][1] : other[0][3]] == OCSP_RESPONSE:
+                        ocsp.append(data[other[1][1] : other[1][3]])
         elif node[0] == SET and infos is None:
             infos = node
     if infos is None:
         raise MalformedMail("the signedData has no place for signers")
     found.certificates_der = tuple(certificates[:MAX_CERTIFICATES])
     found.crls = tuple(crls[:MAX_CRLS])
+    found.ocsp = tuple(ocsp[:MAX_CRLS])
     signers = children(data, infos)
     if len(signers) > MAX_SIGNERS:
         raise LimitExceeded(f"the message has more than {MAX_SIGNERS} signers")

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from os import PathLike
     from typing import Self
 
+    from smime.policy import Policy
     from smime.protocols import Claim
 
 __all__ = ["Anchors"]
@@ -125,10 +126,15 @@ class Anchors:
         best: Judgement | None = None
         runs_left = MAX_REVOCATION_RUNS
         for path in paths:
-            surely = len(paths) == 1 and search.exact and is_surely_valid(path, at)
-            found = self._path_finding(path, at, surely)
+            surely = (
+                len(paths) == 1
+                and search.exact
+                and not claim.policy.asks_for_policies
+                and is_surely_valid(path, at)
+            )
+            found = self._path_finding(path, at, surely, claim.policy)
             time = judge_time(path, at)
-            usage = judge_usage(path, claim.policy, claim.digest_algorithm)
+            usage = judge_usage(path, claim)
             revoked = False
             if found.accepted and time.accepted and runs_left:
                 revocation, revoked, ran = self._revocation(claim, path, at, others)
@@ -173,7 +179,9 @@ class Anchors:
             pools.append(self._by_subject)
         return pools
 
-    def _path_finding(self, path: Sequence[Facts], at: datetime, surely: bool) -> Finding:
+    def _path_finding(
+        self, path: Sequence[Facts], at: datetime, surely: bool, policy: Policy
+    ) -> Finding:
         anchor = path[-1]
         if len(path) == 1:
             return Finding.yes(f"{anchor.label} is itself an anchor", _RULE)
@@ -200,7 +208,7 @@ class Anchors:
             one.validity is not None and one.validity[0] <= at <= one.validity[1] for one in path
         )
         # Dates are the finding "time"; if they fail, this one is about the rest.
-        result = validate(path, at=at, dates=in_time)
+        result = validate(path, at=at, dates=in_time, policy=policy)
         if result.kind == "ok":
             return yes
         reason = f"the chain to {anchor.label} is not valid: {result.reason}"
@@ -221,18 +229,24 @@ class Anchors:
             why = "revocation was not checked: the certificate is itself an anchor"
             return revocation_not_asked(policy, why), False, 0
         evidence = claim.evidence
-        at_hand = bool(claim.crls or (evidence is not None and (evidence.crls or evidence.ocsp)))
+        at_hand = bool(
+            claim.crls or claim.ocsp or (evidence is not None and (evidence.crls or evidence.ocsp))
+        )
         required = policy.revocation is Revocation.REQUIRE
         if policy.revocation is Revocation.OFF or not (at_hand or required):
             why = "revocation was not checked: no CRL or OCSP answer is at hand"
             return revocation_not_asked(policy, why), False, 0
+        from smime.trust.ocsp import read_answers
         from smime.trust.revocation import judge_revocation, read_lists
 
         finding, revoked = judge_revocation(
             path,
             at=at,
             lists=[read_lists(claim.crls), evidence.lists if evidence is not None else {}],
-            answers=evidence.answers if evidence is not None else (),
+            answers=[
+                *read_answers(claim.ocsp),
+                *(evidence.answers if evidence is not None else ()),
+            ],
             others=[one for pool in pools for group in pool.values() for one in group],
             policy=policy,
             cache=self._cache,
@@ -285,7 +299,7 @@ def _no_path(claim: Claim, leaf: Facts, at: datetime, address: Finding, path: Fi
         revocation=revocation_not_asked(
             claim.policy, "revocation was not checked: there is no chain to an anchor"
         ),
-        usage=judge_usage((leaf,), claim.policy, claim.digest_algorithm),
+        usage=judge_usage((leaf,), claim),
         address=address,
         time=judge_time((leaf,), at),
     )

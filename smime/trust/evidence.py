@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cryptography.x509.ocsp import OCSPResponse
 
     from smime.protocols import Fetcher
+    from smime.trust.crl import RevocationList
     from smime.trust.facts import Facts
 
 __all__ = ["MAX_CRL_OCTETS", "Evidence"]
@@ -47,7 +48,7 @@ class Evidence:
     ocsp: tuple[bytes, ...]
     _answers: tuple[OCSPResponse, ...]
     _by_subject: dict[object, list[Facts]] | None
-    _lists: dict[object, list[x509.CertificateRevocationList]]
+    _lists: dict[object, list[RevocationList]]
 
     def __init__(
         self,
@@ -83,7 +84,7 @@ class Evidence:
         return self._answers
 
     @property
-    def lists(self) -> dict[object, list[x509.CertificateRevocationList]]:
+    def lists(self) -> dict[object, list[RevocationList]]:
         """The CRLs by the normalised name of their issuer."""
         return self._lists
 
@@ -122,24 +123,15 @@ def _rebuild(ders: tuple[bytes, ...], crls: tuple[bytes, ...], ocsp: tuple[bytes
     return Evidence(certificates=certificates, crls=crls, ocsp=ocsp)
 
 
-def _read_lists(
-    crls: tuple[bytes, ...],
-) -> dict[object, list[x509.CertificateRevocationList]]:
-    from cryptography import x509
-
-    from smime.trust.facts import UNREADABLE, name_key
+def _read_lists(crls: tuple[bytes, ...]) -> dict[object, list[RevocationList]]:
+    from smime.trust.crl import RevocationList
 
     if sum(map(len, crls)) > MAX_CRL_OCTETS:
         raise LimitExceeded(f"more than {MAX_CRL_OCTETS} octets of CRLs")
-    lists: dict[object, list[x509.CertificateRevocationList]] = {}
+    lists: dict[object, list[RevocationList]] = {}
     for crl_der in crls:
-        try:
-            crl = x509.load_der_x509_crl(crl_der)
-            lists.setdefault(name_key(crl.issuer), []).append(crl)
-        except UNREADABLE as error:
-            raise MalformedMail(
-                f"this is no CRL: {error}", hint="CRLs are given as DER, not as PEM"
-            ) from error
+        crl = RevocationList(crl_der)
+        lists.setdefault(crl.issuer, []).append(crl)
     return lists
 
 

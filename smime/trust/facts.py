@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
-__all__ = ["UNREADABLE", "Cache", "Facts", "common_name", "name_key"]
+    from smime.trust.crl import RevocationList
+
+__all__ = ["UNREADABLE", "Cache", "Facts", "common_name", "name_key", "signature_holds"]
 
 # All that the parser raises on structures made to trouble it; not one family.
 UNREADABLE = (
@@ -107,6 +109,7 @@ class Facts:
         self.issuer_key_identifier: bytes | None = None
         self.alternative_names: x509.SubjectAlternativeName | None = None
         self.name_constraints: x509.NameConstraints | None = None
+        self.distribution_points: x509.CRLDistributionPoints | None = None
         self.plain = False
         """Version 3, and every extension is one of the ordinary ones."""
         try:
@@ -149,6 +152,8 @@ class Facts:
                 self.alternative_names = value
             elif type(value) is x509.NameConstraints:
                 self.name_constraints = value
+            elif type(value) is x509.CRLDistributionPoints:
+                self.distribution_points = value
         self.plain = plain
 
     @cached_property
@@ -275,6 +280,15 @@ class Cache:
                 self._put(key, known)
         return str(known)
 
+    def list_signed_by(self, crl: RevocationList, one: Facts) -> bool:
+        """Say whether this key signed the CRL."""
+        key = crl.digest + one.digest
+        if self._get(key) is None:
+            if not crl.signed_by(one):
+                return False
+            self._put(key, "list")
+        return True
+
     def _get(self, key: bytes) -> Any:
         with self._lock:
             known = self._kept.get(key)
@@ -299,28 +313,41 @@ def _verify(child: Facts, parent: Facts) -> str:
         pass
     else:
         return "exact"
+    signed = child.certificate.tbs_certificate_bytes
+    return "loose" if signature_holds(child.certificate, signed, parent.public_key) else ""
+
+
+def signature_holds(
+    one: x509.Certificate | x509.CertificateRevocationList,
+    signed: bytes,
+    key: CertificatePublicKeyTypes | None,
+) -> bool:
+    """Say whether ``key`` made the signature of a certificate or CRL over ``signed``."""
     try:
-        _verify_by_key(child.certificate, parent.public_key)
+        _verify_by_key(one, signed, key)
     except (InvalidSignature, *UNREADABLE):
-        return ""
-    return "loose"
+        return False
+    return True
 
 
-def _verify_by_key(child: x509.Certificate, key: CertificatePublicKeyTypes | None) -> None:
-    signature, signed = child.signature, child.tbs_certificate_bytes
-    how = child.signature_algorithm_parameters
-    if child.signature_algorithm_oid == SignatureAlgorithmOID.RSA_WITH_MD5:
+def _verify_by_key(
+    one: x509.Certificate | x509.CertificateRevocationList,
+    signed: bytes,
+    key: CertificatePublicKeyTypes | None,
+) -> None:
+    how = one.signature_algorithm_parameters
+    if one.signature_algorithm_oid == SignatureAlgorithmOID.RSA_WITH_MD5:
         how = padding.PKCS1v15()  # the library names no parameters for it
-    elif child.signature_algorithm_oid == SignatureAlgorithmOID.ECDSA_WITH_SHA1:
-        how = ec.ECDSA(SHA1())  # nor for this; the policy judges it later
+    elif one.signature_algorithm_oid == SignatureAlgorithmOID.ECDSA_WITH_SHA1:
+        how = ec.ECDSA(SHA1())  # noqa: S303  # nor for this; the policy judges it later
     if isinstance(key, rsa.RSAPublicKey) and isinstance(how, (padding.PKCS1v15, padding.PSS)):
-        digest = child.signature_hash_algorithm
+        digest = one.signature_hash_algorithm
         if digest is None:
             raise InvalidSignature
-        key.verify(signature, signed, how, digest)
+        key.verify(one.signature, signed, how, digest)
     elif isinstance(key, ec.EllipticCurvePublicKey) and isinstance(how, ec.ECDSA):
-        key.verify(signature, signed, how)
+        key.verify(one.signature, signed, how)
     elif how is None and isinstance(key, _KEYS_WITHOUT_PARAMETERS):
-        key.verify(signature, signed)
+        key.verify(one.signature, signed)
     else:
         raise InvalidSignature

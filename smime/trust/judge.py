@@ -10,7 +10,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, mldsa, rsa
+from cryptography.hazmat.primitives.asymmetric import (
+    dsa,
+    ec,
+    ed448,
+    ed25519,
+    mldsa,
+    mlkem,
+    rsa,
+    x448,
+    x25519,
+)
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from smime.keys.address import certificate_addresses, same_address
@@ -50,7 +60,7 @@ CODES = {
     "revocation-unknown": "nothing at hand says whether a certificate of the chain was revoked",
     "revocation-not-checked": "the policy does not ask for it, or there is nothing to check with",
     # usage
-    "usage-wrong": "the key usage does not allow signatures",
+    "usage-wrong": "the key usage does not allow what the key is used for",
     "eku-wrong": "a certificate of the chain is not meant for mail",
     "key-too-small": "an RSA key of the chain is smaller than the policy allows",
     "key-too-large": "an RSA key of the chain is larger than the policy allows",
@@ -63,11 +73,12 @@ CODES = {
     "address-differs": "the certificate names other addresses than the sender",
     "no-address": "the certificate names no address",
     "sender-unknown": "the mail has not exactly one sender to compare with",
-    "not-asked": "the caller asked for no address",
+    "not-asked": "the caller did not ask for it",
 }
 
 _EMAIL_PROTECTION = ExtendedKeyUsageOID.EMAIL_PROTECTION.dotted_string
 _ANY_PURPOSE = ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE.dotted_string
+_MAIL = frozenset({_EMAIL_PROTECTION, _ANY_PURPOSE})
 _CURVES = {
     "secp256r1",
     "secp384r1",
@@ -86,15 +97,27 @@ _OTHER_KEYS = (
     mldsa.MLDSA65PublicKey,
     mldsa.MLDSA87PublicKey,
 )
+_AGREEING_KEYS = (ec.EllipticCurvePublicKey, x25519.X25519PublicKey, x448.X448PublicKey)
+# Keys that can only be sealed to: nothing in a chain is signed by one.
+_SEALING_KEYS = (
+    x25519.X25519PublicKey,
+    x448.X448PublicKey,
+    mlkem.MLKEM768PublicKey,
+    mlkem.MLKEM1024PublicKey,
+)
 
 
-def judge_usage(chain: Sequence[Facts], policy: Policy, digest: str) -> Finding:
-    """May the key sign mail, and is everything it rests on strong enough?
+def judge_usage(chain: Sequence[Facts], claim: Claim, *, purposes: bool = True) -> Finding:
+    """May the key be used as claimed, and is everything it rests on strong enough?
 
-    ``chain`` is leaf first, anchor last, or the leaf alone; ``digest`` is the
-    one under the signature. Keys of the whole chain are judged, and all
-    signatures but the anchor's own (RFC 8550 §4.4).
+    ``chain`` is leaf first, anchor last, or the leaf alone. Keys of the whole
+    chain are judged, and all signatures but the anchor's own (RFC 8550 §4.4).
+    ``purposes=False`` leaves the extended key usage out.
     """
+    policy, digest = claim.policy, claim.digest_algorithm
+    encrypts = claim.use == "encrypt"
+    if not encrypts and claim.use != "sign":
+        raise ValueError(f"use={claim.use!r} of a claim: choose sign or encrypt")
     leaf = chain[0]
     if leaf.unusable:
         return Finding.no(
@@ -102,19 +125,21 @@ def judge_usage(chain: Sequence[Facts], policy: Policy, digest: str) -> Finding:
             f"the use of the certificate cannot be told: {leaf.unusable}",
             "RFC 5280 §4.2",
         )
-    usage = leaf.key_usage
-    if usage is not None and not (usage.digital_signature or usage.content_commitment):
+    if not (_may_encrypt(leaf) if encrypts else _may_sign(leaf)):
+        what = "encryption" if encrypts else "signatures"
         return Finding.no(
-            "usage-wrong", "the certificate's key is not meant for signatures", "RFC 8550 §4.4.2"
+            "usage-wrong", f"the certificate's key is not meant for {what}", "RFC 8550 §4.4.2"
         )
-    for one in chain:
-        purposes = one.purposes
-        if purposes is not None and not purposes & {_EMAIL_PROTECTION, _ANY_PURPOSE}:
+    for one in chain if purposes else ():
+        found = one.purposes
+        if found is not None and not found & _MAIL:
             who = "the certificate is" if one is leaf else f"certificates of {one.label} are"
             return Finding.no("eku-wrong", f"{who} not meant for mail", "RFC 8550 §4.4.4")
-    if not digest_allowed(digest, policy):
+    if not encrypts and not digest_allowed(digest, policy):
         return Finding.no("weak-algorithm", f"the signature uses {_spell(digest)}", "RFC 8551 §2.1")
     for one in chain:
+        if encrypts and one is leaf and isinstance(one.public_key, _SEALING_KEYS):
+            continue
         problem = _key_problem(one, policy, "the signer" if one is leaf else one.label)
         if problem:
             return problem
@@ -122,7 +147,24 @@ def judge_usage(chain: Sequence[Facts], policy: Policy, digest: str) -> Finding:
         problem = _signature_problem(one, policy, "the signer" if one is leaf else one.label)
         if problem:
             return problem
+    if encrypts:
+        return Finding.yes("mail may be sealed to the key", "RFC 8550 §4.4")
     return Finding.yes("the key may sign mail", "RFC 8550 §4.4")
+
+
+def _may_sign(leaf: Facts) -> bool:
+    usage = leaf.key_usage
+    return usage is None or usage.digital_signature or usage.content_commitment
+
+
+def _may_encrypt(leaf: Facts) -> bool:
+    """RSA and ML-KEM keys transport, EC and X keys agree (RFC 8550 §4.4.2, RFC 9935)."""
+    usage, key = leaf.key_usage, leaf.public_key
+    if isinstance(key, (rsa.RSAPublicKey, mlkem.MLKEM768PublicKey, mlkem.MLKEM1024PublicKey)):
+        return usage is None or usage.key_encipherment
+    if isinstance(key, _AGREEING_KEYS):
+        return usage is None or usage.key_agreement
+    return False
 
 
 def _key_problem(one: Facts, policy: Policy, whose: str) -> Finding | None:
