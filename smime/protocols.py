@@ -68,6 +68,8 @@ class Judgement:
     time: Finding
     chain: tuple[x509.Certificate, ...] = field(default=(), repr=False)
     """The path that was found, leaf first, anchor last."""
+    chain_der: tuple[bytes, ...] = field(default=(), repr=False)
+    """The same as DER, where it is at hand; empty otherwise."""
 
     @property
     def good(self) -> bool:

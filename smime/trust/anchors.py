@@ -78,7 +78,8 @@ class Anchors:
                 hint="give the certificate of the CA that you trust",
             )
         self._cache = Cache()
-        self._all = tuple({one.digest: one for one in map(Facts, given)}.values())
+        facts = [Facts(one, self._cache.name) for one in given]
+        self._all = tuple({one.digest: one for one in facts}.values())
         for known in self._all:
             if known.problem:
                 raise KeyProblem(f"{known.label} cannot be an anchor: {known.problem}")
@@ -151,7 +152,8 @@ class Anchors:
                 usage=usage,
                 address=address,
                 time=time,
-                chain=tuple(one.certificate for one in path),
+                chain=tuple([one.certificate for one in path]),
+                chain_der=tuple([one.der for one in path]),
             )
             if revoked:
                 return now
@@ -185,7 +187,7 @@ class Anchors:
         anchor = path[-1]
         if len(path) == 1:
             return Finding.yes(f"{anchor.label} is itself an anchor", _RULE)
-        yes = Finding.yes(f"chain to {anchor.label}", _RULE)
+        yes = Finding.yes(anchor.chain_words, _RULE)
         if surely:
             return yes
         for one in path:

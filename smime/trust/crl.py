@@ -18,7 +18,8 @@ from cryptography import x509
 
 from smime.cms.der import SEQUENCE, Indefinite, children, head, tlv, top
 from smime.errors import MalformedMail
-from smime.trust.facts import UNREADABLE, name_key, signature_holds
+from smime.trust.facts import UNREADABLE, signature_holds
+from smime.trust.names import name_key
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -45,11 +46,11 @@ class RevocationList:
         self.der = crl_der
         try:
             self._list = x509.load_der_x509_crl(crl_der)
-            self.issuer = name_key(self._list.issuer)
-            """Normalised, as in ``Facts``."""
             self.begin: datetime = self._list.last_update_utc
             self.end: datetime | None = self._list.next_update_utc
-            self._signed, self._fields = _layout(crl_der)
+            self._signed, self._fields, issuer_der = _layout(crl_der)
+            self.issuer = name_key(issuer_der)
+            """Normalised, as in ``Facts``."""
         except (*UNREADABLE, Indefinite) as error:
             raise MalformedMail(
                 f"this is no CRL: {error}", hint="CRLs are given as DER, not as PEM"
@@ -166,14 +167,14 @@ class RevocationList:
         return head(SEQUENCE, len(signed) + len(tail)) + signed + tail
 
 
-def _layout(der: bytes) -> tuple[bytes, tuple[Node, Node | None]]:
-    """Return the octets that were signed; and the nodes of tbsCertList and of its entries."""
+def _layout(der: bytes) -> tuple[bytes, tuple[Node, Node | None], bytes]:
+    """Return the octets that were signed; the nodes of tbsCertList and its entries; the issuer."""
     tbs = children(der, top(der))[0]
     fields = children(der, tbs)
-    last_time = max(place for place, node in enumerate(fields) if node[0] in _TIMES)
-    rest = fields[last_time + 1 :]
+    times = [place for place, node in enumerate(fields) if node[0] in _TIMES]
+    issuer, rest = fields[times[0] - 1], fields[times[-1] + 1 :]
     entries = rest[0] if rest and rest[0][0] == SEQUENCE else None
-    return der[tbs[1] : tbs[3]], (tbs, entries)
+    return der[tbs[1] : tbs[3]], (tbs, entries), der[issuer[1] : issuer[3]]
 
 
 def _serials(der: bytes, fields: tuple[Node, Node | None]) -> dict[bytes, int]:
