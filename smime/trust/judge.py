@@ -166,7 +166,7 @@ def _key_problem(one: Facts, policy: Policy, is_leaf: bool) -> Finding | None:
         return Finding.no("key-too-large", what, "RFC 8550 §4.3")
     if kind == "other" or (kind == "ec" and size in _CURVES):
         return None
-    what = f"an EC key on {size}" if kind == "ec" else size
+    what = f"an EC key on {size}" if kind == "ec" else str(size)
     return Finding.no(
         "weak-algorithm",
         f"{_who(one, is_leaf)} has {what}, which is not accepted",
