@@ -37,7 +37,7 @@ from smime.trust.judge import (
 from smime.trust.loading import load_certificates, parse_certificates
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
     from os import PathLike
     from typing import Self
@@ -113,18 +113,39 @@ class Anchors:
         Never raises for a certificate that is bad, whatever is in it. Raises
         ``ValueError`` if ``claim.at`` has no time zone.
         """
+        best: Judgement | None = None
+        for now, settled in self._judgements(claim):
+            if settled:
+                return now
+            if best is None or _worth(now) > _worth(best):
+                best = now
+        assert best is not None
+        return best
+
+    def judge_each(self, claim: Claim) -> tuple[Judgement, ...]:
+        """Judge every path that leads to an anchor, or say why there is none.
+
+        One of them is what ``judge`` answers; the others say what was refused.
+        """
+        return tuple(now for now, _ in self._judgements(claim))
+
+    def _judgements(self, claim: Claim) -> Iterator[tuple[Judgement, bool]]:
+        """Judge path after path; with each comes whether it settles the question."""
         at = whole_seconds(claim.at)
         leaf = self._cache.facts(claim.certificate)
         address = judge_address(claim, leaf)
         if leaf.unusable:
-            return _no_path(claim, leaf, at, address, _malformed(leaf))
+            yield _no_path(claim, leaf, at, address, _malformed(leaf)), True
+            return
         others = self._others(claim, leaf)
         search = Search(leaf, anchors=self._by_subject, pools=others, cache=self._cache)
         paths = list(search.paths)
         if leaf.digest in self._digests:
             # Last, so that a CRL of its issuer is heard first.
             paths.append((leaf,))
-        best: Judgement | None = None
+        if not paths:
+            yield _no_path(claim, leaf, at, address, self._no_anchor(leaf, search)), True
+            return
         runs_left = MAX_REVOCATION_RUNS
         for path in paths:
             surely = (
@@ -137,15 +158,15 @@ class Anchors:
             time = judge_time(path, at)
             usage = judge_usage(path, claim)
             revoked = False
-            if found.accepted and time.accepted and runs_left:
+            if found.accepted and time.accepted:
+                if runs_left == 0:
+                    return
                 revocation, revoked, ran = self._revocation(claim, path, at, others)
                 runs_left -= ran
             else:
                 revocation = revocation_not_asked(
                     claim.policy, "revocation was not checked: the chain is not good anyway"
                 )
-                if runs_left == 0:
-                    break
             now = Judgement(
                 path=found,
                 revocation=revocation,
@@ -155,15 +176,9 @@ class Anchors:
                 chain=tuple([one.certificate for one in path]),
                 chain_der=tuple([one.der for one in path]),
             )
-            if revoked:
-                return now
-            if best is None or _worth(now) > _worth(best):
-                best = now
-            if found.accepted and time.accepted and usage.accepted and revocation.accepted:
-                break
-        if best is None:
-            return _no_path(claim, leaf, at, address, self._no_anchor(leaf, search))
-        return best
+            good = found.accepted and time.accepted and usage.accepted and revocation.accepted
+            # A certificate that its issuer revoked is that on every path.
+            yield now, good or revoked
 
     def _others(self, claim: Claim, leaf: Facts) -> list[dict[object, list[Facts]]]:
         """Return what may stand in the middle of a path, by subject."""

@@ -12,6 +12,8 @@ from smime.errors import LimitExceeded, MalformedMail, NotSupported
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from os import PathLike
+    from typing import Self
 
     from cryptography import x509
     from cryptography.x509.ocsp import OCSPResponse
@@ -78,6 +80,27 @@ class Evidence:
         set_once(self, "_lists", _read_lists(self.crls))
         set_once(self, "_answers", _read_answers(self.ocsp))
 
+    @classmethod
+    def load(
+        cls,
+        *,
+        certificates: Iterable[PathLike[str] | str] = (),
+        crls: Iterable[PathLike[str] | str] = (),
+        ocsp: Iterable[PathLike[str] | str] = (),
+    ) -> Self:
+        """Read evidence from files: certificates as ``Anchors.load`` does, the rest DER or PEM.
+
+        Raises what the constructor raises, ``KeyProblem`` for a file without
+        certificates, and ``OSError`` as the file system does.
+        """
+        from smime.trust.loading import load_certificates
+
+        return cls(
+            certificates=load_certificates(certificates),
+            crls=[_read_file(path, MAX_CRL_OCTETS) for path in crls],
+            ocsp=[_read_file(path, MAX_OCSP_OCTETS) for path in ocsp],
+        )
+
     @property
     def answers(self) -> tuple[OCSPResponse, ...]:
         """The OCSP responses that give an answer at all."""
@@ -114,6 +137,24 @@ class Evidence:
     def __repr__(self) -> str:
         counts = (f"{name}={len(getattr(self, name))}" for name in ("certificates", "crls", "ocsp"))
         return f"Evidence({', '.join(counts)})"
+
+
+def _read_file(path: PathLike[str] | str, limit: int) -> bytes:
+    """Return the DER in a file, taken out of PEM where it is that."""
+    with open(path, "rb") as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise LimitExceeded(f"{path}: more than {limit} octets")
+    begin = data.find(b"-----BEGIN ")
+    if begin < 0:
+        return data
+    from binascii import Error, a2b_base64
+
+    text = data[data.find(b"\n", begin) + 1 :].partition(b"-----END ")[0]
+    try:
+        return a2b_base64(text)
+    except Error as error:
+        raise MalformedMail(f"{path}: the PEM in it is damaged") from error
 
 
 def _rebuild(ders: tuple[bytes, ...], crls: tuple[bytes, ...], ocsp: tuple[bytes, ...]) -> Evidence:

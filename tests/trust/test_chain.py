@@ -15,6 +15,7 @@ from cryptography.x509.oid import NameOID
 from smime.policy import Policy
 from smime.report import Answer
 from smime.trust import Anchors, Evidence
+from smime.trust.telling import judgement_dict, judgement_lines
 from tests.trust.ca import (
     ADDRESS,
     AT,
@@ -565,3 +566,24 @@ def test_the_engine_runs_inside_of_an_event_loop():
         return judge(top, alice).good
 
     assert asyncio.run(inside()) is True
+
+
+def test_every_path_is_told_with_what_is_wrong_with_it():
+    top = root()
+    key = new_key()
+    bad = sub_ca(top, key=key, ca=False)
+    good = sub_ca(top, key=key)
+    alice = user(good)
+    anchors = Anchors([top.certificate])
+
+    # The same name and key: the second one is looked at since the first leads to nothing good.
+    each = anchors.judge_each(claim(alice, bad, good))
+
+    assert anchors.judge(claim(alice, bad, good)).good
+    assert sorted(codes(one).get("path", "ok") for one in each) == ["ok", "path-invalid"]
+    lines = judgement_lines(next(one for one in each if one.good))
+    assert lines[0].startswith("Chess Club CA, valid from 2029-01-01")
+    assert lines[2].startswith("   `- Alice <alice@example.org>, valid")
+    assert judgement_dict(each[0])["path"]["source"].startswith("RFC 5280")
+    (none,) = Anchors([root("Other").certificate]).judge_each(claim(alice, good))
+    assert codes(none)["path"] == "no-anchor"
