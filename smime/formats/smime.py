@@ -22,7 +22,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from smime.mime.entity import Entity
 
-__all__ = ["Wrapped", "base64_lines", "recognise", "wrap_sealed", "wrap_signed"]
+__all__ = [
+    "Wrapped",
+    "base64_lines",
+    "binary",
+    "is_named_p7m",
+    "recognise",
+    "wrap_sealed",
+    "wrap_signed",
+]
 
 PKCS7_MIME = frozenset({"application/pkcs7-mime", "application/x-pkcs7-mime"})
 PKCS7_SIGNATURE = frozenset({"application/pkcs7-signature", "application/x-pkcs7-signature"})
@@ -32,6 +40,7 @@ _SMIME_TYPE = {
     "signedData": "signed-data",
     "envelopedData": "enveloped-data",
     "authEnvelopedData": "authEnveloped-data",  # so spelled in the IANA registry
+    "receipt": "signed-receipt",  # a signedData with another content (RFC 2634 §2.5)
 }
 _PREAMBLE = b"This is a signed mail in S/MIME form (RFC 8551).\r\n"
 
@@ -102,7 +111,7 @@ def wrap_sealed(cms_der: bytes, kind: str, outer: bytes = b"") -> bytes:
     """Return a mail in the form application/pkcs7-mime (RFC 8551 §3.2).
 
     ``kind`` is the CMS content type: ``signedData``, ``envelopedData`` or
-    ``authEnvelopedData``; ``outer`` are the message's own header fields.
+    ``authEnvelopedData``, or ``receipt``; ``outer`` are the message's own header fields.
     """
     return b"".join(
         (
@@ -151,9 +160,9 @@ def recognise(entity: Entity) -> Wrapped | None:
     if content_type.value == "multipart/signed":
         return _recognise_signed(entity)
     if content_type.value in PKCS7_MIME:
-        return Wrapped("application/pkcs7-mime", _binary(entity))
-    if content_type.value == "application/octet-stream" and _named_p7m(entity):
-        return Wrapped("application/octet-stream", _binary(entity))
+        return Wrapped("application/pkcs7-mime", binary(entity))
+    if content_type.value == "application/octet-stream" and is_named_p7m(entity):
+        return Wrapped("application/octet-stream", binary(entity))
     return None
 
 
@@ -170,12 +179,13 @@ def _recognise_signed(entity: Entity) -> Wrapped | None:
             problem = MalformedMail(f"the signature of a multipart/signed is labelled {found}")
             return Wrapped("multipart/signed", content=content, problem=problem)
     try:
-        return Wrapped("multipart/signed", _binary(signature), content)
+        return Wrapped("multipart/signed", binary(signature), content)
     except MalformedMail as broken:
         return Wrapped("multipart/signed", content=content, problem=broken)
 
 
-def _named_p7m(entity: Entity) -> bool:
+def is_named_p7m(entity: Entity) -> bool:
+    """Whether the part has a file name of S/MIME."""
     name = entity.content_type.params.get("name", "")
     if not name:
         disposition = entity.get("content-disposition") or ""
@@ -183,7 +193,7 @@ def _named_p7m(entity: Entity) -> bool:
     return name.lower().endswith((".p7m", ".p7s", ".p7c"))
 
 
-def _binary(entity: Entity) -> bytes:
+def binary(entity: Entity) -> bytes:
     """Return the CMS structure of a part: decoded, PEM armour taken off."""
     blob = entity.decoded()
     if blob[:1] == b"0":

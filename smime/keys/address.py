@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "addresses_in",
     "certificate_addresses",
+    "comparable",
     "same_address",
     "split_address",
     "unreadable",
@@ -94,6 +95,16 @@ def same_address(a: str, b: str) -> bool:
     if one is None or two is None or one[0] != two[0]:
         return False
     return one[1] == two[1] or _ascii_domain(one[1]) == _ascii_domain(two[1])
+
+
+def comparable(address: str) -> str:
+    """Return a form that is equal for what ``same_address`` calls the same.
+
+    >>> comparable("alice@B\\u00fccher.example")
+    'alice@xn--bcher-kva.example'
+    """
+    local, at, domain = address.rpartition("@")
+    return f"{local}{at}{_ascii_domain(domain)}"
 
 
 def split_address(address: str) -> tuple[str, str] | None:

@@ -269,7 +269,7 @@ class Facts:
 
     @_Lazy
     def strength(self) -> tuple[str, str | int]:
-        """Kind and size of the key: ``rsa`` and bits, ``ec`` and curve, ``other``, ``none``."""
+        """Kind and size of the key: ``rsa`` and bits, ``ec`` and curve; or what else it is."""
         key = self.public_key
         if isinstance(key, rsa.RSAPublicKey):
             return "rsa", key.key_size
@@ -278,7 +278,7 @@ class Facts:
         if isinstance(key, _KEYS_WITHOUT_PARAMETERS):
             return "other", ""
         if isinstance(key, dsa.DSAPublicKey):
-            return "none", "a DSA key"
+            return "dsa", "a DSA key"
         return "none", "a key of a kind unknown here"
 
     @_Lazy
@@ -411,6 +411,8 @@ def _verify_by_key(
         key.verify(one.signature, signed, how, digest)
     elif isinstance(key, ec.EllipticCurvePublicKey) and isinstance(how, ec.ECDSA):
         key.verify(one.signature, signed, how)
+    elif isinstance(key, dsa.DSAPublicKey) and one.signature_hash_algorithm is not None:
+        key.verify(one.signature, signed, one.signature_hash_algorithm)
     elif how is None and isinstance(key, _KEYS_WITHOUT_PARAMETERS):
         key.verify(one.signature, signed)
     else:

@@ -166,6 +166,8 @@ def _key_problem(one: Facts, policy: Policy, is_leaf: bool) -> Finding | None:
         return Finding.no("key-too-large", what, "RFC 8550 §4.3")
     if kind == "other" or (kind == "ec" and size in _CURVES):
         return None
+    if kind == "dsa" and "dsa" in policy.weak:
+        return None
     what = f"an EC key on {size}" if kind == "ec" else str(size)
     return Finding.no(
         "weak-algorithm",
