@@ -35,6 +35,7 @@ __all__ = [
 PKCS7_MIME = frozenset({"application/pkcs7-mime", "application/x-pkcs7-mime"})
 PKCS7_SIGNATURE = frozenset({"application/pkcs7-signature", "application/x-pkcs7-signature"})
 LINE_OCTETS = 76
+_ARMOUR = (b"-----BEGIN PKCS7-----", b"-----BEGIN CMS-----", b"-----BEGIN PKCS #7 SIGNED DATA-----")
 _BLOCK_OCTETS = 57 * 1000  # a multiple of what one line of base64 holds
 _SMIME_TYPE = {
     "signedData": "signed-data",
@@ -163,7 +164,19 @@ def recognise(entity: Entity) -> Wrapped | None:
         return Wrapped("application/pkcs7-mime", binary(entity))
     if content_type.value == "application/octet-stream" and is_named_p7m(entity):
         return Wrapped("application/octet-stream", binary(entity))
+    if content_type.value == "text/plain" and _is_armoured(entity):
+        blob = binary(entity)
+        return Wrapped("text/plain", blob) if blob[:1] == b"0" else None
     return None
+
+
+def _is_armoured(entity: Entity) -> bool:
+    """Whether the whole body is one block of PEM armour around CMS."""
+    at = entity.body_at
+    if not entity.raw[at : at + 64].lstrip().startswith(_ARMOUR):
+        return False
+    text = entity.body.strip()
+    return text.count(b"-----BEGIN ") == 1 and text.rpartition(b"\n")[2].startswith(b"-----END ")
 
 
 def _recognise_signed(entity: Entity) -> Wrapped | None:
