@@ -23,6 +23,7 @@ _HOMES = {
     "smime.outgoing": "encrypt protect protect_each sign",
     "smime.policy": "Policy Revocation",
     "smime.protocols": "Claim Fetcher Judgement Signer Trust Trusts",
+    "smime.receipts": "make_receipt receipt_wanted verify_receipt",
     "smime.report": "Answer Finding HeaderCheck Layer Note Opened Outcome Part Protection"
     " Report SignatureCheck",
     "smime.trust": "Anchors Evidence NoTrust Pinned",
@@ -65,6 +66,9 @@ if TYPE_CHECKING:
     from smime.protocols import Signer as Signer
     from smime.protocols import Trust as Trust
     from smime.protocols import Trusts as Trusts
+    from smime.receipts import make_receipt as make_receipt
+    from smime.receipts import receipt_wanted as receipt_wanted
+    from smime.receipts import verify_receipt as verify_receipt
     from smime.report import Answer as Answer
     from smime.report import Finding as Finding
     from smime.report import HeaderCheck as HeaderCheck

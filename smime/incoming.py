@@ -13,7 +13,9 @@ from __future__ import annotations
 import logging
 
 from smime.cms import enveloped, signatures
+from smime.cms.algorithms import DATA
 from smime.cms.content import kind as cms_kind
+from smime.cms.content import name as content_name
 from smime.errors import (
     DecryptionFailed,
     LimitExceeded,
@@ -49,8 +51,9 @@ from smime.report import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
+    from typing import Any
 
     from smime.cms.recipients import OpeningKey
     from smime.formats.parts import FoundPart
@@ -226,7 +229,6 @@ class _Peeled:
         """The header fields that stand inside."""
         self.use_inner_from = False
         self._report: Report | None = None
-        self.contacts: tuple[Recipient, ...] = ()
         try:
             self._peel()
             if self.taken:
@@ -270,6 +272,8 @@ class _Peeled:
             if wrapped.problem is not None:
                 raise wrapped.problem
             layer.data = signatures.read(wrapped.blob)
+            if layer.data.content_type != DATA:
+                raise MalformedMail("the signature is over something else than mail")
             if layer.data.content is not None:
                 raise MalformedMail(
                     "the signature carries a content of its own beside the one that is shown"
@@ -316,6 +320,13 @@ class _Peeled:
         if data.content is None:
             raise MalformedMail("the mail is a signature without the content that it signs")
         layer.checked = self._check(data, signatures.Content(data.content))
+        if data.content_type != DATA:
+            # Signed as something else: whoever could have it signed, as a receipt
+            # or a time stamp, could else show it as a mail.
+            raise NotSupported(
+                f"what is signed is {content_name(data.content_type)}, and no mail",
+                hint="a receipt is for smime.verify_receipt(receipt, sent=...)",
+            )
         self.content = data.content
         return True
 
@@ -366,7 +377,13 @@ class _Peeled:
 
     def readable(self) -> bytes:
         """Return the mail that a reader should see; the report has to be made before."""
-        return readable(self.outer, self.inner, self.payload, use_from=self.use_inner_from)
+        return readable(
+            self.outer,
+            self.inner,
+            self.payload,
+            use_from=self.use_inner_from,
+            sealed=self.opened_by is not None,
+        )
 
     # --- judging ------------------------------------------------------------
 
@@ -404,7 +421,6 @@ class _Peeled:
             layers = self._judge_layers(sender, reason)
         signer = self._signer(layers, sender)
         if signer is not None:
-            self.contacts = self._contacts(layers)
             # The same address outside may have another name before it.
             self.use_inner_from = len(inside) == 1 and same_address(inside[0], signer)
         sealed = self.opened_by is not None
@@ -511,6 +527,7 @@ class _Peeled:
                 at=self.at,
                 certificates=layer.data.certificates(),
                 crls=layer.data.crls,
+                ocsp=layer.data.ocsp,
                 sender_reason=reason,
                 evidence=self.evidence,
                 policy=self.policy,
@@ -547,18 +564,27 @@ class _Peeled:
         refused = any(f.answer is Answer.NO for check in checks for f in check.problems)
         return Outcome.REJECTED if refused or self.damaged or not checks else Outcome.UNKNOWN
 
-    def _contacts(self, layers: tuple[Layer, ...]) -> tuple[Recipient, ...]:
-        from smime.keys.recipient import Recipient
-
-        found: dict[str, Recipient] = {}
-        for taken, layer in zip(self.taken, layers, strict=True):
-            if not isinstance(taken, _Signed):
+    def contacts(self) -> Callable[[], tuple[Recipient, ...]]:
+        """Return what makes the contacts, when they are asked for; it holds no key."""
+        good: list[tuple[Any, ...]] = []
+        report = self.report()
+        for taken, layer in zip(self.taken, report.layers, strict=True):
+            if report.signer is None or not isinstance(taken, _Signed) or taken.data is None:
                 continue
-            for checked, check in zip(taken.checked, layer.signatures, strict=True):
-                if check.good and checked.certificate is not None:
-                    one = Recipient(checked.certificate, checked.capabilities)
-                    found.setdefault(check.fingerprint, one)
-        return tuple(found.values())
+            good += [
+                (taken.data, signer, checked, check)
+                for signer, checked, check in zip(
+                    taken.data.signers, taken.checked, layer.signatures, strict=False
+                )
+                if check.good
+            ]
+
+        def make() -> tuple[Recipient, ...]:
+            from smime.formats.contacts import contacts_of
+
+            return tuple(dict.fromkeys(one for each in good for one in contacts_of(*each)))
+
+        return make
 
 
 def _crlf_form(content: bytes) -> bytes:
@@ -621,4 +647,4 @@ def _opened(peeled: _Peeled, out: Out | None) -> Opened:
     mail = Mail._made(None, make=peeled.readable) if peeled.taken else peeled.source
     if out is not None:
         write_out(out, (bytes(mail),))
-    return Opened(mail=mail, content=peeled.content, report=report, contacts=peeled.contacts)
+    return Opened(mail=mail, content=peeled.content, report=report, _contacts=peeled.contacts())

@@ -23,6 +23,7 @@ __all__ = ["Found", "FoundPart", "find_parts"]
 MAX_DEPTH = 16  # parts within parts that are looked at; people nest five
 MAX_PARTS = 1000  # parts that are looked at in all
 MAX_FOUND = 100  # that are named
+PEEK = 16_384  # octets of a part that tell what it is; more are copied only where they matter
 
 _TNEF = frozenset({"application/ms-tnef", "application/vnd.ms-tnef"})
 
@@ -61,14 +62,14 @@ def find_parts(entity: Entity) -> Found:
     seen = 0
     while waiting:
         one, path, depth, forwarded = waiting.pop()
-        kind = _kind(one) if depth else ""
-        if kind:
+        kind = _kind(one)
+        if kind and (depth or kind == "tnef"):
             if len(found.parts) == MAX_FOUND:
                 found.complete = False
                 return found
             found.parts.append(FoundPart(path, kind, one, forwarded))
             continue
-        pieces, is_mail = _children(one)
+        pieces, is_mail = _children(one)  # None for what cannot be one and has no parts
         if not pieces:
             continue
         if depth == MAX_DEPTH or seen + len(pieces) > MAX_PARTS:
@@ -78,7 +79,7 @@ def find_parts(entity: Entity) -> Found:
         below = [
             (child, f"{path}.{n}" if path else str(n), depth + 1, forwarded or is_mail)
             for n, piece in enumerate(pieces, 1)
-            if (child := _entity(piece)) is not None
+            if piece is not None and (child := _entity(piece)) is not None
         ]
         waiting += reversed(below)
     return found
@@ -120,7 +121,7 @@ def _is_signed(entity: Entity) -> bool:
         return False
 
 
-def _children(entity: Entity) -> tuple[list[bytes], bool]:
+def _children(entity: Entity) -> tuple[list[bytes | None], bool]:
     kind = entity.content_type.value
     if kind in ("message/rfc822", "message/global"):
         return ([entity.body] if entity.body else []), True
@@ -131,4 +132,17 @@ def _children(entity: Entity) -> tuple[list[bytes], bool]:
         spans = cut(body, boundary_of(entity)).spans
     except MalformedMail:
         return [], False
-    return [body[start:end] for start, end in spans if end > start], False
+    return [
+        body[start:end] if end > start and _matters(body[start : min(end, start + PEEK)]) else None
+        for start, end in spans
+    ], False
+
+
+def _matters(beginning: bytes) -> bool:
+    """Whether a part may be or hold one that is sought, told by its first octets."""
+    entity = _entity(beginning)
+    if entity is None:
+        return False
+    if entity.body_at == len(beginning) == PEEK:
+        return True  # its header block is longer than what was looked at
+    return bool(_kind(entity)) or entity.content_type.value.startswith(("multipart/", "message/"))

@@ -209,6 +209,38 @@ def test_winmail_dat_is_named(world: World) -> None:
     assert report.outcome is smime.Outcome.UNSIGNED
 
 
+def test_winmail_dat_alone_is_named(world: World) -> None:
+    mail = OUTSIDE + b"Content-Type: application/ms-tnef\r\n\r\nx\r\n"
+
+    assert codes(smime.examine(mail, trust=world.anchors)) == ["tnef"]
+
+
+@pytest.mark.parametrize("label", [b"PKCS7", b"CMS"])
+def test_armour_that_is_the_whole_body_is_opened(world: World, label: bytes) -> None:
+    opaque = bytes(smime.sign(MAIL, by=world.alice, opaque=True)).partition(b"\r\n\r\n")[2]
+    armour = b"-----BEGIN " + label + b"-----\r\n" + opaque + b"-----END " + label + b"-----\r\n"
+    mail = OUTSIDE + b"Content-Type: text/plain\r\n\r\n"
+
+    opened = smime.open(mail + b"\r\n" + armour, trust=world.anchors)
+
+    assert opened.signer == "alice@example.org"
+    # With anything around it, it is a text.
+    broken = armour.replace(b"M", b"!")
+    for around in (b"see:\r\n" + armour, armour + b"that was it\r\n", armour + armour, broken):
+        plain = smime.open(mail + around, trust=world.anchors)
+        assert plain.report.layers == ()
+        assert plain.signer is None
+
+
+def test_a_sealed_part_with_a_long_header_block_is_found(world: World) -> None:
+    long = b"X-Long: " + b"x" * 20_000 + b"\r\n"
+    sealed = long + entity(smime.encrypt(MAIL, to=world.bob))
+
+    report = smime.examine(mixed(text(b"a"), sealed), trust=world.anchors)
+
+    assert [part.path for part in report.parts] == ["2"]
+
+
 class TestLimits:
     """Whatever is sent, the answer comes within seconds."""
 
