@@ -526,6 +526,7 @@ class _Peeled:
                 at=self.at,
                 certificates=layer.data.certificates(),
                 crls=layer.data.crls,
+                ocsp=layer.data.ocsp,
                 sender_reason=reason,
                 evidence=self.evidence,
                 policy=self.policy,

@@ -120,16 +120,28 @@ class Policy:
       signed) or ``exact``.
     - ``revocation``: see ``Revocation``.
 
+    Certificate policies (RFC 5280 §6.1.1), which few users need:
+
+    - ``certificate_policies``: identifiers, dotted, of which the chain must be
+      good for at least one; empty for any.
+    - ``explicit_policy``: the chain must be good for some policy.
+    - ``inhibit_policy_mapping``, ``inhibit_any_policy``: no CA of the chain
+      may map one policy to another, or stand for all by anyPolicy.
+
     >>> Policy.modern().replace(cipher="aes-256-gcm").cipher
     'aes-256-gcm'
     """
 
     __slots__ = (
         "cades",
+        "certificate_policies",
         "cipher",
         "digest",
+        "explicit_policy",
         "headers",
         "hidden",
+        "inhibit_any_policy",
+        "inhibit_policy_mapping",
         "key_transport",
         "legacy_display",
         "line_ends",
@@ -143,10 +155,14 @@ class Policy:
         "weak",
     )
 
+    certificate_policies: frozenset[str]
     cades: bool
     cipher: str
     digest: str
+    explicit_policy: bool
     headers: str
+    inhibit_any_policy: bool
+    inhibit_policy_mapping: bool
     hidden: frozenset[str]
     key_transport: str
     legacy_display: bool
@@ -177,6 +193,10 @@ class Policy:
         readers: str = "given",
         receipts_to: Iterable[str] = (),
         revocation: Revocation = Revocation.IF_AVAILABLE,
+        certificate_policies: Iterable[str] = (),
+        explicit_policy: bool = False,
+        inhibit_policy_mapping: bool = False,
+        inhibit_any_policy: bool = False,
         signature: str = "auto",
         cades: bool = False,
     ) -> None:
@@ -201,6 +221,12 @@ class Policy:
         unknown = sorted(set(weak) - set(WEAK))
         if unknown:
             raise ValueError(f"policy weak={unknown}: choose from {', '.join(WEAK)}")
+        if isinstance(certificate_policies, str):
+            raise TypeError(f"certificate_policies= takes several: ({certificate_policies!r},)")
+        wanted = frozenset(certificate_policies)
+        for dotted in wanted:
+            if not all(arc.isascii() and arc.isdigit() for arc in dotted.split(".")):
+                raise ValueError(f"policy certificate_policies: {dotted!r} is no dotted identifier")
         given_all: dict[str, Any] = {
             **given,
             "hidden": names,
@@ -211,6 +237,10 @@ class Policy:
             "rsa_bits_max": rsa_bits_max,
             "weak": frozenset(weak),
             "revocation": Revocation(revocation),
+            "certificate_policies": wanted,
+            "explicit_policy": bool(explicit_policy or wanted),
+            "inhibit_policy_mapping": bool(inhibit_policy_mapping),
+            "inhibit_any_policy": bool(inhibit_any_policy),
             "cades": bool(cades),
         }
         for name, value in given_all.items():
@@ -250,6 +280,11 @@ class Policy:
             raise TypeError(f"a policy has no field {', '.join(unknown)}")
         fields: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__}
         return type(self)(**{**fields, **changes})
+
+    @property
+    def asks_for_policies(self) -> bool:
+        """Say whether a chain has to be held against certificate policies."""
+        return self.explicit_policy or self.inhibit_policy_mapping or self.inhibit_any_policy
 
     def choose_cipher(self, capabilities: Iterable[Sequence[str]]) -> str:
         """Return the content cipher for recipients with these capabilities.

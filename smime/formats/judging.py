@@ -58,6 +58,8 @@ def signature_check(
     certificate = checked.certificate
     der = certificate.public_bytes(Encoding.DER) if certificate is not None else None
     chain = judgement.chain if judgement else ()
+    # Encoding a certificate anew costs more than a digest of it; trust has done it.
+    chain_der = judgement.chain_der if judgement else ()
     return SignatureCheck(
         signer=_certificate_name(checked),
         intact=checked.intact,
@@ -73,7 +75,7 @@ def signature_check(
         digest_algorithm=checked.digest_algorithm,
         fingerprint=_fingerprint(der),
         notes=checked.notes,
-        chain=tuple(one.public_bytes(Encoding.DER) for one in chain),
+        chain=chain_der or tuple(one.public_bytes(Encoding.DER) for one in chain),
         cert_der=der,
     )
 
