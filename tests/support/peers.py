@@ -69,7 +69,12 @@ def peer(name: str) -> Peer:
     if path is None:
         raise PeerMissing(f"{name} is not installed: apt install -y {entry['package']}")
     said = subprocess.run(
-        [path, *entry["arguments"]], capture_output=True, text=True, timeout=20, check=False
+        [path, *entry["arguments"]],
+        cwd=LISTED.parents[1],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
     )
     found = re.search(entry["version"], said.stdout + said.stderr, re.MULTILINE)
     if found is None:
@@ -102,7 +107,8 @@ def summary(counts: dict[str, int]) -> tuple[list[str], bool]:
 def main(arguments: list[str]) -> int:
     match arguments:
         case ["packages"]:
-            print(*sorted({entry["package"] for entry in listed().values()}), sep="\n")
+            named = (entry["package"].split() for entry in listed().values())
+            print(*sorted({package for one in named for package in one}), sep="\n")
             return 0
         case ["summary", file]:
             path = Path(file)
