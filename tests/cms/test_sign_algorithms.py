@@ -274,6 +274,18 @@ def test_a_key_that_demands_what_is_weak_does_not_sign(name: str) -> None:
         SigningKey(key_of("rsa"), pss_certificate(restricted(name, 20)))
 
 
+def test_pss_at_the_command() -> None:
+    import argparse
+
+    from smime.cli.options import add_digest, policy_of
+
+    parser = argparse.ArgumentParser()
+    add_digest(parser)
+
+    assert policy_of(parser.parse_args(["--rsa-pss"])) == PSS
+    assert policy_of(parser.parse_args([])) == MODERN
+
+
 # --- digests and policies -------------------------------------------------------
 
 
