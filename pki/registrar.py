@@ -25,8 +25,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from pki import keys
 from pki.authority import Authority, moment, new_serial
 from pki.errors import AuthorityExists, NoAuthority, RequestRefused
+from pki.names import MAX_NAME, checked_name, checked_url
 from pki.profiles import Profile
-from pki.requests import MAX_NAME, CertificationRequest, checked_name, checked_url
+from pki.requests import CertificationRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
