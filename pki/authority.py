@@ -96,7 +96,7 @@ class Authority:
         self.crl_url = checked_url(crl_url)
         self.ca_url = checked_url(ca_url)
         self.ocsp_url = checked_url(ocsp_url)
-        self._facts = rules.CaFacts(certificate)
+        self._facts = rules.CaFacts(certificate, upwards[1:])
         self._subject = subject_of(certificate.tbs_certificate_bytes)
         self._algorithm = keys.signature_algorithm(key)
         found = rules.extension(certificate, x509.SubjectKeyIdentifier)
@@ -175,11 +175,13 @@ class Authority:
         at: datetime | None = None,
         domains: Iterable[str] = (),
         subject: bytes | None = None,
+        until: datetime | None = None,
     ) -> x509.Certificate:
         """Certify the key of another CA, under the name in ``request``.
 
         ``subject`` is that CA's name in DER where it has one already (a cross-certificate):
-        readers find a path by names that agree byte for byte.
+        readers find a path by names that agree byte for byte. ``until`` is the latest
+        that the certificate may end.
 
         Raises ``RequestRefused``.
         """
@@ -192,7 +194,8 @@ class Authority:
         if named == self._subject and subject is None:
             raise RequestRefused("a CA and the one below it have names that differ")
         limits = [checked_domain(domain) for domain in domains]
-        return self._sign(request, chosen, self._template(chosen, limits), serial, at, named)
+        template = self._template(chosen, limits)
+        return self._sign(request, chosen, template, serial, at, named, until)
 
     def issue(
         self,
@@ -282,8 +285,10 @@ class Authority:
         serial: int,
         at: datetime,
         subject: bytes,
+        until: datetime | None = None,
     ) -> x509.Certificate:
-        start, end = _validity(at, profile, self._facts.not_after)
+        limit = self._facts.not_after
+        start, end = _validity(at, profile, limit if until is None else min(limit, until))
         tbs = template.fill(
             request,
             serial=serial,

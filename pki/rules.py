@@ -17,6 +17,7 @@ from pki.errors import ProfileProblem, RequestRefused
 
 TYPE_CHECKING = False  # what typing.TYPE_CHECKING is, without importing typing
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import TypeVar
 
     from pki.profiles import Profile
@@ -56,7 +57,12 @@ class CaFacts:
         "rsa_bits",
     )
 
-    def __init__(self, certificate: x509.Certificate) -> None:
+    domains: tuple[tuple[str, ...], ...]
+    """What it and each CA above it are limited to, where they are: one of each must fit."""
+
+    def __init__(
+        self, certificate: x509.Certificate, issuers: Iterable[x509.Certificate] = ()
+    ) -> None:
         self.public_key = certificate.public_key()
         self.not_before = certificate.not_valid_before_utc
         self.not_after = certificate.not_valid_after_utc
@@ -64,18 +70,23 @@ class CaFacts:
         if basic is None or not basic.ca:
             raise RequestRefused("the certificate is of no CA: it may certify nobody")
         self.path_length = basic.path_length
-        constraints = extension(certificate, x509.NameConstraints)
-        self.domains = tuple(
-            subtree.value
-            for subtree in (constraints and constraints.permitted_subtrees) or ()
-            if isinstance(subtree, x509.RFC822Name)
-        )
+        limits = (_permitted(one) for one in (certificate, *issuers))
+        self.domains = tuple(limit for limit in limits if limit)
         purposes = extension(certificate, x509.ExtendedKeyUsage)
         self.purposes = (
             frozenset() if purposes is None else frozenset(one.dotted_string for one in purposes)
         )
         is_rsa = isinstance(self.public_key, rsa.RSAPublicKey)
         self.rsa_bits = self.public_key.key_size if is_rsa else 0  # type: ignore[union-attr]
+
+
+def _permitted(certificate: x509.Certificate) -> tuple[str, ...]:
+    constraints = extension(certificate, x509.NameConstraints)
+    return tuple(
+        subtree.value
+        for subtree in (constraints and constraints.permitted_subtrees) or ()
+        if isinstance(subtree, x509.RFC822Name)
+    )
 
 
 def check(
@@ -124,11 +135,13 @@ def _check_names(ca: CaFacts, request: CertificationRequest, profile: Profile) -
         raise RequestRefused("a host has no place in a certificate of this profile")
     if request.addresses and profile.names != "mail":
         raise RequestRefused("a mail address has no place in a certificate of this profile")
-    for address in request.addresses if ca.domains else ():
-        if not any(_within(address, domain) for domain in ca.domains):
-            raise RequestRefused(
-                f"{address!a} is outside of the CA's domains", hint=f"they are {list(ca.domains)}"
-            )
+    for permitted in ca.domains:
+        for address in request.addresses:
+            if not any(_within(address, domain) for domain in permitted):
+                raise RequestRefused(
+                    f"{address!a} is outside of the CA's domains",
+                    hint=f"they are {', '.join(permitted)}",
+                )
     if request.hosts and ca.domains:
         raise RequestRefused("this CA is for mail alone: readers refuse hosts below it")
 

@@ -28,7 +28,7 @@ def test_shipped_profiles_are_whole(name: str) -> None:
     assert profile.about
     assert set(profile.key_usage) <= set(keys.FAMILIES)
     assert set(profile.key_usage) >= ({"rsa", "ec"})
-    assert profile.authority == (name in {"root", "sub-ca"} or name.startswith("issuing"))
+    assert profile.authority == (name in {"root", "sub-ca", "cross"} or name.startswith("issuing"))
 
 
 def test_every_kind_of_key_has_a_profile_for_users() -> None:
