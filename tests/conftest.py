@@ -30,6 +30,12 @@ def openssl() -> Peer:
 
 
 @pytest.fixture
+def softhsm() -> Peer:
+    """SoftHSM: a PKCS#11 token in files."""
+    return peer("softhsm")
+
+
+@pytest.fixture
 def nss() -> Peer:
     """NSS's pk12util: how Thunderbird reads key files."""
     return peer("nss")
