@@ -101,7 +101,7 @@ class Authority:
         self._algorithm = keys.signature_algorithm(key)
         found = rules.extension(certificate, x509.SubjectKeyIdentifier)
         self._key_id = found or x509.SubjectKeyIdentifier.from_public_key(certificate.public_key())
-        self._templates: dict[int, tuple[Profile, Template]] = {}
+        self._templates: dict[tuple[int, str, str, str], tuple[Profile, Template]] = {}
 
     @classmethod
     def create(
@@ -257,8 +257,9 @@ class Authority:
         rules.check(self._facts, request, profile, serial=serial, at=at, crl_url=self.crl_url)
 
     def _template(self, profile: Profile, domains: Iterable[str] = ()) -> Template:
-        known = self._templates.get(id(profile))
-        if known is not None and known[0] is profile and not domains:
+        place = id(profile), self.crl_url, self.ca_url, self.ocsp_url
+        known = self._templates.get(place)
+        if known is not None and not domains:
             return known[1]
         made = Template(
             profile,
@@ -274,7 +275,7 @@ class Authority:
             if len(self._templates) >= MAX_TEMPLATES:
                 self._templates.clear()
             # The profile is kept beside it, so that its id stays its own.
-            self._templates[id(profile)] = profile, made
+            self._templates[place] = profile, made
         return made
 
     def _sign(

@@ -43,6 +43,7 @@ __all__ = ["Recovered", "agents_of", "hand_over", "recover", "rotate", "seal"]
 
 MAX_AGENTS = 20  # with two of them needed 190 pairs, each with two seals of a key
 MAX_RECORD_OCTETS = 4_194_304  # 190 pairs of an RSA-4096 key and its certificate are under 3 MiB
+MAX_KEY_OCTETS = 16_384  # RSA-8192 as PKCS#8 is under 5,000; larger ones cost seconds to check
 
 _VERSION = integer(1)
 _FAILED = "the record could not be opened with the keys given"
@@ -184,6 +185,8 @@ def _unpack(content: bytes) -> Recovered:
         subject = parts[1].decode()
         at = datetime.strptime(parts[2].decode(), "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)
         certificate = x509.load_der_x509_certificate(parts[3])
+        if len(parts[4]) > MAX_KEY_OCTETS:
+            raise ValueError("no key is so large")
         key = serialization.load_der_private_key(parts[4], None)
         right = key.public_key() == certificate.public_key()
     except (ValueError, TypeError, smime.SmimeError) as error:
@@ -198,6 +201,8 @@ def _sealed(content: bytes, agents: Sequence[x509.Certificate], threshold: int) 
         blobs = [sealed.seal(content, agents)]
     else:
         blobs = []
+        # Each half tells by it whether the two joined well. It tells nothing of the key,
+        # which nobody can guess.
         digest = hashlib.sha256(content).digest()
         for pair in combinations(agents, 2):
             # A fresh pad for each pair: two agents of different pairs learn nothing together

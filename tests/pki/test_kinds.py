@@ -44,6 +44,30 @@ def test_a_ca_of_every_kind_certifies(algorithm: str) -> None:
     assert smime.verify(signed, trust=root.anchors, at=AT).signer == "alice@example.org"
 
 
+@pytest.mark.parametrize("algorithm", ["ed25519", "ed448", "mldsa65", "p384"])
+def test_a_ca_of_every_kind_signs_its_crl(algorithm: str) -> None:
+    root = pki.Authority.create("Test CA", algorithm=algorithm, at=AT)
+    alice = root.issue("alice@example.org", at=AT).certificate
+
+    crl = x509.load_der_x509_crl(root.crl(alice, at=AT))
+
+    assert crl.is_signature_valid(root.certificate.public_key())
+    assert crl.get_revoked_certificate_by_serial_number(alice.serial_number)
+
+
+def test_addresses_of_the_ca_may_change(root: pki.Authority) -> None:
+    """What is kept from one certificate to the next is not kept longer than it is true."""
+    ca = pki.Authority(root.private_key, root.certificate, crl_url="http://a.example/1.crl")
+    before = ca.issue("alice@example.org", at=AT).certificate
+    ca.crl_url = "http://a.example/2.crl"
+    after = ca.issue("alice@example.org", at=AT).certificate
+
+    assert [
+        extension(one, x509.CRLDistributionPoints)[0].full_name[0].value[-5:]
+        for one in (before, after)
+    ] == ["1.crl", "2.crl"]
+
+
 @pytest.mark.parametrize("algorithm", ["x25519", "mlkem768", "rsa1024", ""])
 def test_a_key_that_does_not_sign_is_no_cas(algorithm: str) -> None:
     with pytest.raises(ValueError, match="none of"):
@@ -207,3 +231,33 @@ def test_capabilities_are_written_as_in_signed_mail(root: pki.Authority) -> None
     assert [one[0].native for one in listed] == ["2.16.840.1.101.3.4.1.42"]
     signing = root.issue("alice@example.org", profile="internal", pair=True, at=AT).certificate
     assert not [e for e in signing.extensions if e.oid.dotted_string.endswith(".9.15")]
+
+
+def test_nss_believes_the_chain(nss: Peer, tmp_path: Path) -> None:
+    """NSS, the library of Thunderbird, takes signer and recipient; it refuses a server."""
+    import shutil
+    import subprocess
+
+    root = pki.Authority.create("Test CA", algorithm="rsa3072")
+    issuing = root.subordinate("Test CA (issuing)", algorithm="p256", domains=["example.org"])
+    alice = issuing.issue("alice@example.org", algorithm="rsa2048")
+    program = shutil.which("certutil")
+    assert program
+    store = ["-d", f"sql:{tmp_path}"]
+
+    def certutil(*arguments: str, input: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            [program, *arguments, *store], input=input, capture_output=True, check=False
+        )
+
+    assert certutil("-N", "--empty-password").returncode == 0
+    for name, one, trust in (
+        ("root", root.certificate, ",C,"),
+        ("issuing", issuing.certificate, ",,"),
+        ("alice", alice.certificate, ",,"),
+    ):
+        der = one.public_bytes(Encoding.DER)
+        assert certutil("-A", "-n", name, "-t", trust, input=der).returncode == 0
+    verdicts = {use: certutil("-V", "-n", "alice", "-u", use).returncode for use in "SRV"}
+    assert verdicts["S"] == verdicts["R"] == 0
+    assert verdicts["V"] != 0
