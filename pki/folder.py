@@ -31,7 +31,7 @@ from pki import keys
 from pki.errors import AuthorityExists, LedgerProblem, NoAuthority, RequestRefused
 from pki.facts import Issue
 from pki.ledger import Ledger
-from pki.requests import checked_name, checked_url
+from pki.names import checked_name, checked_url
 from pki.tables import hidden, sqlite_url
 
 if TYPE_CHECKING:

@@ -13,19 +13,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
 import smime
 from pki import crl, keys, revocation
 from pki.audit import checkpoint, log_key_detail
-from pki.authority import Authority, moment, new_serial
+from pki.authority import Authority, halves, identity_of, moment, new_serial
 from pki.errors import NoAuthority, RequestRefused
 from pki.facts import CrlRecord, Issue, Record, public_key_hash
 from pki.folder import LOG_KEY, Records, read_key, refuse_existing, write_folder, write_new
+from pki.names import MAX_NAME, checked_name
 from pki.orders import Known, Order, Outcome
 from pki.profiles import Profile
-from pki.requests import MAX_NAME, CertificationRequest, checked_name
+from pki.requests import CertificationRequest
 from pki.signing import Signing
 
 if TYPE_CHECKING:
@@ -165,8 +166,9 @@ class Registrar:
         profile: str | Profile = "mailbox",
         algorithm: str = "rsa3072",
         at: datetime | None = None,
-        lifetime_days: int = 365,
-        label: str | None = None,
+        lifetime_days: int | None = None,
+        pair: bool | None = None,
+        **subject: str,
     ) -> smime.Identity:
         """Make a key, certify it for these addresses, record the certificate.
 
@@ -174,14 +176,19 @@ class Registrar:
         reads it. The key is kept by nobody but the caller.
         """
         chosen = profile if isinstance(profile, Profile) else Profile.named(profile)
-        chosen = chosen.lasting(lifetime_days)
+        if lifetime_days is not None:
+            chosen = chosen.lasting(lifetime_days)
         if not addresses:
             raise RequestRefused("no mail address to certify", hint="issue('alice@example.org')")
-        key = keys.generate(algorithm)
-        request = CertificationRequest(key.public_key(), addresses, name)
-        issue = self._sign(Order(request, chosen, label), moment(at), _name_of(profile))
-        self._record([issue], moment(None))
-        return smime.Identity(key, issue.certificate, self.chain)
+        made, issues, when = [], [], moment(at)
+        for half, kind in halves(chosen, algorithm, pair):
+            key = keys.generate(kind)
+            request = CertificationRequest(key.public_key(), addresses, name, **subject)
+            issue = self._sign(Order(request, half), when, _name_of(profile, half))
+            issues.append(issue)
+            made.append((key, issue.certificate))
+        self._record(issues, moment(None))
+        return identity_of(made, self.chain)
 
     def certify(
         self,
@@ -281,7 +288,7 @@ class Registrar:
         certificate = before.certificate
         key = certificate.public_key()
         request = CertificationRequest(keys.check(key), before.addresses, _name_in(before))
-        profile = Profile.named(before.profile).lasting(lifetime_days)
+        profile = _profile_named(before.profile).lasting(lifetime_days)
         issue = self._sign(Order(request, profile, renews=serial), moment(at), before.profile)
         self._record([issue], moment(None))
         return issue.certificate
@@ -300,7 +307,7 @@ class Registrar:
         Raises ``RequestRefused`` for a certificate that is not here.
         """
         before = self._renewable(serial, revoked=True)
-        profile = Profile.named(before.profile).lasting(lifetime_days)
+        profile = _profile_named(before.profile).lasting(lifetime_days)
         key = keys.generate(algorithm or _algorithm_of(before.certificate))
         request = CertificationRequest(key.public_key(), before.addresses, _name_in(before))
         issue = self._sign(Order(request, profile, renews=serial), moment(at), before.profile)
@@ -507,8 +514,33 @@ def _make_log_key(records: Records, ledger: Ledger, secret: bytes) -> None:
         write_new(path, keys.seal(key, secret), mode=0o600)
 
 
-def _name_of(profile: str | Profile) -> str:
-    return profile if isinstance(profile, str) else "own"
+def _name_of(profile: str | Profile, half: Profile | None = None) -> str:
+    """Name a profile for the ledger; the halves of a pair have names of their own."""
+    if not isinstance(profile, str):
+        return "own"
+    whole = Profile.named(profile)
+    if half is not None and whole.reads and not half.reads:
+        return "signing" if profile == "mailbox" else f"{profile}-signing"
+    if half is not None and half.key_usage != whole.key_usage:
+        return "encryption" if profile == "mailbox" else f"{profile}-encryption"
+    return profile
+
+
+def _profile_named(name: str) -> Profile:
+    """Give the profile that the ledger names, for a certificate that is made again.
+
+    Raises ``RequestRefused`` for one that was made with a profile of its own.
+    """
+    for ending, half in (("-signing", "signing"), ("-encryption", "reading")):
+        if name.endswith(ending):
+            whole: Profile = getattr(Profile.named(name.removesuffix(ending)), half)
+            return whole
+    if name == "own":
+        raise RequestRefused(
+            "this certificate was made with a profile that the ledger does not know",
+            hint="issue a new one with that profile",
+        )
+    return Profile.named(name)
 
 
 def _name_in(record: Record) -> str:
@@ -522,5 +554,4 @@ def _algorithm_of(certificate: x509.Certificate) -> str:
     key = certificate.public_key()
     if isinstance(key, rsa.RSAPublicKey):
         return f"rsa{max(2048, min(key.key_size, 4096) // 1024 * 1024)}"
-    assert isinstance(key, ec.EllipticCurvePublicKey)
-    return f"p{key.curve.key_size}"
+    return keys.key_name(key)

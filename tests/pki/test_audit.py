@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import pki
 from pki.audit import Audit, Checkpoint, audit, checkpoint
 from pki.authority import moment
+from pki.keys import generate
 from pki.ledger import Ledger
 from pki.tables import metadata, sqlite_url
 from tests.pki.house import quick, with_log_key
@@ -27,9 +28,10 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Checkpoin
     with quick(folder / "ca") as ca:
         key = with_log_key(ca)
         serials = [
-            ca.issue(
-                f"u{n}@chess.example", algorithm="p256", label=f"row {n}"
-            ).certificate.serial_number
+            ca.certify(
+                pki.CertificationRequest(generate("p256").public_key(), (f"u{n}@chess.example",)),
+                label=f"row {n}",
+            ).serial_number
             for n in range(6)
         ]
         ca.revoke(serials[0], reason="keyCompromise")

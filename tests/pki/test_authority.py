@@ -199,7 +199,7 @@ def test_an_address_too_long_for_a_subject_stands_in_the_san_alone(root: pki.Aut
     ]
 
 
-@pytest.mark.parametrize("address", ["alice", "alice@", "a@b@c", "grüße@example.org"])
+@pytest.mark.parametrize("address", ["alice", "alice@", "a@b@c", "grü ße@example.org"])
 def test_bad_addresses_are_refused(root: pki.Authority, address: str) -> None:
     with pytest.raises(pki.RequestRefused) as refused:
         root.issue(address)
