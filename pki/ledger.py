@@ -167,6 +167,26 @@ class Ledger:
         with self.reading() as connection:
             return _records(connection, asked, latest_first=False, limit=limit)
 
+    def statuses(self, serials: Sequence[int]) -> dict[int, Revocation | None]:
+        """Say of each serial number that was given out why it is revoked; None if it is not."""
+        table, gone = tables.certificates.c, tables.revocations.c
+        found: dict[int, Revocation | None] = {}
+        with self.reading() as connection:
+            for start in range(0, len(serials), MAX_AT_ONCE):
+                part = [serial_text(one) for one in serials[start : start + MAX_AT_ONCE] if one > 0]
+                for serial, at, reason in connection.execute(
+                    sql.select(table.serial, gone.at, gone.reason)
+                    .outerjoin_from(
+                        tables.certificates, tables.revocations, table.serial == gone.serial
+                    )
+                    .where(table.serial.in_(part))
+                ):
+                    good = reason is None or reason == RELEASED
+                    found[int(serial, 16)] = (
+                        None if good else Revocation(from_seconds(at), REASON_NAMES[reason])
+                    )
+        return found
+
     def count(self) -> int:
         """Say how many certificates were given out."""
         with self.reading() as connection:

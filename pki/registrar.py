@@ -24,6 +24,7 @@ from pki.errors import NoAuthority, RequestRefused
 from pki.facts import CrlRecord, Issue, Record, public_key_hash
 from pki.folder import LOG_KEY, Records, read_key, refuse_existing, write_folder, write_new
 from pki.names import MAX_NAME, checked_name
+from pki.ocsp import Responder
 from pki.orders import Known, Order, Outcome
 from pki.profiles import Profile
 from pki.requests import CertificationRequest
@@ -421,6 +422,19 @@ class Registrar:
     def scopes(self) -> tuple[str, ...]:
         """Name the lists that this CA's certificates point to; one without a name covers all."""
         return self.records.scopes(self.ledger)
+
+    def responder(self, *, at: datetime | None = None) -> Responder:
+        """Make a key and a certificate that answer OCSP requests for this CA, for 30 days.
+
+        The key stays in memory; the certificate is recorded like all others.
+        """
+        when = moment(at)
+        key = keys.generate("p256")
+        request = CertificationRequest(key.public_key(), name=f"{self.records.name} OCSP")
+        profile = Profile.named("ocsp-responder")
+        issue = self._sign(Order(request, profile), when, "ocsp-responder")
+        self._record([issue], moment(None))
+        return Responder(key, issue.certificate, self._open.certificate, self.ledger.statuses)
 
     # --- the rest -----------------------------------------------------------
 

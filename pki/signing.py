@@ -20,18 +20,19 @@ __all__ = ["Signing", "authority_key_id", "extension"]
 class Signing:
     """A CA's key, ready to sign what was written as DER."""
 
-    __slots__ = ("_key", "algorithm")
+    __slots__ = ("algorithm", "key")
 
+    key: keys.Key
     algorithm: bytes
     """The AlgorithmIdentifier, as DER."""
 
     def __init__(self, key: keys.Key) -> None:
-        self._key = key
+        self.key = key
         self.algorithm = keys.signature_algorithm(key)
 
     def signed(self, tbs: bytes) -> bytes:
         """Give SEQUENCE { tbs, algorithm, BIT STRING signature }."""
-        signature = keys.sign(self._key, tbs)
+        signature = keys.sign(self.key, tbs)
         end = b"%b%b\0%b" % (self.algorithm, der.head(0x03, len(signature) + 1), signature)
         # Joined once: a CRL can have 50 MB.
         return b"".join((der.head(der.SEQUENCE, len(tbs) + len(end)), tbs, end))
