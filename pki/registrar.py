@@ -315,6 +315,39 @@ class Registrar:
         self._record([issue], moment(None))
         return smime.Identity(key, issue.certificate, self.chain)
 
+    def due(self, now: datetime, until: datetime) -> list[int]:
+        """Name the serials of valid users' certificates that end before ``until``.
+
+        What is revoked or renewed already is left out, and what machines make anew.
+        """
+        return [
+            record.serial
+            for record in self._pages(ending_after=now, ending_before=until, due=True)
+            if record.profile != "ocsp-responder"
+        ]
+
+    def current(self, now: datetime) -> Iterator[int]:
+        """Name the serials of all certificates that have not ended, revoked ones too."""
+        return (record.serial for record in self._pages(ending_after=now))
+
+    def _pages(
+        self,
+        *,
+        ending_after: datetime,
+        ending_before: datetime | None = None,
+        due: bool = False,
+    ) -> Iterator[Record]:
+        after = 0
+        while page := self.ledger.page(
+            after=after,
+            limit=1_000,
+            ending_after=ending_after,
+            ending_before=ending_before,
+            due=due,
+        ):
+            yield from page
+            after = page[-1].number
+
     def _renewable(self, serial: int, *, revoked: bool = False) -> Record:
         before = self.find(serial)
         if before.revocation is not None and not revoked:

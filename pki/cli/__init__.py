@@ -20,8 +20,11 @@ __all__ = ["main"]
 COMMANDS = (
     ("init", "make a CA in a new folder"),
     ("issue", "make a key and its certificate for one user"),
+    ("sign-csr", "certify a key that its holder made"),
+    ("renew", "certify the same keys and names again"),
     ("revoke", "take back certificates, or put them on hold"),
     ("crl", "sign the list of revoked certificates"),
+    ("ocsp", "answer whether certificates are revoked"),
     ("list", "list certificates that were given out"),
     ("show", "say what the CA's folder or a certificate holds"),
     ("audit", "say whether the ledger is what was written"),

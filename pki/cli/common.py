@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pki.facts import Record
     from pki.folder import Records
     from pki.ledger import Ledger
+    from pki.registrar import Registrar
 
 __all__ = [
     "announce",
@@ -41,6 +42,7 @@ __all__ = [
     "passphrase_options",
     "records_of",
     "refuse_unwritable",
+    "registrar",
     "say",
     "say_json",
     "secret",
@@ -102,6 +104,20 @@ def opened(arguments: argparse.Namespace) -> Iterator[tuple[Records, Ledger]]:
     with records.ledger() as ledger:
         yield records, ledger
         warn_lapsing(ledger)
+
+
+@contextlib.contextmanager
+def registrar(arguments: argparse.Namespace) -> Iterator[Registrar]:
+    """Open the CA with its key; the passphrase is asked for if no option gives it."""
+    from pki.registrar import Registrar
+
+    records = records_of(arguments)
+    passphrase = given_passphrase(arguments.passphrase_file, arguments.passphrase_env)
+    if not passphrase:
+        passphrase = secret(f"Passphrase of {records.name}: ", "--passphrase-file")
+    with Registrar.load(records.folder, passphrase=passphrase) as ca:
+        yield ca
+        warn_lapsing(ca.ledger)
 
 
 def now() -> datetime:

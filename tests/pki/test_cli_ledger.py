@@ -13,11 +13,15 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
 
 import pki
 import smime
 from pki.authority import moment
 from pki.cli import COMMANDS, main
+from tests.support.peers import Peer
 
 REPOSITORY = Path(__file__).parents[2]
 PASS = ("--passphrase-file", "ca-pass")
@@ -167,10 +171,80 @@ def test_audit_with_and_without_a_checkpoint(
         main(["audit", "--checkpoint", "ca-pass"])
 
 
+def test_a_request_is_certified(club: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    wished = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Boss")])
+    csr = x509.CertificateSigningRequestBuilder().subject_name(wished).sign(key, SHA256())
+    Path("dora.csr").write_bytes(csr.public_bytes(Encoding.PEM))
+
+    made = said(
+        capsys,
+        "sign-csr",
+        "dora.csr",
+        "dora@chess.example",
+        "--name",
+        "Dora",
+        "-o",
+        "dora.pem",
+        *PASS,
+    )
+
+    first, second = x509.load_pem_x509_certificates(Path("dora.pem").read_bytes())
+    assert first.public_key() == key.public_key()
+    assert first.subject.rfc4514_string() == "CN=Dora"
+    first.verify_directly_issued_by(second)
+    assert made["certificate"]["addresses"] == ["dora@chess.example"]
+    Path("bad.csr").write_bytes(csr.public_bytes(Encoding.DER)[:-1] + b"x")
+    for refused in (["bad.csr", "-o", "bad.pem"], ["dora.csr", "-o", "dora.pem"]):
+        with pytest.raises((pki.RequestRefused, FileExistsError)):
+            main(["sign-csr", refused[0], "eve@chess.example", *refused[1:], *PASS])
+    assert not Path("bad.pem").exists()
+    assert listed(capsys, "--search", "eve") == []
+
+
+def test_renewing_all_that_is_due(club: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert said(capsys, "renew", "--all-due", "-o", "new", *PASS)["renewed"] == []
+    main(["revoke", "bob@chess.example"])
+
+    soon = ("--all-due", "--within", "400", "-o", "new")
+    made = said(capsys, "renew", *soon, "--days", "700", *PASS)
+
+    people = [each["certificate"]["addresses"][0][:5] for each in made["renewed"]]
+    assert people == ["alice", "carol", "carol"]
+    assert {path.name for path in Path("new").iterdir()} == {
+        Path(each["pem"]).name for each in made["renewed"]
+    }
+    again = said(capsys, "renew", *soon, *PASS)
+    assert again["renewed"] == []
+    assert len(said(capsys, "renew", "alice@chess.example", "-o", "new", *PASS)["renewed"]) == 1
+
+
+def test_ocsp_answers_one_and_all(
+    club: Path, openssl: Peer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["revoke", "alice@chess.example", "--reason", "keyCompromise"])
+    with pki.Registrar.load(club, passphrase="secret") as ca:
+        (alice,) = ca.ledger.find(address="alice@chess.example")
+        count = ca.ledger.count()
+    Path("alice.pem").write_bytes(pki.folder.to_pem(alice.certificate))
+    which = ("-issuer", "club/issuing.pem", "-cert", "alice.pem")
+    openssl.run("ocsp", *which, "-reqout", "request", "-no_nonce")
+
+    assert said(capsys, "ocsp", "request", "-o", "answer", *PASS)["answers"] == 1
+    assert said(capsys, "ocsp", "--all", "-o", "all", *PASS)["answers"] == count + 2
+
+    for answer in ("answer", f"all/{alice.serial:032x}.ocsp"):
+        trusting = ("-CAfile", "club/root.pem", "-verify_other", "club/issuing.pem", "-no_nonce")
+        done = openssl.attempt("ocsp", *which, "-respin", answer, *trusting)
+        assert b"Response verify OK" in done.stderr, done
+        assert b"alice.pem: revoked" in done.stdout
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
         ["crl"],
+        ["renew", "--all-due"],
         ["audit", "--checkpoint-to", "kept"],
     ],
 )
@@ -184,6 +258,9 @@ def test_without_a_terminal_nothing_waits(club: Path, arguments: list[str]) -> N
     "arguments",
     [
         ["crl", "--days", "0"],
+        ["renew"],
+        ["renew", "1", "--all-due"],
+        ["ocsp", "-o", "x"],
         ["list", "--limit", "0"],
         ["list", "--expiring", "-1"],
         ["revoke"],
