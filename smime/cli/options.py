@@ -232,7 +232,7 @@ def add_json(parser: Parser, *, help: str) -> None:
 
 
 def add_digest(parser: Parser) -> None:
-    """Add --digest."""
+    """Add --digest and --rsa-pss."""
     from smime.policy import DIGESTS
 
     parser.add_argument(
@@ -240,6 +240,13 @@ def add_digest(parser: Parser) -> None:
         choices=DIGESTS,
         metavar="NAME",
         help=f"digest that is signed: {', '.join(DIGESTS)}; without it, as the key asks",
+    )
+    parser.add_argument(
+        "--rsa-pss",
+        action="store_const",
+        const="rsa-pss",
+        dest="signature",
+        help="RSA keys sign by RSASSA-PSS, which not every client reads",
     )
 
 
@@ -267,7 +274,7 @@ def policy_of(args: argparse.Namespace) -> Policy:
     """Return the policy that the options name."""
     from smime.policy import Policy
 
-    names = ("digest", "cipher", "key_transport", "revocation")
+    names = ("digest", "signature", "cipher", "key_transport", "revocation")
     named = {name: getattr(args, name, None) for name in names}
     legacy = getattr(args, "legacy", False)
     policy = Policy.legacy_read() if legacy else Policy.modern()

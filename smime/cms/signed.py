@@ -234,6 +234,13 @@ def signer_info(
     return _signer_info(way, signed, way.sign(signed), unsigned)
 
 
+def countersigner_info(signer: SigningKey, policy: Policy, value: bytes, *, at: datetime) -> bytes:
+    """Return the SignerInfo of a countersignature over a signature value (RFC 5652 §11.4)."""
+    way = signer.way(policy)
+    signed = attrs.write(None, digest(way.digest, value), at, way.more)
+    return _signer_info(way, signed, way.sign(signed))
+
+
 def _sign_content(
     way: _Way, kind: str, digests: Mapping[str, bytes], content: bytes | None, octets: int
 ) -> bytes:

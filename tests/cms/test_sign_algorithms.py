@@ -274,6 +274,18 @@ def test_a_key_that_demands_what_is_weak_does_not_sign(name: str) -> None:
         SigningKey(key_of("rsa"), pss_certificate(restricted(name, 20)))
 
 
+def test_pss_at_the_command() -> None:
+    import argparse
+
+    from smime.cli.options import add_digest, policy_of
+
+    parser = argparse.ArgumentParser()
+    add_digest(parser)
+
+    assert policy_of(parser.parse_args(["--rsa-pss"])) == PSS
+    assert policy_of(parser.parse_args([])) == MODERN
+
+
 # --- digests and policies -------------------------------------------------------
 
 
@@ -293,17 +305,36 @@ def test_keys_that_fix_their_digest_ignore_the_policys(kind: str) -> None:
     assert all(one.holds for one in checks)
 
 
-@pytest.mark.parametrize("name", ["sha3_256", "sha3_384", "sha3_512"])
-@pytest.mark.parametrize(("kind", "arc"), [("rsa", 14), ("p256", 10)])
+NIST_ARC = "2.16.840.1.101.3.4.3."
+DIGEST_ORDER = ("sha3_224", "sha3_256", "sha3_384", "sha3_512")
+
+
+@pytest.mark.parametrize("name", DIGEST_ORDER)
+@pytest.mark.parametrize(("kind", "arc"), [("rsa", 13), ("p256", 9)])
 def test_sha3_is_read(kind: str, arc: int, name: str) -> None:
     """NIST's identifiers name key and digest."""
-    number = arc + ("sha3_256", "sha3_384", "sha3_512").index(name)
-    signature = algorithm(f"2.16.840.1.101.3.4.3.{number}")
+    signature = algorithm(f"{NIST_ARC}{arc + DIGEST_ORDER.index(name)}")
 
     check = checked(signed_by(kind, name=name, signature=signature))
 
     assert check.holds
     assert check.digest_algorithm == name.replace("_", "-")
+
+
+@pytest.mark.parametrize(
+    ("name", "oid", "weak"),
+    [
+        ("sha224", "1.2.840.113549.1.1.14", False),
+        ("sha1", "1.2.840.113549.1.1.5", True),
+        ("md5", "1.2.840.113549.1.1.4", True),
+    ],
+)
+def test_digests_of_old(name: str, oid: str, weak: bool) -> None:
+    blob = signed_by("rsa", name=name, signature=algorithm(oid))
+
+    assert checked(blob, LEGACY).holds
+    assert checked(blob).holds is not weak
+    assert not weak or checked(blob).intact.code == "weak-algorithm"
 
 
 @pytest.mark.parametrize(
