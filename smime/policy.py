@@ -24,7 +24,7 @@ CONTENT_CIPHERS = ("aes-256-cbc", "aes-192-cbc", "aes-128-cbc", "aes-256-gcm", "
 DIGESTS = ("sha256", "sha384", "sha512")
 KEY_TRANSPORTS = ("rsa-v15", "rsa-oaep")
 HEADER_POLICIES = ("baseline", "none")
-WEAK = ("sha1", "md5", "3des-cbc", "no-attributes")
+WEAK = ("sha1", "md5", "3des-cbc", "rc2-128-cbc", "no-attributes")
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "digest": ("auto", *DIGESTS),
@@ -89,7 +89,8 @@ class Policy:
 
     - ``rsa_bits_min``, ``rsa_bits_max``: size of RSA keys, signers' and CAs'.
     - ``weak``: what is read although it is weak, by name: ``sha1``, ``md5``,
-      ``3des-cbc``, ``no-attributes`` (a signature without signed attributes).
+      ``3des-cbc``, ``rc2-128-cbc``, ``no-attributes`` (a signature without
+      signed attributes).
     - ``line_ends``: ``repair`` (a bare LF may have been CRLF when it was
       signed) or ``exact``.
     - ``revocation``: see ``Revocation``.
@@ -170,7 +171,7 @@ class Policy:
     def legacy_read(cls) -> Self:
         """Return a policy that also reads what is weak, for old archives only.
 
-        That is SHA-1, MD5, 3DES, RSA from 1024 bits, and signatures without
+        That is SHA-1, MD5, 3DES, RC2, RSA from 1024 bits, and signatures without
         signed attributes: such signatures can be forged and such content
         altered today. Nothing weak is ever written under it.
         """

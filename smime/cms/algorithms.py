@@ -107,10 +107,21 @@ CIPHERS = {
     "aes-128-gcm": (oid("2.16.840.1.101.3.4.1.6"), 16, "gcm", "AES-128-GCM"),
     "aes-192-gcm": (oid("2.16.840.1.101.3.4.1.26"), 24, "gcm", "AES-192-GCM"),
     "aes-256-gcm": (oid("2.16.840.1.101.3.4.1.46"), 32, "gcm", "AES-256-GCM"),
+    "aes-128-ccm": (oid("2.16.840.1.101.3.4.1.7"), 16, "ccm", "AES-128-CCM"),
+    "aes-192-ccm": (oid("2.16.840.1.101.3.4.1.27"), 24, "ccm", "AES-192-CCM"),
+    "aes-256-ccm": (oid("2.16.840.1.101.3.4.1.47"), 32, "ccm", "AES-256-CCM"),
+    "chacha20-poly1305": (
+        oid("1.2.840.113549.1.9.16.3.18"),
+        32,
+        "chacha",
+        "ChaCha20-Poly1305",
+    ),
     "3des-cbc": (oid("1.2.840.113549.3.7"), 24, "cbc", "3DES-CBC"),
+    # RC2 has one identifier for all key sizes; only 128 bits are known here.
+    "rc2-128-cbc": (oid("1.2.840.113549.3.2"), 16, "cbc", "RC2-128-CBC"),
 }
 CIPHER_OF = {whole[2:]: name for name, (whole, _, _, _) in CIPHERS.items()}
-WEAK_CIPHERS = frozenset({"3des-cbc"})
+WEAK_CIPHERS = frozenset({"3des-cbc", "rc2-128-cbc"})
 
 # AES key wrap by key octets (RFC 3565 §2.3.2): parameters absent.
 KEY_WRAP = {
