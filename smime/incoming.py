@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from smime.cms.recipients import OpeningKey
+    from smime.cms.recipients import Key
     from smime.keys import Reader, Recipient
     from smime.mail import Out, Source
     from smime.mime.entity import Entity
@@ -288,7 +288,7 @@ class _Peeled:
     def _take_sealed(self, wrapped: form.Wrapped) -> None:
         envelope = enveloped.read(wrapped.blob)
         label = envelope.label
-        names = tuple(one.name for one in envelope.sealed[:MAX_NAMED])
+        names = envelope.sealed.names(MAX_NAMED)
         try:
             self.content, key = self._unseal(envelope, names)
         except SmimeError:
@@ -313,10 +313,12 @@ class _Peeled:
 
     def _unseal(
         self, envelope: enveloped.Envelope, names: tuple[str, ...]
-    ) -> tuple[bytes, OpeningKey]:
+    ) -> tuple[bytes, Key]:
         if envelope.why_not:
             raise NotSupported(envelope.why_not)
         if not self.keys:
+            if why_not := envelope.sealed.why_not:  # nor would any key help
+                raise NotSupported(why_not)
             raise DecryptionFailed(
                 "the mail is sealed, and no key was given",
                 hint=f"it is sealed for {'; '.join(names[:8]) or 'nobody'}",

@@ -7,18 +7,22 @@ from __future__ import annotations
 
 _HOME_OF = {
     "OpeningKey": "smime.cms.recipients",
+    "Passphrase": "smime.cms.shared_keys",
     "RecipientKey": "smime.cms.recipients",
+    "SharedKey": "smime.cms.shared_keys",
     "SigningKey": "smime.cms.signed",
     "inspect": "smime.cms.inspection",
 }
 
-__all__ = ["OpeningKey", "RecipientKey", "SigningKey", "inspect"]
+__all__ = ["OpeningKey", "Passphrase", "RecipientKey", "SharedKey", "SigningKey", "inspect"]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from smime.cms.inspection import inspect as inspect
     from smime.cms.recipients import OpeningKey as OpeningKey
     from smime.cms.recipients import RecipientKey as RecipientKey
+    from smime.cms.shared_keys import Passphrase as Passphrase
+    from smime.cms.shared_keys import SharedKey as SharedKey
     from smime.cms.signed import SigningKey as SigningKey
 else:
 

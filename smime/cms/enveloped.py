@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from smime.cms.der import Node
-    from smime.cms.recipients import OpeningKey, RecipientKey, Sealed
+    from smime.cms.recipients import Key, Reader, Recipients
     from smime.policy import Policy
 
 __all__ = ["FAILED", "Envelope", "build", "kind_of", "open_with", "read"]
@@ -43,7 +43,7 @@ RC2_VERSION_128 = 58  # RFC 3370 §5.2: how 128 effective bits are written
 _ID_ENVELOPED_DATA = tlv(0x06, alg.ENVELOPED_DATA)
 _ID_AUTH_ENVELOPED_DATA = tlv(0x06, alg.AUTH_ENVELOPED_DATA)
 _ID_DATA = tlv(0x06, alg.DATA)
-_ZERO, _TWO = integer(0), integer(2)
+_ZERO = integer(0)
 
 FAILED = "the content could not be opened with the key that it names"
 
@@ -53,7 +53,7 @@ def kind_of(cipher: str) -> str:
     return "envelopedData" if alg.CIPHERS[cipher][2] == "cbc" else "authEnvelopedData"
 
 
-def build(content: bytes, readers: Sequence[RecipientKey], *, cipher: str, transport: str) -> bytes:
+def build(content: bytes, readers: Sequence[Reader], *, cipher: str, transport: str) -> bytes:
     """Return a ContentInfo that seals ``content`` for the readers, in DER.
 
     ``cipher`` is a name of ``Policy.cipher`` other than ``auto``, ``transport``
@@ -64,12 +64,11 @@ def build(content: bytes, readers: Sequence[RecipientKey], *, cipher: str, trans
     """
     identifier, key_octets, mode, _ = alg.CIPHERS[cipher]
     key = os.urandom(key_octets)
-    infos, not_version_0 = recipients.seal(key, readers, transport)
+    infos, version = recipients.seal(key, readers, transport)
     nonce = os.urandom(ciphers.NONCE_OCTETS[mode])
     ciphertext, tag = ciphers.seal(cipher, key, nonce, content)
     if mode == "cbc":
-        # RFC 5652 §6.1: version 2 as soon as a recipient is not version 0.
-        start, outer = (_TWO if not_version_0 else _ZERO) + infos, _ID_ENVELOPED_DATA
+        start, outer = integer(version) + infos, _ID_ENVELOPED_DATA
     else:
         start, outer = _ZERO + infos, _ID_AUTH_ENVELOPED_DATA
     parameters = octet_string(nonce)
@@ -109,7 +108,7 @@ class Envelope:
     ciphertext: bytes
     tag: bytes
     aad: bytes
-    sealed: list[Sealed]
+    sealed: Recipients
 
     @property
     def label(self) -> str:
@@ -143,9 +142,7 @@ def _read(data: bytes) -> Envelope:
     found.authenticated = kind == alg.AUTH_ENVELOPED_DATA
     found.sealed = recipients.read(data, rest[0])
     found.tag = found.aad = found.nonce = b""
-    # Where nobody can be a recipient here, no key would help.
-    hopeless = found.sealed and all(one.why_not for one in found.sealed)
-    found.why_not = found.sealed[0].why_not if hopeless else ""
+    found.why_not = ""
     _read_content(data, rest[1], found)
     if found.authenticated:
         _read_tag(data, rest[2:], found)
@@ -222,9 +219,7 @@ def _read_tag(data: bytes, rest: list[Node], found: Envelope) -> None:
     raise MalformedMail("the tag that protects the content is not there")
 
 
-def open_with(
-    envelope: Envelope, keys: Iterable[OpeningKey], policy: Policy
-) -> tuple[bytes, OpeningKey]:
+def open_with(envelope: Envelope, keys: Iterable[Key], policy: Policy) -> tuple[bytes, Key]:
     """Return the content and the key that opened it.
 
     Raises ``NotSupported`` for a cipher that is not known or that the policy
@@ -237,17 +232,15 @@ def open_with(
     keys = tuple(keys)
     ways = recipients.find(envelope.sealed, keys)
     if not ways:
-        names = "; ".join(dict.fromkeys(one.name for one in envelope.sealed[:8]))
+        names = list(dict.fromkeys(envelope.sealed.names(9)))
         raise DecryptionFailed(
             "the mail is not sealed for any of the keys given",
-            hint=f"it is sealed for {names or 'nobody'}"
-            + (f" and {len(envelope.sealed) - 8} more" if len(envelope.sealed) > 8 else ""),
+            hint=f"it is sealed for {'; '.join(names[:8]) or 'nobody'}"
+            + (" and others" if len(names) > 8 else ""),
         )
     length = alg.CIPHERS[envelope.cipher][1]
-    opened: list[tuple[bytes, OpeningKey]] = []
+    opened: list[tuple[bytes, Key]] = []
     for key, sealed in ways:
-        if sealed.unwrap_with is None:
-            continue
         content = _decrypt(envelope, sealed.unwrap_with(key)(length))
         if content is not None:
             opened.append((content, key))

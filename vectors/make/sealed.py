@@ -201,10 +201,10 @@ def refused_by_cms() -> Iterator[Vector]:
     yield vector("rc2", "RC2 is known by name and not read", "RFC 8551 §2.7", "cms",
                  cbc("rc2", cipher="rc2-cbc"))  # fmt: skip
     name = "only-shared-key"
-    yield vector(name, "only a shared key opens it, which is not built", "RFC 5652 §6.2.3", "cms",
+    yield vector(name, "only a shared key opens it, and bob has none", "RFC 5652 §6.2.3", "key",
                  cbc(name, readers=[kek_recipient(name)]))  # fmt: skip
     name = "only-passphrase"
-    yield vector(name, "only a passphrase opens it, which is not built", "RFC 5652 §6.2.4", "cms",
+    yield vector(name, "only a passphrase opens it, and bob has none", "RFC 5652 §6.2.4", "key",
                  cbc(name, readers=[passphrase_recipient(name)]))  # fmt: skip
     name = "key-transport-unknown"
     reader = transport(RSA_BOB, content_key(name, "aes-256-cbc"), name)
