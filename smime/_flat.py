@@ -56,7 +56,13 @@ AS_IT_IS = _ExactPolicy(linesep="\r\n", refold_source="none")
 
 
 class ExactMessage(EmailMessage):
-    """A message that Django's SMTP backend can write too: it names the line ends it wants."""
+    """A message whose body is one text, 8-bit octets as surrogates, written as it stands."""
+
+    def get_payload(self, i: Any = None, decode: Any = False) -> Any:
+        """Return the body; where the library would replace 8-bit octets, as it stands."""
+        if i is None and not decode:
+            return vars(self)["_payload"]  # a generator of a multipart writes what it gets here
+        return super().get_payload(i, decode)
 
     def as_bytes(
         self,
@@ -64,5 +70,9 @@ class ExactMessage(EmailMessage):
         policy: Any = None,
         linesep: str | None = None,  # noqa: ARG002
     ) -> bytes:
-        """Return the octets of the mail; its line ends are part of it, whatever ``linesep``."""
+        """Return the octets of the mail.
+
+        Django's SMTP backend names the ``linesep`` it wants; those of the mail
+        are part of it, and stay.
+        """
         return super().as_bytes(unixfrom, policy)

@@ -217,10 +217,11 @@ class _Peeled:
             self._peel()
         except SmimeError as stopped:
             self.stopped = stopped
-        if self.unauthenticated and (self.stopped or self.damaged):
+        inside = self.damaged if self.stopped is None else self.stopped
+        if self.unauthenticated and inside is not None:
             # Whoever may change sealed content that has no tag could learn of it
             # from what is said of the parts that no longer fit (RFC 5652 §14).
-            _log.debug("inside sealed content: %s", self.stopped or self.damaged)
+            _log.debug("inside sealed content: %s", inside)
             self.stopped = DecryptionFailed(enveloped.FAILED)
 
     # --- taking layers off --------------------------------------------------

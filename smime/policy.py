@@ -45,10 +45,12 @@ _MICALG = {
 def moment(at: datetime | None) -> datetime:
     """Return the moment meant by ``at=``: now if it is None, in UTC.
 
-    Raises ``ValueError`` for a time without a zone.
+    Raises ``ValueError`` for a time without a zone, ``TypeError`` for anything else.
     """
     if at is None:
         return datetime.now(UTC)
+    if not isinstance(at, datetime):
+        raise TypeError(f"at= takes a datetime with a time zone, not {type(at).__name__}")
     if at.tzinfo is None:
         raise ValueError(f"at={at.isoformat()} has no time zone: add tzinfo=datetime.UTC")
     return at.astimezone(UTC)

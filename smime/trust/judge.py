@@ -88,12 +88,15 @@ _OTHER_KEYS = (
 )
 
 
-def judge_usage(chain: Sequence[Facts], policy: Policy, digest: str) -> Finding:
+def judge_usage(
+    chain: Sequence[Facts], policy: Policy, digest: str, *, purposes_asked: bool = True
+) -> Finding:
     """May the key sign mail, and is everything it rests on strong enough?
 
     ``chain`` is leaf first, anchor last, or the leaf alone; ``digest`` is the
     one under the signature. Keys of the whole chain are judged, and all
-    signatures but the anchor's own (RFC 8550 §4.4).
+    signatures but the anchor's own (RFC 8550 §4.4). ``purposes_asked=False``
+    leaves out what the certificates are meant for.
     """
     leaf = chain[0]
     if leaf.unusable:
@@ -107,7 +110,7 @@ def judge_usage(chain: Sequence[Facts], policy: Policy, digest: str) -> Finding:
         return Finding.no(
             "usage-wrong", "the certificate's key is not meant for signatures", "RFC 8550 §4.4.2"
         )
-    for one in chain:
+    for one in chain if purposes_asked else ():
         purposes = one.purposes
         if purposes is not None and not purposes & {_EMAIL_PROTECTION, _ANY_PURPOSE}:
             who = "the certificate is" if one is leaf else f"certificates of {one.label} are"

@@ -39,7 +39,9 @@ class Pinned:
     ``key`` is the certificate, or the SHA-256 fingerprint of its DER: 64
     hexadecimal digits, colons and blanks allowed. It stands for the whole
     certificate, not for its names or its key. It replaces chain and revocation
-    only: dates, key usage, algorithms and address are judged as ever.
+    only: dates, key usage, algorithms and address are judged as ever. What an
+    authority meant the certificate for (extended key usage) is not asked, for
+    partners in AS2 exchange those of their TLS servers.
 
     Raises ``ValueError`` for a text that is no such fingerprint.
 
@@ -91,7 +93,9 @@ class Pinned:
             )
         else:
             path = Finding.yes("the certificate is the pinned one", "RFC 5280 §6.1.1")
-        return _judge_alone(claim, leaf, path, "the key is pinned", self.sender)
+        return _judge_alone(
+            claim, leaf, path, "the key is pinned", self.sender, purposes_asked=False
+        )
 
     def __repr__(self) -> str:
         sender = f", sender={self.sender!r}" if self.sender is not None else ""
@@ -116,12 +120,20 @@ class NoTrust:
 
 
 def _judge_alone(
-    claim: Claim, leaf: Facts, path: Finding, why: str, pinned_sender: str | None
+    claim: Claim,
+    leaf: Facts,
+    path: Finding,
+    why: str,
+    pinned_sender: str | None,
+    *,
+    purposes_asked: bool = True,
 ) -> Judgement:
     return Judgement(
         path=path,
         revocation=revocation_not_asked(claim.policy, f"revocation was not checked: {why}"),
-        usage=judge_usage((leaf,), claim.policy, claim.digest_algorithm),
+        usage=judge_usage(
+            (leaf,), claim.policy, claim.digest_algorithm, purposes_asked=purposes_asked
+        ),
         address=judge_address(claim, leaf, pinned_sender=pinned_sender),
         time=judge_time((leaf,), whole_seconds(claim.at)),
         chain=(leaf.certificate,) if path.accepted else (),

@@ -65,8 +65,9 @@ class Project(Peer):  # type: ignore[misc]
 
 
 def commands(ident: Any, msg: Path) -> dict[str, list[str]]:
-    """Command lines for the cold start table."""
-    run = [sys.executable, "-m", "smime"]
+    """Command lines for the cold start table: the installed command, else the module."""
+    script = Path(sys.executable).with_name("smimetool")
+    run = [str(script)] if script.exists() else [sys.executable, "-m", "smime"]
     return {
         "import smime": [sys.executable, "-c", "import smime"],
         "smimetool --version": [*run, "--version"],

@@ -33,7 +33,7 @@ pytestmark = pytest.mark.peer("openssl")
 
 @pytest.fixture(scope="module")
 def people(tmp_path_factory: pytest.TempPathFactory) -> People:
-    return make_people(tmp_path_factory.mktemp("people"), SIGNING_KEYS)
+    return make_people(tmp_path_factory.mktemp("people"), (*SIGNING_KEYS, "p521"))
 
 
 def mail_from(sender: Person, body: bytes = BODY) -> bytes:
@@ -336,7 +336,7 @@ def test_the_certificate_may_come_as_evidence(
 
 @pytest.mark.cell("openssl", "forms openssl -> ours")
 @pytest.mark.parametrize("digest", ["sha256", "sha384", "sha512"])
-@pytest.mark.parametrize("key", SIGNING_KEYS)
+@pytest.mark.parametrize("key", [*SIGNING_KEYS, "p521"])
 def test_digests(openssl: Peer, people: People, tmp_path: Path, key: str, digest: str) -> None:
     (tmp_path / "chain.pem").write_bytes(people.intermediate.read_bytes())
 
@@ -348,7 +348,7 @@ def test_digests(openssl: Peer, people: People, tmp_path: Path, key: str, digest
 
 @pytest.mark.cell("openssl", "forms ours -> openssl")
 @pytest.mark.parametrize("digest", ["sha256", "sha384", "sha512"])
-@pytest.mark.parametrize("key", SIGNING_KEYS)
+@pytest.mark.parametrize("key", [*SIGNING_KEYS, "p521"])
 def test_our_digests(openssl: Peer, people: People, tmp_path: Path, key: str, digest: str) -> None:
     signer = people.by_key[key][0]
 
@@ -359,7 +359,7 @@ def test_our_digests(openssl: Peer, people: People, tmp_path: Path, key: str, di
 
 
 @pytest.mark.cell("openssl", "forms openssl -> ours")
-@pytest.mark.parametrize("key", ["p256", "p384"])
+@pytest.mark.parametrize("key", ["p256", "p384", "p521"])
 @pytest.mark.parametrize("kdf", ["sha1", "sha256", "sha384", "sha512"])
 def test_key_agreement_digests(
     openssl: Peer, people: People, tmp_path: Path, key: str, kdf: str
@@ -418,3 +418,18 @@ def test_binary_mode(openssl: Peer, people: People, tmp_path: Path) -> None:
     signed = smime.sign(entity, by=signer.identity, opaque=True, policy=smime.Policy.as2())
 
     assert openssl_verifies(openssl, tmp_path, people, bytes(signed), "-binary") == entity
+
+
+@pytest.mark.cell("openssl", "forms ours -> openssl")
+@pytest.mark.parametrize("cipher", CIPHERS)
+@pytest.mark.parametrize("key", ["p384", "p521"])
+def test_larger_curves(
+    openssl: Peer, people: People, tmp_path: Path, key: str, cipher: str
+) -> None:
+    (reader, *_) = people.by_key[key]
+
+    sealed = smime.encrypt(
+        mail_from(reader), to=reader.identity, policy=POLICY.replace(cipher=cipher)
+    )
+
+    assert openssl_opens(openssl, tmp_path, reader, bytes(sealed)) is not None

@@ -48,6 +48,17 @@ def forwarding() -> EmailMessage:
     return message
 
 
+def signed_8bit() -> bytes:
+    """Signed elsewhere over 8-bit text, which cannot be written in another way any more."""
+    return (
+        b"From: alice@example.org\r\nTo: bob@example.org\r\nMIME-Version: 1.0\r\n"
+        b'Content-Type: multipart/signed; protocol="application/x-other"; boundary="b"\r\n\r\n'
+        b"--b\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n"
+        + "Grüße\r\n".encode()
+        + b"--b\r\nContent-Type: application/x-other\r\n\r\nabc\r\n--b--\r\n"
+    )
+
+
 LETTERS: dict[str, Callable[[], EmailMessage | bytes]] = {
     "plain": letter,
     "subject-70": lambda: letter("s" * 30 + " " + "t" * 39),
@@ -60,6 +71,8 @@ LETTERS: dict[str, Callable[[], EmailMessage | bytes]] = {
         "会议记录和下一次会议的日程安排以及所有与会者的名单和联系方式"
     ),
     "subject-raw-utf8": lambda: LETTER.replace(b"=?utf-8?b?5Lya6K6u6K6w5b2V?=", "会议".encode()),
+    "header-latin-1": lambda: LETTER.replace(b"To: Bob", "To: Björn".encode("latin-1")),
+    "signed-8bit": signed_8bit,
     "header-folded-oddly": lambda: (
         b"In-Reply-To:\r\n <one@example.org>\r\nX-Tight:value\r\nReferences: <a@b>\r\n\t<c@d>\r\n"
         b"X-Empty:\r\nX-Trailing: blank \r\n" + LETTER

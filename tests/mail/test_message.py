@@ -69,6 +69,16 @@ def test_it_flattens_to_the_same_bytes(
     assert writer(mail.message) == bytes(mail)
 
 
+@pytest.mark.parametrize("writer", WRITERS.values(), ids=WRITERS)
+@pytest.mark.parametrize(
+    "kind", [b"text/plain", b"multipart/mixed; boundary=b", b"multipart/signed; boundary=b", b"x/y"]
+)
+def test_any_mail_flattens_to_itself(kind: bytes, writer: Callable[[EmailMessage], bytes]) -> None:
+    raw = b"X: \xff\r\nContent-Type: " + kind + b"\r\n\r\n--b\r\n\r\n\xc3\xbc \xff\r\n--b--\r\n"
+
+    assert writer(smime.Mail(raw).message) == raw
+
+
 @pytest.mark.parametrize("name", LETTERS)
 def test_what_was_sent_is_what_is_read(world: World, name: str) -> None:
     mail = smime.protect(LETTERS[name](), by=world.alice, to=world.bob)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -350,6 +351,14 @@ def test_a_naive_time_is_refused_everywhere(world: World) -> None:
     ):
         with pytest.raises(ValueError, match="time zone"):
             call()
+
+
+@pytest.mark.parametrize("at", ["2026-11-24", 0, date(2026, 11, 24)])
+def test_a_time_is_a_datetime(world: World, at: Any) -> None:
+    with pytest.raises(TypeError, match="at= takes a datetime"):
+        smime.sign(PLAIN, by=world.alice, at=at)
+    with pytest.raises(TypeError, match="at= takes a datetime"):
+        smime.examine(PLAIN, trust=world.anchors, at=at)
 
 
 def test_a_certificate_that_ended_does_not_sign(world: World) -> None:

@@ -2,7 +2,8 @@
 
 The count goes to the JSON file named by the environment variable PEER_COUNTS, added to
 what is there. In CI a skipped test fails the run, unless its reason starts with
-``platform:``; nothing is skipped silently. The blocks of the docs that ran are counted too.
+``platform:``; nothing is skipped silently. The blocks of the docs that ran are counted too,
+and so are the vectors that were judged.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ class PeerCount:
         self.ran: Counter[str] = Counter()
         self.skipped: list[str] = []
         self.blocks: Counter[str] = Counter()
+        self.vectors: list[str] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.skipped and not hasattr(report, "wasxfail"):
@@ -38,6 +40,8 @@ class PeerCount:
                     self.ran[str(value)] += 1
                 elif kind in {"blocks run", "blocks due"}:
                     self.blocks[kind] += int(str(value))
+                elif kind == "vectors":
+                    self.vectors.append(str(value))
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         file = os.environ.get("PEER_COUNTS")
@@ -51,6 +55,8 @@ class PeerCount:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         for name, count in sorted(self.ran.items()):
             terminalreporter.write_line(f"peer {name}: {count} tests run")
+        for told in sorted(self.vectors):
+            terminalreporter.write_line(f"vectors {told}")
         if self.blocks:
             ran, due = self.blocks["blocks run"], self.blocks["blocks due"]
             terminalreporter.write_line(f"blocks run {ran} of {due}")

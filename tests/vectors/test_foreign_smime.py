@@ -7,18 +7,14 @@ from __future__ import annotations
 
 import tomllib
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.vectors.foreign import (
-    CLAIMED,
-    FOLDER,
-    Wrong,
-    algorithms,
-    judge,
-    load_manifest,
-)
+from tests.vectors.foreign import FOLDER, UnknownWord, load_manifest
+from tests.vectors.foreign_algorithms import CLAIMED, algorithms
+from tests.vectors.foreign_verdict import Wrong, judge
 
 ENTRIES = load_manifest("smime")
 KINDS = sorted({entry.kind for entry in ENTRIES})
@@ -57,10 +53,40 @@ def test_foreign_vectors_come_out_as_stated(kind, record_property):
             counts[verdict] += 1
 
     told = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items()))
-    line = f"foreign {kind}: {counts.total()} of {len(mine)} ({told})"
-    record_property("vectors", line)
-    print(line)
+    record_property("vectors", f"foreign {kind}: {counts.total()} of {len(mine)} ({told})")
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize(
+    ("stated", "claimed_instead"), [("ok", "fail"), ("fail", "ok"), ("untrusted", "ok")]
+)
+def test_a_wrong_expectation_is_noticed(stated, claimed_instead):
+    """Positive control: no rule lets everything pass."""
+    kinds = ("signed-detached", "signed-opaque", "nested", "enveloped", "auth-enveloped")
+    chosen = [
+        entry
+        for entry in ENTRIES
+        if entry.kind in kinds and entry.outcome == stated and algorithms(entry) <= CLAIMED
+    ][::5]
+    assert chosen
+    for entry in chosen:
+        turned = replace(
+            entry, raw={**entry.raw, "expect": {**entry.expect, "outcome": claimed_instead}}
+        )
+        with pytest.raises(Wrong):
+            judge(turned, ENTRIES)
+
+
+@pytest.mark.parametrize("field", ["kind", "outcome"])
+def test_an_unknown_word_is_an_error(field):
+    """What the runner has no rule for is never passed over."""
+    raw = dict(ENTRIES[0].raw)
+    if field == "kind":
+        raw["kind"] = "something new"
+    else:
+        raw["expect"] = {**raw["expect"], "outcome": "perhaps"}
+    with pytest.raises(UnknownWord):
+        judge(replace(ENTRIES[0], raw=raw), ENTRIES)
 
 
 def test_what_is_known_is_few_and_real():

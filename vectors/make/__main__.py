@@ -11,28 +11,30 @@ import hashlib
 import sys
 from pathlib import Path
 
+import chains
 import forms
 import sealed
 import signed
+import structures
 import trust
+import unopened
 from answers import Answers
 from cryptography.hazmat.primitives.serialization import Encoding
 from mails import Vector
 from people import BOB, ROOT
 
 HOME = Path(__file__).resolve().parents[1]
-MAKERS = {"signed": signed, "sealed": sealed, "mime": forms, "trust": trust}
+MAKERS = (signed, structures, sealed, unopened, forms, trust, chains)
 
 
-def describe(vector: Vector, answer: str) -> str:
+def describe(vector: Vector, maker: str, answer: str) -> str:
     """Return the text of the .toml beside a mail."""
-    module = MAKERS[vector.folder].__name__
     said = {"accepts": "agrees" if _good(vector) else "accepts it", "refuses": "agrees"}
     word = "refuses it" if answer == "refuses" and _good(vector) else said[answer]
     lines = [
         f'about   = "{vector.about}"',
         f'rule    = "{vector.rule}"',
-        f'source  = "vectors/make/{module}.py; openssl cms {word}"',
+        f'source  = "vectors/make/{maker}.py; openssl cms {word}"',
         f"at      = {vector.at:%Y-%m-%dT%H:%M:%SZ}",
         f'expect  = "{vector.expect}"',
     ]
@@ -70,11 +72,11 @@ def main() -> int:
     for kind, bob in BOB.items():
         write(f"bob-{kind}.pem", bob.pem())
     count = 0
-    for module in MAKERS.values():
+    for module in MAKERS:
         for vector in module.vectors():
             name = f"{vector.folder}/{vector.name}"
             write(f"{name}.eml", vector.mail)
-            write(f"{name}.toml", describe(vector, answers.of(vector)).encode())
+            write(f"{name}.toml", describe(vector, module.__name__, answers.of(vector)).encode())
             count += 1
     for old in given.folder.rglob("*"):
         if old.is_file() and old not in made:

@@ -65,8 +65,19 @@ class Answers:
 
     def _verifies(self, name: str, vector: Vector) -> bool:
         moment = str(int(vector.at.timestamp()))
-        return self._run("-verify", "-in", name, "-CAfile", "root.pem", "-attime", moment,
-                         "-no-CApath", "-no-CAstore", "-out", "out")  # fmt: skip
+        return self._run(
+            "-verify",
+            "-in",
+            name,
+            "-CAfile",
+            "root.pem",
+            "-attime",
+            moment,
+            "-no-CApath",
+            "-no-CAstore",
+            "-out",
+            "out",
+        )
 
     def _run(self, *arguments: str) -> bool:
         done = subprocess.run(

@@ -30,11 +30,11 @@ def blob_for(content: bytes) -> bytes:
 
 
 def detached(content: bytes = ENTITY, **form: object) -> bytes:
-    return fields() + signed_entity(content, blob_for(content), **form)  # type: ignore[arg-type]
+    return fields() + signed_entity(content, blob_for(content), **form)
 
 
 def opaque(**form: object) -> bytes:
-    return fields() + wrapped_entity(signed_data(ENTITY, By(P256)), **form)  # type: ignore[arg-type]
+    return fields() + wrapped_entity(signed_data(ENTITY, By(P256)), **form)
 
 
 def vectors() -> Iterator[Vector]:
@@ -50,36 +50,75 @@ def edges() -> Iterator[Vector]:
     rule = "RFC 2046 §5.1.1"
     for name, about, form in (
         ("no-preamble", "the first delimiter follows the fields at once", {"preamble": b""}),
-        ("preamble-long", "text before the first delimiter is nobody's",
-         {"preamble": b"line one\r\n\r\n--not the edge\r\n--edg\r\n"}),
-        ("epilogue", "text after the last delimiter is nobody's",
-         {"epilogue": b"scanned by a gateway\r\n"}),
-        ("boundary-quoted", "every character that a boundary may have",
-         {"edge": "a b'()+_,-./:=?z", "quoted": True}),
+        (
+            "preamble-long",
+            "text before the first delimiter is nobody's",
+            {"preamble": b"line one\r\n\r\n--not the edge\r\n--edg\r\n"},
+        ),
+        (
+            "epilogue",
+            "text after the last delimiter is nobody's",
+            {"epilogue": b"scanned by a gateway\r\n"},
+        ),
+        (
+            "boundary-quoted",
+            "every character that a boundary may have",
+            {"edge": "a b'()+_,-./:=?z", "quoted": True},
+        ),
         ("boundary-70", "a boundary of 70 octets", {"edge": "x" * 70}),
         ("boundary-dashes", "a boundary that begins with dashes", {"edge": "----=_Part_1"}),
         ("delimiter-padding", "spaces and a tab after the delimiter", {"delimiter_tail": b" \t "}),
-    ):  # fmt: skip
-        yield vector(name, about, rule, "good", detached(**form))  # type: ignore[arg-type]
+    ):
+        yield vector(name, about, rule, "good", detached(**form))
     lines = (
         b"Content-Type: text/plain\r\n\r\n--edg\r\n- --edge\r\n --edge\r\nx--edge\r\n--edge2\r\n"
     )
     # By the grammar only white space may follow a delimiter; RFC 2046 also lets a reader compare
     # the beginning alone, as openssl does. Every octet is signed whoever is right.
-    yield vector("boundary-look-alikes", "lines that begin like the delimiter and are not it", rule,
-                 "good", detached(lines), content=lines)  # fmt: skip
+    yield vector(
+        "boundary-look-alikes",
+        "lines that begin like the delimiter and are not it",
+        rule,
+        "good",
+        detached(lines),
+        content=lines,
+    )
     nested = mixed(ENTITY, FOOTER, edge=EDGE + "inner")
-    yield vector("boundary-prefix-inside", "an inner boundary that begins with the outer one", rule,
-                 "good", detached(nested), content=nested)  # fmt: skip
+    yield vector(
+        "boundary-prefix-inside",
+        "an inner boundary that begins with the outer one",
+        rule,
+        "good",
+        detached(nested),
+        content=nested,
+    )
     ends = b"Content-Type: text/plain\r\n\r\nends with empty lines\r\n\r\n\r\n"
-    yield vector("empty-lines-at-end", "one line break is the delimiter's, the others are content",
-                 rule, "good", detached(ends), content=ends)  # fmt: skip
+    yield vector(
+        "empty-lines-at-end",
+        "one line break is the delimiter's, the others are content",
+        rule,
+        "good",
+        detached(ends),
+        content=ends,
+    )
     tight = b"Content-Type: text/plain\r\n\r\nno line break at the end"
-    yield vector("no-line-break-at-end", "the content ends without a line break of its own", rule,
-                 "good", detached(tight), content=tight)  # fmt: skip
+    yield vector(
+        "no-line-break-at-end",
+        "the content ends without a line break of its own",
+        rule,
+        "good",
+        detached(tight),
+        content=tight,
+    )
     bare = b"\r\nno fields of its own\r\n"
-    yield vector("part-without-fields", "a signed part that begins with an empty line",
-                 "RFC 2046 §5.1", "good", detached(bare), content=bare)  # fmt: skip
+    yield vector(
+        "part-without-fields",
+        "a signed part that begins with an empty line",
+        "RFC 2046 §5.1",
+        "good",
+        detached(bare),
+        content=bare,
+    )
 
 
 def contents() -> Iterator[Vector]:
@@ -119,37 +158,80 @@ def contents() -> Iterator[Vector]:
 
 def labels() -> Iterator[Vector]:
     rule = "RFC 8551 §3.2"
-    yield vector("x-pkcs7-signature", "the old name of the signature part", "RFC 8551 §3.5.3",
-                 "good", detached(protocol="application/x-pkcs7-signature",
-                                  kind="application/x-pkcs7-signature"))  # fmt: skip
-    yield vector("protocol-missing", "no protocol parameter", "RFC 1847 §2.1", "good",
-                 detached(protocol=None))  # fmt: skip
+    yield vector(
+        "x-pkcs7-signature",
+        "the old name of the signature part",
+        "RFC 8551 §3.5.3",
+        "good",
+        detached(protocol="application/x-pkcs7-signature", kind="application/x-pkcs7-signature"),
+    )
+    yield vector(
+        "protocol-missing",
+        "no protocol parameter",
+        "RFC 1847 §2.1",
+        "good",
+        detached(protocol=None),
+    )
     for name, about, micalg in (
         ("micalg-wrong", "micalg names another digest; it is a hint for one pass only", "sha-512"),
         ("micalg-old", "micalg in an old spelling", "sha256"),
         ("micalg-unknown", "micalg that nobody knows", "unknown"),
     ):
         yield vector(name, about, "RFC 8551 §3.5.3.2", "good", detached(micalg=micalg))
-    yield vector("x-pkcs7-mime", "the old name of the whole", rule, "good",
-                 opaque(kind="application/x-pkcs7-mime"))  # fmt: skip
-    yield vector("octet-stream-p7m", "a gateway called it octet-stream; the name says it", rule,
-                 "good", opaque(kind="application/octet-stream"))  # fmt: skip
-    yield vector("smime-type-missing", "no smime-type parameter", rule, "good",
-                 opaque(smime_type=None))  # fmt: skip
-    yield vector("smime-type-wrong", "smime-type says enveloped-data, and it is signed", rule,
-                 "good", opaque(smime_type="enveloped-data"))  # fmt: skip
+    yield vector(
+        "x-pkcs7-mime",
+        "the old name of the whole",
+        rule,
+        "good",
+        opaque(kind="application/x-pkcs7-mime"),
+    )
+    yield vector(
+        "octet-stream-p7m",
+        "a gateway called it octet-stream; the name says it",
+        rule,
+        "good",
+        opaque(kind="application/octet-stream"),
+    )
+    yield vector(
+        "smime-type-missing", "no smime-type parameter", rule, "good", opaque(smime_type=None)
+    )
+    yield vector(
+        "smime-type-wrong",
+        "smime-type says enveloped-data, and it is signed",
+        rule,
+        "good",
+        opaque(smime_type="enveloped-data"),
+    )
     name = "smime-type-wrong-sealed"
-    blob = enveloped(ENTITY, [transport(BOB["rsa2048"], content_key(name, "aes-256-cbc"), name)],
-                     name)  # fmt: skip
-    yield vector(name, "smime-type says signed-data, and it is sealed", rule, "opens",
-                 fields() + wrapped_entity(blob, "signed-data"))  # fmt: skip
-    yield vector("upper-case", "names of fields, types and parameters in capitals", "RFC 2045 §5.1",
-                 "good", detached().replace(b"Content-Type: multipart/signed; protocol=",
-                                            b"CONTENT-TYPE: MULTIPART/SIGNED; PROTOCOL="))  # fmt: skip
-    yield vector("comment-in-type", "a comment in the content type", "RFC 2045 §5.1", "good",
-                 detached().replace(b"multipart/signed;", b"multipart/signed (clear);"))  # fmt: skip
-    yield vector("signature-as-octet-stream", "the signature part is called octet-stream",
-                 "RFC 8551 §3.5.3", "good", detached(kind="application/octet-stream"))  # fmt: skip
+    blob = enveloped(
+        ENTITY, [transport(BOB["rsa2048"], content_key(name, "aes-256-cbc"), name)], name
+    )
+    yield vector(
+        name,
+        "smime-type says signed-data, and it is sealed",
+        rule,
+        "opens",
+        fields() + wrapped_entity(blob, "signed-data"),
+    )
+    lower = b"Content-Type: multipart/signed; protocol="
+    yield vector(
+        "upper-case",
+        "names of fields, types and parameters in capitals",
+        "RFC 2045 §5.1",
+        "good",
+        detached().replace(lower, lower.upper()),
+    )
+    comment = detached().replace(b"multipart/signed;", b"multipart/signed (clear);")
+    yield vector(
+        "comment-in-type", "a comment in the content type", "RFC 2045 §5.1", "good", comment
+    )
+    yield vector(
+        "signature-as-octet-stream",
+        "the signature part is called octet-stream",
+        "RFC 8551 §3.5.3",
+        "good",
+        detached(kind="application/octet-stream"),
+    )
 
 
 def encodings() -> Iterator[Vector]:
@@ -164,58 +246,118 @@ def encodings() -> Iterator[Vector]:
         ("base64-spaces", "spaces at the end of base64 lines", {"body": spaced}),
         ("base64-upper-case", "the encoding is called BASE64", {"encoding": "BASE64"}),
         ("binary", "CMS as it is, in a binary part", {"body": blob, "encoding": "binary"}),
-        ("pem-body", "PEM armour in the body, without an encoding",
-         {"body": pem, "encoding": "7bit"}),
-    ):  # fmt: skip
-        yield vector(name, about, rule, "good", opaque(**form))  # type: ignore[arg-type]
-    yield vector("base64-lf", "bare LF in all of an opaque mail", rule, "good",
-                 opaque().replace(b"\r\n", b"\n"))  # fmt: skip
+        (
+            "pem-body",
+            "PEM armour in the body, without an encoding",
+            {"body": pem, "encoding": "7bit"},
+        ),
+    ):
+        yield vector(name, about, rule, "good", opaque(**form))
+    yield vector(
+        "base64-lf",
+        "bare LF in all of an opaque mail",
+        rule,
+        "good",
+        opaque().replace(b"\r\n", b"\n"),
+    )
     name = "gcm-base64-one-line"
     key = content_key(name, "aes-256-gcm")
     sealed = auth_enveloped(ENTITY, [transport(BOB["rsa2048"], key, name)], name)
-    yield vector(name, "a sealed mail in one line of base64", rule, "opens",
-                 fields() + wrapped_entity(sealed, "authEnveloped-data",
-                                           body=base64.b64encode(sealed)))  # fmt: skip
+    yield vector(
+        name,
+        "a sealed mail in one line of base64",
+        rule,
+        "opens",
+        fields() + wrapped_entity(sealed, "authEnveloped-data", body=base64.b64encode(sealed)),
+    )
 
 
 def broken() -> Iterator[Vector]:
     rule = "RFC 2046 §5.1.1"
     honest = detached()
-    yield vector("not-closed", "the last delimiter is missing", rule, "mime",
-                 detached(close=False))  # fmt: skip
-    yield vector("no-boundary", "no boundary parameter", rule, "mime",
-                 honest.replace(b"; boundary=edge", b""))  # fmt: skip
-    yield vector("other-boundary", "the boundary never comes", rule, "mime",
-                 honest.replace(b"boundary=edge", b"boundary=hedge"))  # fmt: skip
-    yield vector("boundary-twice", "two boundary parameters: readers would disagree", rule, "mime",
-                 honest.replace(b"boundary=edge", b"boundary=other; boundary=edge"))  # fmt: skip
+    yield vector("not-closed", "the last delimiter is missing", rule, "mime", detached(close=False))
+    yield vector(
+        "no-boundary",
+        "no boundary parameter",
+        rule,
+        "mime",
+        honest.replace(b"; boundary=edge", b""),
+    )
+    yield vector(
+        "other-boundary",
+        "the boundary never comes",
+        rule,
+        "mime",
+        honest.replace(b"boundary=edge", b"boundary=hedge"),
+    )
+    yield vector(
+        "boundary-twice",
+        "two boundary parameters: readers would disagree",
+        rule,
+        "mime",
+        honest.replace(b"boundary=edge", b"boundary=other; boundary=edge"),
+    )
     one = fields() + (
         b'Content-Type: multipart/signed; protocol="application/pkcs7-signature";'
         b" boundary=edge\r\n\r\n--edge\r\n" + ENTITY + b"\r\n--edge--\r\n"
     )
     yield vector("one-part", "a signed part, and no signature", "RFC 1847 §2.1", "mime", one)
     third = b"Content-Type: text/plain\r\n\r\nI am not signed\r\n--edge\r\n"
-    yield vector("third-part", "a third part that nobody signed", "RFC 1847 §2.1", "mime",
-                 detached(between=third))  # fmt: skip
+    yield vector(
+        "third-part",
+        "a third part that nobody signed",
+        "RFC 1847 §2.1",
+        "mime",
+        detached(between=third),
+    )
     after = honest.replace(b"\r\n--edge--\r\n", b"\r\n--edge\r\n" + third[:-8] + b"--edge--\r\n")
-    yield vector("third-part-last", "a third part after the signature", "RFC 1847 §2.1", "mime",
-                 after)  # fmt: skip
-    yield vector("signature-is-text", "the signature part is called text/plain",
-                 "RFC 8551 §3.5.3", "mime", detached(kind="text/plain"))  # fmt: skip
+    yield vector(
+        "third-part-last", "a third part after the signature", "RFC 1847 §2.1", "mime", after
+    )
+    yield vector(
+        "signature-is-text",
+        "the signature part is called text/plain",
+        "RFC 8551 §3.5.3",
+        "mime",
+        detached(kind="text/plain"),
+    )
     at = honest.index(b"filename=smime.p7s\r\n\r\n") + 60
-    yield vector("base64-broken", "a letter of the base64 text that is none", "RFC 2045 §6.8",
-                 "mime", honest[:at] + b"!*!" + honest[at + 3 :])  # fmt: skip
-    yield vector("base64-cut", "base64 that ends in the middle of a group", "RFC 2045 §6.8",
-                 "mime", _cut_base64(honest))  # fmt: skip
-    yield vector("type-twice", "two Content-Type fields: readers would disagree", "RFC 5322 §3.6",
-                 "mime", fields(more=b"Content-Type: text/plain\r\n") + signed_entity(
-                     ENTITY, blob_for(ENTITY)))  # fmt: skip
-    yield vector("protocol-of-openpgp", "called OpenPGP, with an S/MIME signature",
-                 "RFC 1847 §2.1", "mime", detached(protocol="application/pgp-signature"))  # fmt: skip
-    yield vector("no-signature-at-all", "a plain mail", "RFC 8551 §3.10", "mime",
-                 fields() + ENTITY)  # fmt: skip
-    yield vector("only-looks-signed", "the text says that it was signed", "RFC 8551 §3.10", "mime",
-                 fields(subject="[signed by alice]") + ENTITY)  # fmt: skip
+    yield vector(
+        "base64-broken",
+        "a letter of the base64 text that is none",
+        "RFC 2045 §6.8",
+        "mime",
+        honest[:at] + b"!*!" + honest[at + 3 :],
+    )
+    yield vector(
+        "base64-cut",
+        "base64 that ends in the middle of a group",
+        "RFC 2045 §6.8",
+        "mime",
+        _cut_base64(honest),
+    )
+    yield vector(
+        "type-twice",
+        "two Content-Type fields: readers would disagree",
+        "RFC 5322 §3.6",
+        "mime",
+        fields(more=b"Content-Type: text/plain\r\n") + signed_entity(ENTITY, blob_for(ENTITY)),
+    )
+    yield vector(
+        "protocol-of-openpgp",
+        "called OpenPGP, with an S/MIME signature",
+        "RFC 1847 §2.1",
+        "mime",
+        detached(protocol="application/pgp-signature"),
+    )
+    yield vector("no-signature-at-all", "a plain mail", "RFC 8551 §3.10", "mime", fields() + ENTITY)
+    yield vector(
+        "only-looks-signed",
+        "the text says that it was signed",
+        "RFC 8551 §3.10",
+        "mime",
+        fields(subject="[signed by alice]") + ENTITY,
+    )
 
 
 def _cut_base64(mail: bytes) -> bytes:
@@ -231,26 +373,60 @@ def beside() -> Iterator[Vector]:
     rule = "RFC 8551 §3.9"
     part = signed_entity(ENTITY, blob_for(ENTITY))
     opaque_part = wrapped_entity(signed_data(ENTITY, By(P256)))
-    yield vector("list-footer", "a mailing list put its footer beside the signed part", rule,
-                 "mime", fields() + mixed(part, FOOTER))  # fmt: skip
-    yield vector("signed-part-second", "a text that nobody signed stands before the signed part",
-                 rule, "mime", fields() + mixed(FOOTER, part))  # fmt: skip
-    yield vector("signed-part-in-alternative", "the signed part is one of two views", rule, "mime",
-                 fields() + mixed(FOOTER, part, subtype="alternative"))  # fmt: skip
-    yield vector("signed-part-in-related", "the signed part is hidden behind a page", rule, "mime",
-                 fields() + mixed(FOOTER, opaque_part, subtype="related"))  # fmt: skip
-    yield vector("signed-part-alone-in-mixed", "a multipart of one signed part is not the mail",
-                 rule, "mime", fields() + mixed(part))  # fmt: skip
-    yield vector("forwarded-signed-mail", "a signed mail was forwarded, and is not the mail",
-                 "RFC 2046 §5.2.1", "mime", fields("Eve <eve@example.org>") +
-                 b"Content-Type: message/rfc822\r\n\r\n" + fields() + part)  # fmt: skip
+    yield vector(
+        "list-footer",
+        "a mailing list put its footer beside the signed part",
+        rule,
+        "mime",
+        fields() + mixed(part, FOOTER),
+    )
+    yield vector(
+        "signed-part-second",
+        "a text that nobody signed stands before the signed part",
+        rule,
+        "mime",
+        fields() + mixed(FOOTER, part),
+    )
+    yield vector(
+        "signed-part-in-alternative",
+        "the signed part is one of two views",
+        rule,
+        "mime",
+        fields() + mixed(FOOTER, part, subtype="alternative"),
+    )
+    yield vector(
+        "signed-part-in-related",
+        "the signed part is hidden behind a page",
+        rule,
+        "mime",
+        fields() + mixed(FOOTER, opaque_part, subtype="related"),
+    )
+    yield vector(
+        "signed-part-alone-in-mixed",
+        "a multipart of one signed part is not the mail",
+        rule,
+        "mime",
+        fields() + mixed(part),
+    )
+    yield vector(
+        "forwarded-signed-mail",
+        "a signed mail was forwarded, and is not the mail",
+        "RFC 2046 §5.2.1",
+        "mime",
+        fields("Eve <eve@example.org>") + b"Content-Type: message/rfc822\r\n\r\n" + fields() + part,
+    )
     name = "sealed-part-beside"
     key = content_key(name, "aes-256-cbc")
     sealed = sealed_entity(enveloped(ENTITY, [transport(BOB["rsa2048"], key, name)], name))
     page = b'Content-Type: text/html\r\n\r\n<img src="http://example.com/'
-    yield vector(name, "a sealed part between two plain ones that would carry it away",
-                 "RFC 9787 §6.2", "mime",
-                 fields("Eve <eve@example.org>") + mixed(page, sealed, FOOTER))  # fmt: skip
-    both = fields() + mixed(part, signed_entity(ENTITY, signed_data(ENTITY, By(EVE), detached=True),
-                                                edge="second"))  # fmt: skip
+    yield vector(
+        name,
+        "a sealed part between two plain ones that would carry it away",
+        "RFC 9787 §6.2",
+        "mime",
+        fields("Eve <eve@example.org>") + mixed(page, sealed, FOOTER),
+    )
+    both = fields() + mixed(
+        part, signed_entity(ENTITY, signed_data(ENTITY, By(EVE), detached=True), edge="second")
+    )
     yield vector("two-signed-parts", "two signed parts, by different people", rule, "mime", both)

@@ -52,7 +52,7 @@ def shelf(folder: str) -> Callable[..., Vector]:
             more.setdefault("content", ENTITY)
         if expect == "good":
             more.setdefault("signer", "alice@example.org")
-        return Vector(folder, name, about, rule, expect, mail, **more)  # type: ignore[arg-type]
+        return Vector(folder, name, about, rule, expect, mail, **more)
 
     return vector
 
