@@ -24,10 +24,12 @@ CONTENT_CIPHERS = ("aes-256-cbc", "aes-192-cbc", "aes-128-cbc", "aes-256-gcm", "
 DIGESTS = ("sha256", "sha384", "sha512")
 KEY_TRANSPORTS = ("rsa-v15", "rsa-oaep")
 HEADER_POLICIES = ("baseline", "none")
-WEAK = ("sha1", "md5", "3des-cbc", "rc2-128-cbc", "no-attributes")
+SIGNATURES = ("rsa-v15", "rsa-pss")
+WEAK = ("sha1", "md5", "3des-cbc", "rc2-128-cbc", "no-attributes", "dsa")
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "digest": ("auto", *DIGESTS),
+    "signature": ("auto", *SIGNATURES),
     "cipher": ("auto", *CONTENT_CIPHERS),
     "key_transport": ("auto", *KEY_TRANSPORTS),
     "headers": HEADER_POLICIES,
@@ -39,6 +41,8 @@ _MICALG = {
     "sha512": "sha-512",
     "sha1": "sha-1",
     "md5": "md5",
+    # Ed448 has no name that is settled; strict readers fail on any (RFC 8419 gives none).
+    "shake256": "shake256",
 }
 
 
@@ -76,7 +80,13 @@ class Policy:
     Written:
 
     - ``digest``: ``auto`` (by the key: SHA-384 for P-384, SHA-512 for P-521,
-      else SHA-256), ``sha256``, ``sha384`` or ``sha512``.
+      else SHA-256), ``sha256``, ``sha384`` or ``sha512``. Keys that fix their
+      digest (Ed25519, Ed448, ML-DSA, restricted RSASSA-PSS keys) keep it.
+    - ``signature``: for RSA signers, ``auto`` (PKCS#1 v1.5, which every client
+      reads; RSASSA-PSS for keys that do nothing else), ``rsa-v15`` (the same)
+      or ``rsa-pss`` (salt as long as the digest).
+    - ``cades``: sign the signer's certificate too (signingCertificateV2), as
+      CAdES-B-B asks.
     - ``cipher``: ``auto`` (AES-256-CBC unless every recipient is known to
       read AES-GCM), or one of ``aes-256-cbc``, ``aes-192-cbc``,
       ``aes-128-cbc``, ``aes-256-gcm``, ``aes-128-gcm``.
@@ -92,7 +102,7 @@ class Policy:
     - ``rsa_bits_min``, ``rsa_bits_max``: size of RSA keys, signers' and CAs'.
     - ``weak``: what is read although it is weak, by name: ``sha1``, ``md5``,
       ``3des-cbc``, ``rc2-128-cbc``, ``no-attributes`` (a signature without
-      signed attributes).
+      signed attributes), ``dsa``.
     - ``line_ends``: ``repair`` (a bare LF may have been CRLF when it was
       signed) or ``exact``.
     - ``revocation``: see ``Revocation``.
@@ -102,6 +112,7 @@ class Policy:
     """
 
     __slots__ = (
+        "cades",
         "cipher",
         "digest",
         "headers",
@@ -111,9 +122,11 @@ class Policy:
         "revocation",
         "rsa_bits_max",
         "rsa_bits_min",
+        "signature",
         "weak",
     )
 
+    cades: bool
     cipher: str
     digest: str
     headers: str
@@ -123,6 +136,7 @@ class Policy:
     revocation: Revocation
     rsa_bits_max: int
     rsa_bits_min: int
+    signature: str
     weak: frozenset[str]
 
     def __init__(
@@ -138,9 +152,12 @@ class Policy:
         weak: Iterable[str] = (),
         line_ends: str = "repair",
         revocation: Revocation = Revocation.IF_AVAILABLE,
+        signature: str = "auto",
+        cades: bool = False,
     ) -> None:
         given = {
             "digest": digest,
+            "signature": signature,
             "cipher": cipher,
             "key_transport": key_transport,
             "headers": headers,
@@ -160,6 +177,7 @@ class Policy:
             "rsa_bits_max": rsa_bits_max,
             "weak": frozenset(weak),
             "revocation": Revocation(revocation),
+            "cades": bool(cades),
         }
         for name, value in given_all.items():
             object.__setattr__(self, name, value)
@@ -231,8 +249,16 @@ class Policy:
         return f"{cipher}: AES-GCM is not known to be readable by {'; '.join(silent) or 'anybody'}"
 
     def micalg_names(self, digests: Iterable[str]) -> str:
-        """Return the ``micalg`` parameter for these digests, without repeats."""
-        return self.micalg or ",".join(dict.fromkeys(_MICALG[name] for name in digests))
+        """Return the ``micalg`` parameter for these digests, without repeats.
+
+        The policy's own spelling is used if it is of the digest that was used:
+        keys that fix their digest do not follow the policy.
+        """
+        used = list(dict.fromkeys(digests))
+        meant = self.micalg.lower().replace("-", "")
+        if self.micalg and (meant not in _MICALG or used == [meant]):
+            return self.micalg
+        return ",".join(_MICALG[name] for name in used)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a policy is frozen: use replace({name}=...)")

@@ -93,7 +93,9 @@ class Signer(Protocol):
         """Sign ``data`` (not its digest) and return the signature value.
 
         ``algorithm`` names the digest: ``sha256``, ``sha384`` or ``sha512``.
-        RSA keys sign with PKCS#1 v1.5, EC keys with ECDSA in DER.
+        RSA keys sign with PKCS#1 v1.5, or with RSASSA-PSS and a salt as long as
+        the digest where it is ``rsa-pss-sha256`` and the like; EC keys with
+        ECDSA in DER. Ed25519, Ed448 and ML-DSA keys sign ``data`` as it is.
         """
         ...
 

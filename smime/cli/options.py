@@ -204,7 +204,7 @@ def add_json(parser: Parser, *, help: str) -> None:
 
 
 def add_digest(parser: Parser) -> None:
-    """Add --digest."""
+    """Add --digest and --rsa-pss."""
     from smime.policy import DIGESTS
 
     parser.add_argument(
@@ -212,6 +212,13 @@ def add_digest(parser: Parser) -> None:
         choices=DIGESTS,
         metavar="NAME",
         help=f"digest that is signed: {', '.join(DIGESTS)}; without it, as the key asks",
+    )
+    parser.add_argument(
+        "--rsa-pss",
+        action="store_const",
+        const="rsa-pss",
+        dest="signature",
+        help="RSA keys sign by RSASSA-PSS, which not every client reads",
     )
 
 
@@ -241,7 +248,7 @@ def policy_of(args: argparse.Namespace) -> Policy:
 
     if getattr(args, "legacy", False):
         return Policy.legacy_read()
-    names = ("digest", "cipher", "key_transport")
+    names = ("digest", "signature", "cipher", "key_transport")
     named = {name: getattr(args, name, None) for name in names}
     return Policy.modern().replace(**{name: value for name, value in named.items() if value})
 

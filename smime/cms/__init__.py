@@ -11,13 +11,38 @@ _HOME_OF = {
     "RecipientKey": "smime.cms.recipients",
     "SharedKey": "smime.cms.shared_keys",
     "SigningKey": "smime.cms.signed",
+    "add_signer": "smime.cms.amend",
+    "attach": "smime.cms.amend",
+    "attribute": "smime.cms.attributes",
+    "countersign": "smime.cms.amend",
     "inspect": "smime.cms.inspection",
+    "strip": "smime.cms.amend",
+    "timestamp_query": "smime.cms.amend",
 }
 
-__all__ = ["OpeningKey", "Passphrase", "RecipientKey", "SharedKey", "SigningKey", "inspect"]
+__all__ = [
+    "OpeningKey",
+    "Passphrase",
+    "RecipientKey",
+    "SharedKey",
+    "SigningKey",
+    "add_signer",
+    "attach",
+    "attribute",
+    "countersign",
+    "inspect",
+    "strip",
+    "timestamp_query",
+]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from smime.cms.amend import add_signer as add_signer
+    from smime.cms.amend import attach as attach
+    from smime.cms.amend import countersign as countersign
+    from smime.cms.amend import strip as strip
+    from smime.cms.amend import timestamp_query as timestamp_query
+    from smime.cms.attributes import attribute as attribute
     from smime.cms.inspection import inspect as inspect
     from smime.cms.recipients import OpeningKey as OpeningKey
     from smime.cms.recipients import RecipientKey as RecipientKey

@@ -12,14 +12,24 @@ from __future__ import annotations
 
 import hashlib
 
-from smime.cms.der import NULL, oid, oid_text, sequence
+from smime.cms.der import NULL, integer, oid, oid_text, sequence, tlv
 from smime.errors import NotSupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Protocol
+
     from cryptography.hazmat.primitives import hashes
 
     from smime.policy import Policy
+
+    class Hasher(Protocol):
+        """A digest that is fed piece by piece."""
+
+        def update(self, data: bytes | bytearray | memoryview, /) -> None: ...
+
+        def digest(self) -> bytes: ...
+
 
 __all__ = [
     "AUTH_ENVELOPED_DATA",
@@ -32,6 +42,8 @@ __all__ = [
     "digest",
     "hash_class",
     "named",
+    "new_hash",
+    "pss_signature",
     "refuse_weak",
 ]
 
@@ -64,20 +76,43 @@ DIGESTS = {
     "sha224": (oid("2.16.840.1.101.3.4.2.4"), 28),
     "sha1": (oid("1.3.14.3.2.26"), 20),
     "md5": (oid("1.2.840.113549.2.5"), 16),
+    "sha3-224": (oid("2.16.840.1.101.3.4.2.7"), 28),
+    "sha3-256": (oid("2.16.840.1.101.3.4.2.8"), 32),
+    "sha3-384": (oid("2.16.840.1.101.3.4.2.9"), 48),
+    "sha3-512": (oid("2.16.840.1.101.3.4.2.10"), 64),
+    "shake256": (oid("2.16.840.1.101.3.4.2.12"), 64),  # in CMS always 512 bits (RFC 8702 §3.1)
 }
 DIGEST_OF = {whole[2:]: name for name, (whole, _) in DIGESTS.items()}
+# The same digest with its length as a parameter, which Ed448 asks for (RFC 8419 §3.1).
+SHAKE256_LEN = oid("2.16.840.1.101.3.4.2.18")
+SHAKE256_BITS = integer(512)
 # RFC 5754 §2: the parameters are absent; NULL is read too.
-DIGEST_ALGORITHM = {name: sequence(whole) for name, (whole, _) in DIGESTS.items()}
+DIGEST_ALGORITHM = {
+    **{name: sequence(whole) for name, (whole, _) in DIGESTS.items()},
+    "shake256": sequence(SHAKE256_LEN, SHAKE256_BITS),
+}
 WEAK_DIGESTS = frozenset({"sha1", "md5"})
+WEAK_SIGNATURES = frozenset({"dsa"})
 
 RSA_ENCRYPTION = oid("1.2.840.113549.1.1.1")
 RSA_OAEP = oid("1.2.840.113549.1.1.7")
+RSA_PSS = oid("1.2.840.113549.1.1.10")
 MGF1 = oid("1.2.840.113549.1.1.8")
 P_SPECIFIED = oid("1.2.840.113549.1.1.9")
 RSA_SIGNATURE = sequence(RSA_ENCRYPTION, NULL)
 
-# Signatures as they are read: content octets -> (kind, digest or None).
-# rsaEncryption names no digest (RFC 3370 §3.2); id-ecPublicKey and others do so in error.
+_SIGNATURE_ARC = "2.16.840.1.101.3.4.3."  # NIST's
+_SHA3 = ("sha3-224", "sha3-256", "sha3-384", "sha3-512")
+ED25519 = oid("1.3.101.112")
+ED448 = oid("1.3.101.113")
+ML_DSA = {
+    "ml-dsa-44": oid(_SIGNATURE_ARC + "17"),
+    "ml-dsa-65": oid(_SIGNATURE_ARC + "18"),
+    "ml-dsa-87": oid(_SIGNATURE_ARC + "19"),
+}
+# Signatures as they are read: content octets -> (kind of key, digest or None).
+# rsaEncryption names no digest (RFC 3370 §3.2); id-ecPublicKey and others do so
+# in error. RSASSA-PSS names it in its parameters, what signs without a digest never.
 SIGNATURES: dict[bytes, tuple[str, str | None]] = {
     RSA_ENCRYPTION[2:]: ("rsa", None),
     oid("1.2.840.113549.1.1.4")[2:]: ("rsa", "md5"),
@@ -86,18 +121,83 @@ SIGNATURES: dict[bytes, tuple[str, str | None]] = {
     oid("1.2.840.113549.1.1.12")[2:]: ("rsa", "sha384"),
     oid("1.2.840.113549.1.1.13")[2:]: ("rsa", "sha512"),
     oid("1.2.840.113549.1.1.14")[2:]: ("rsa", "sha224"),
+    RSA_PSS[2:]: ("rsa-pss", None),
     oid("1.2.840.10045.2.1")[2:]: ("ec", None),
     oid("1.2.840.10045.4.1")[2:]: ("ec", "sha1"),
     oid("1.2.840.10045.4.3.1")[2:]: ("ec", "sha224"),
     oid("1.2.840.10045.4.3.2")[2:]: ("ec", "sha256"),
     oid("1.2.840.10045.4.3.3")[2:]: ("ec", "sha384"),
     oid("1.2.840.10045.4.3.4")[2:]: ("ec", "sha512"),
+    oid("1.2.840.10040.4.1")[2:]: ("dsa", None),
+    oid("1.2.840.10040.4.3")[2:]: ("dsa", "sha1"),
+    **{
+        oid(f"{_SIGNATURE_ARC}{arc}")[2:]: (kind, digest_name)
+        for kind, first, names in (
+            ("dsa", 1, ("sha224", "sha256", "sha384", "sha512", *_SHA3)),
+            ("ec", 9, _SHA3),
+            ("rsa", 13, _SHA3),
+        )
+        for arc, digest_name in enumerate(names, first)
+    },
+    ED25519[2:]: ("ed25519", None),
+    ED448[2:]: ("ed448", None),
+    **{whole[2:]: (name, None) for name, whole in ML_DSA.items()},
+}
+# What is known by name and not built: no primitive, or forbidden in CMS.
+UNSUPPORTED_SIGNATURES = {
+    **{
+        oid(f"{_SIGNATURE_ARC}{arc}")[2:]: name
+        for arc, name in enumerate(
+            (
+                *(
+                    f"SLH-DSA-{family}-{bits}{speed}"
+                    for family in ("SHA2", "SHAKE")
+                    for bits in (128, 192, 256)
+                    for speed in "sf"
+                ),
+                *(f"HashML-DSA-{size}" for size in (44, 65, 87)),
+                *(
+                    f"HashSLH-DSA-{family}-{bits}{speed}"
+                    for family in ("SHA2", "SHAKE")
+                    for bits in (128, 192, 256)
+                    for speed in "sf"
+                ),
+            ),
+            20,
+        )
+    },
+    oid("1.2.840.113549.1.9.16.3.17")[2:]: "HSS/LMS",
+    oid("1.3.6.1.5.5.7.6.30")[2:]: "RSASSA-PSS with SHAKE128",
+    oid("1.3.6.1.5.5.7.6.31")[2:]: "RSASSA-PSS with SHAKE256",
+    oid("1.3.6.1.5.5.7.6.32")[2:]: "ECDSA with SHAKE128",
+    oid("1.3.6.1.5.5.7.6.33")[2:]: "ECDSA with SHAKE256",
+    oid("1.2.156.10197.1.501")[2:]: "SM2 with SM3",
+    oid("1.2.643.7.1.1.3.2")[2:]: "GOST R 34.10-2012",
+    oid("1.2.840.113549.1.1.2")[2:]: "RSA with MD2",
+    oid("1.2.840.113549.1.1.3")[2:]: "RSA with MD4",
 }
 ECDSA_SIGNATURE = {
     "sha256": sequence(oid("1.2.840.10045.4.3.2")),
     "sha384": sequence(oid("1.2.840.10045.4.3.3")),
     "sha512": sequence(oid("1.2.840.10045.4.3.4")),
 }
+
+
+def pss_signature(name: str, mask: str, salt_octets: int) -> bytes:
+    """Return the AlgorithmIdentifier of RSASSA-PSS: digest, digest of MGF1, length of the salt.
+
+    All parameters are written, for their defaults are SHA-1. Unlike elsewhere in
+    CMS the digest has a NULL here (RFC 4055 §2.1), as everybody writes it.
+    """
+    return sequence(
+        RSA_PSS,
+        sequence(
+            tlv(0xA0, sequence(DIGESTS[name][0], NULL)),
+            tlv(0xA1, sequence(MGF1, sequence(DIGESTS[mask][0], NULL))),
+            tlv(0xA2, integer(salt_octets)),
+        ),
+    )
+
 
 # Content ciphers: name -> (OBJECT IDENTIFIER, key octets, mode, name for people).
 CIPHERS = {
@@ -237,7 +337,31 @@ def digest(name: str, data: bytes) -> bytes:
     make = _DIGEST_MAKERS.get(name)
     if make is not None:
         return make(data).digest()
-    return hashlib.new(name, data, usedforsecurity=name not in WEAK_DIGESTS).digest()
+    hasher = new_hash(name)
+    hasher.update(data)
+    return hasher.digest()
+
+
+def new_hash(name: str) -> Hasher:
+    """Return the digest to be fed piece by piece."""
+    if name == "shake256":
+        return _Shake256()
+    return hashlib.new(name.replace("-", "_"), usedforsecurity=name not in WEAK_DIGESTS)
+
+
+class _Shake256:
+    """SHAKE256 with the 512 bits that CMS takes of it."""
+
+    __slots__ = ("_inner",)
+
+    def __init__(self) -> None:
+        self._inner = hashlib.shake_256()
+
+    def update(self, data: bytes | bytearray | memoryview) -> None:
+        self._inner.update(data)
+
+    def digest(self) -> bytes:
+        return self._inner.digest(DIGESTS["shake256"][1])
 
 
 def hash_class(name: str) -> hashes.HashAlgorithm:
@@ -251,5 +375,9 @@ def hash_class(name: str) -> hashes.HashAlgorithm:
         "sha224": hashes.SHA224(),
         "sha1": hashes.SHA1(),  # noqa: S303  # old mail, by policy
         "md5": hashes.MD5(),  # noqa: S303  # old mail, by policy
+        "sha3-224": hashes.SHA3_224(),
+        "sha3-256": hashes.SHA3_256(),
+        "sha3-384": hashes.SHA3_384(),
+        "sha3-512": hashes.SHA3_512(),
     }
     return by_name[name]

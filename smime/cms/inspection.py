@@ -58,7 +58,7 @@ def _signer(signer: signatures.SignerInfo) -> dict[str, Any]:
     return {
         "identifier": signer.name,
         "digest": signer.digest,
-        "signature": signer.signature[0],
+        "signature": signer.scheme.label,
         "attributes": signer.attributes is not None,
         "signed_at": signed_at.isoformat() if signed_at else None,
         "capabilities": list(signer.attributes.capabilities()) if signer.attributes else [],

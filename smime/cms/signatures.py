@@ -1,101 +1,53 @@
-"""SignedData as it arrives: read whole, then checked signer by signer.
+"""SignedData as it arrives, checked signer by signer.
 
 Floor:  cms (uses errors, report, policy)
-Source: RFC 5652 §5.1 to §5.6, §11; RFC 8933 for the digest of the attributes
+Source: RFC 5652 §5.4 to §5.6, §11; RFC 8933 for the digest of the attributes
 """
 
 from __future__ import annotations
 
-import logging
-
 from smime.cms import algorithms as alg
-from smime.cms.attributes import Attributes
-from smime.cms.ber import octets, parsed
-from smime.cms.content import content_info
-from smime.cms.der import SEQUENCE, SET, Indefinite, children, oid_text, top
-from smime.cms.names import by_value, describe, issuer_and_serial, key_identifiers
-from smime.errors import LimitExceeded, MalformedMail, SmimeError
-from smime.report import Finding, Note
+from smime.cms.attributes import COUNTERSIGNATURE, TIME_STAMP_TOKEN, reads_as_attributes
+from smime.cms.bindings import check_protection, names_certificate
+from smime.cms.der import Indefinite, top
+from smime.cms.names import by_value, issuer_and_serial, key_identifiers
+from smime.cms.schemes import FIXED_DIGEST, Hashed, check_pure_length, verify
+from smime.cms.signerinfo import SignedData, SignerInfo, parse_certificate, read, read_signer
+from smime.errors import LimitExceeded, MalformedMail, NotSupported, SmimeError
+from smime.report import Answer, Finding, Note
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
+    from typing import TypeAlias
 
     from cryptography import x509
 
-    from smime.cms.der import Node
+    from smime.cms.timestamp import CheckedTimeStamp
     from smime.policy import Policy
 
-__all__ = ["CheckedSignature", "SignedData", "SignerInfo", "check", "read"]
+    AnyContent: TypeAlias = "Content | HashedContent"
 
-MAX_SIGNERS = 64  # each costs a signature check; real messages have one, rarely five
-MAX_CERTIFICATES = 20  # more than any chain; the rest is not looked at
-MAX_CRLS = 20
+__all__ = [
+    "CheckedSignature",
+    "Content",
+    "HashedContent",
+    "SignedData",
+    "SignerInfo",
+    "check",
+    "read",
+]
 
-_log = logging.getLogger("smime.cms")
+# Countersignatures and time stamps of one message that are looked at: each costs a
+# signature check, and anybody on the way can add some.
+MAX_COUNTERSIGNATURES = 16
+MAX_TIME_STAMPS = 4
+MAX_COUNTERSIGNATURE_DEPTH = 4
 
 _INTACT = Finding.yes("the content is what was signed", "RFC 5652 §5.4")
 _GENUINE = Finding.yes("the signature was made with the signer's key", "RFC 5652 §5.6")
-
-
-class SignerInfo:
-    """One signer as it arrived (RFC 5652 §5.3)."""
-
-    __slots__ = (
-        "attributes",
-        "digest",
-        "identifier",
-        "key_identifier",
-        "name",
-        "signature",
-        "value",
-    )
-
-    identifier: bytes
-    """IssuerAndSerialNumber as it stands, or empty."""
-    key_identifier: bytes
-    """subjectKeyIdentifier, or empty."""
-    name: str
-    """The identifier, for people."""
-    digest: str
-    """Name of the digest algorithm; its dotted identifier if it is not known."""
-    signature: tuple[str, str | None]
-    """Kind of key and digest that the signature algorithm names."""
-    attributes: Attributes | None
-    value: bytes
-
-
-class SignedData:
-    """A SignedData as it arrived."""
-
-    __slots__ = ("_parsed", "certificates_der", "content", "content_type", "crls", "signers")
-
-    content_type: bytes
-    content: bytes | None
-    """The content inside, or None when it is detached."""
-    certificates_der: tuple[bytes, ...]
-    crls: tuple[bytes, ...]
-    signers: tuple[SignerInfo, ...]
-    _parsed: tuple[x509.Certificate, ...] | None
-
-    def certificates(self) -> tuple[x509.Certificate, ...]:
-        """Return the certificates that a strict parser accepts, parsed once."""
-        if self._parsed is None:
-            found = [parse_certificate(der) for der in self.certificates_der]
-            self._parsed = tuple(one for one in found if one is not None)
-        return self._parsed
-
-
-def parse_certificate(der: bytes) -> x509.Certificate | None:
-    """Return a certificate, or None where a strict parser refuses it."""
-    from cryptography import x509
-
-    try:
-        return x509.load_der_x509_certificate(der)
-    except (ValueError, x509.InvalidVersion, Warning) as problem:  # python -W error
-        _log.debug("a certificate in a message was skipped: %s", problem)
-        return None
+_LINE_ENDS = Note("line-ends", "the line ends were changed on the way and put back to CRLF")
 
 
 class CheckedSignature:
@@ -104,6 +56,7 @@ class CheckedSignature:
     __slots__ = (
         "capabilities",
         "certificate",
+        "countersignatures",
         "digest",
         "digest_algorithm",
         "genuine",
@@ -111,6 +64,7 @@ class CheckedSignature:
         "name",
         "notes",
         "signed_at",
+        "time_stamps",
     )
 
     def __init__(self, signer: SignerInfo) -> None:
@@ -125,96 +79,15 @@ class CheckedSignature:
         self.signed_at: datetime | None = None
         self.capabilities: tuple[str, ...] = ()
         self.notes: tuple[Note, ...] = ()
+        self.countersignatures: tuple[CheckedSignature, ...] = ()
+        """Signatures over this signature's value (RFC 5652 §11.4)."""
+        self.time_stamps: tuple[CheckedTimeStamp, ...] = ()
+        """RFC 3161 tokens over this signature's value; nobody vouched for their makers."""
 
-
-def read(blob: bytes) -> SignedData:
-    """Read a ContentInfo with SignedData, BER or DER.
-
-    Raises ``MalformedMail`` for anything else, ``LimitExceeded`` for more
-    signers than ``MAX_SIGNERS``.
-    """
-    return parsed(blob, _read)
-
-
-def _read(data: bytes) -> SignedData:
-    kind, inner = content_info(data)
-    if kind != alg.SIGNED_DATA:
-        raise MalformedMail(
-            f"this is {alg.CONTENT_TYPES.get(kind, oid_text(kind))}, not signedData"
-        )
-    fields = children(data, inner)
-    if inner[0] != SEQUENCE or len(fields) < 4 or fields[2][0] != SEQUENCE:
-        raise MalformedMail("the signedData does not have the form of one")
-    found = SignedData()
-    found._parsed = None
-    encapsulated = children(data, fields[2])
-    if not encapsulated or encapsulated[0][0] != 0x06:
-        raise MalformedMail("the signedData names no content type")
-    found.content_type = data[encapsulated[0][2] : encapsulated[0][3]]
-    found.content = _content(data, encapsulated)
-    certificates: list[bytes] = []
-    crls: list[bytes] = []
-    infos: Node | None = None
-    for node in fields[3:]:
-        if node[0] == 0xA0:
-            # Only plain certificates: attribute certificates and other forms are passed over.
-            certificates += [data[c[1] : c[3]] for c in children(data, node) if c[0] == SEQUENCE]
-        elif node[0] == 0xA1:
-            crls += [data[c[1] : c[3]] for c in children(data, node) if c[0] == SEQUENCE]
-        elif node[0] == SET and infos is None:
-            infos = node
-    if infos is None:
-        raise MalformedMail("the signedData has no place for signers")
-    found.certificates_der = tuple(certificates[:MAX_CERTIFICATES])
-    found.crls = tuple(crls[:MAX_CRLS])
-    signers = children(data, infos)
-    if len(signers) > MAX_SIGNERS:
-        raise LimitExceeded(f"the message has more than {MAX_SIGNERS} signers")
-    found.signers = tuple(_signer_info(data, one) for one in signers)
-    return found
-
-
-def _content(data: bytes, encapsulated: list[Node]) -> bytes | None:
-    if len(encapsulated) < 2:
-        return None
-    inner = children(data, encapsulated[1])
-    if len(inner) != 1 or inner[0][0] & ~0x20 != 0x04:
-        raise MalformedMail("the signed content is not an OCTET STRING")
-    return octets(data, inner[0])
-
-
-def _signer_info(data: bytes, node: Node) -> SignerInfo:
-    fields = children(data, node)
-    if len(fields) < 5:
-        raise MalformedMail("a signer does not have the form of one")
-    signer = SignerInfo()
-    sid, digest_algorithm = fields[1], fields[2]
-    signer.identifier = data[sid[1] : sid[3]] if sid[0] == SEQUENCE else b""
-    signer.key_identifier = octets(data, sid) if sid[0] in (0x80, 0xA0) else b""
-    if not signer.identifier and not signer.key_identifier:
-        raise MalformedMail("a signer is named in no known way")
-    signer.name = describe(data, sid)
-    digest_oid = _algorithm(data, digest_algorithm)
-    signer.digest = alg.DIGEST_OF.get(digest_oid) or oid_text(digest_oid)
-    rest = fields[3:]
-    signer.attributes = None
-    if rest[0][0] == 0xA0:
-        signer.attributes = Attributes(data, rest[0])
-        rest = rest[1:]
-    if len(rest) < 2 or rest[1][0] & ~0x20 != 0x04:
-        raise MalformedMail("a signer has no signature value")
-    signature_oid = _algorithm(data, rest[0])
-    signer.signature = alg.SIGNATURES.get(signature_oid, (oid_text(signature_oid), None))
-    signer.value = octets(data, rest[1])
-    return signer
-
-
-def _algorithm(data: bytes, node: Node) -> bytes:
-    """Return the content octets of an AlgorithmIdentifier's identifier."""
-    parts = children(data, node) if node[0] == SEQUENCE else []
-    if not parts or parts[0][0] != 0x06:
-        raise MalformedMail("an algorithm is named in no known way")
-    return data[parts[0][2] : parts[0][3]]
+    @property
+    def holds(self) -> bool:
+        """Content and value are right, by mathematics alone."""
+        return self.intact.answer is self.genuine.answer is Answer.YES
 
 
 class Content:
@@ -235,6 +108,10 @@ class Content:
         self._digests: dict[tuple[str, bool], bytes] = {}
 
     @property
+    def beginning(self) -> bytes:
+        return self.as_received
+
+    @property
     def data(self) -> bytes:
         """The content in the form in which a signature fitted."""
         return self._repaired if self.repaired and self._repaired is not None else self.as_received
@@ -244,22 +121,64 @@ class Content:
         known = self._digests.get((name, repaired))
         if known is not None:
             return known
-        data = self.as_received
-        if repaired:
-            if self._repair is None:
-                return None
-            if self._repaired is None:
-                self._repaired = self._repair(data)
-            if self._repaired == data:
-                return None
-            data = self._repaired
+        data = self._repaired_form() if repaired else self.as_received
+        if data is None:
+            return None
         value = self._digests[name, repaired] = alg.digest(name, data)
         return value
+
+    def _repaired_form(self) -> bytes | None:
+        """Return the repaired form where it is another one than what was received."""
+        if self._repaired is None and self._repair is not None:
+            self._repaired = self._repair(self.as_received)
+        return None if self._repaired == self.as_received else self._repaired
+
+    def forms(self, kind: str, name: str) -> list[bytes]:  # noqa: ARG002  # as HashedContent has it
+        """Return what a signature without attributes may cover: the content, perhaps repaired.
+
+        Raises ``LimitExceeded`` for what its kind of key does not take whole.
+        """
+        check_pure_length(kind, len(self.as_received))
+        repaired = self._repaired_form()
+        return [self.as_received] if repaired is None else [self.as_received, repaired]
+
+
+class HashedContent:
+    """Content that went by piece by piece: its digests are left, and how it began.
+
+    ``digests`` are by name, such as ``sha256``; ``beginning`` are its first
+    octets, at least 64 KiB of them or all; ``octets`` is its whole length.
+    """
+
+    __slots__ = ("_digests", "beginning", "octets", "repaired")
+
+    def __init__(self, digests: Mapping[str, bytes], beginning: bytes, octets: int) -> None:
+        self._digests = digests
+        self.beginning = beginning
+        self.octets = octets
+        self.repaired = False
+
+    def digest(self, name: str, repaired: bool = False) -> bytes | None:
+        """Return the digest, or None if it was not computed."""
+        return None if repaired else self._digests.get(name)
+
+    def forms(self, kind: str, name: str) -> list[bytes]:
+        """Return what a signature without attributes may cover, as a digest if that will do.
+
+        Raises ``NotSupported`` where the content would be needed whole.
+        """
+        check_pure_length(kind, self.octets)
+        if len(self.beginning) == self.octets:
+            return [self.beginning]
+        value = self._digests.get(name)
+        if kind in FIXED_DIGEST or value is None:
+            raise NotSupported("a signature without attributes needs its content whole here")
+        return [Hashed(value)]
 
 
 def check(
     signed: SignedData,
-    content: Content,
+    content: AnyContent,
     *,
     policy: Policy,
     known: Sequence[x509.Certificate] = (),
@@ -269,53 +188,124 @@ def check(
     ``known`` are certificates from elsewhere, for messages that do not carry
     the signer's.
     """
-    return tuple(_check(signer, signed, content, policy, known) for signer in signed.signers)
+    work = _Work(signed, policy, known)
+    return tuple(work.check(signer, content) for signer in signed.signers)
 
 
-def _check(
-    signer: SignerInfo,
-    signed: SignedData,
-    content: Content,
-    policy: Policy,
-    known: Sequence[x509.Certificate],
-) -> CheckedSignature:
-    result = CheckedSignature(signer)
-    if signer.digest not in alg.DIGESTS:
-        reason = f"digest algorithm {signer.digest} is not supported"
-        result.intact = Finding.open("not-supported", reason, "RFC 5754 §2")
+class _Work:
+    """One message being checked, and what may still be spent on it."""
+
+    __slots__ = ("countersignatures_left", "known", "policy", "signed", "time_stamps_left")
+
+    def __init__(
+        self, signed: SignedData, policy: Policy, known: Sequence[x509.Certificate]
+    ) -> None:
+        self.signed = signed
+        self.policy = policy
+        self.known = known
+        self.countersignatures_left = MAX_COUNTERSIGNATURES
+        self.time_stamps_left = MAX_TIME_STAMPS
+
+    def check(
+        self, signer: SignerInfo, content: AnyContent, *, counter: int = 0
+    ) -> CheckedSignature:
+        """Check one signer; ``counter`` is how deep a countersignature stands, else 0."""
+        result = CheckedSignature(signer)
+        attributes = signer.attributes
+        kind = signer.scheme.kind
+        if attributes is None and kind in FIXED_DIGEST:
+            # RFC 9882 §3.3, RFC 8419 §2.3: the digest that is named plays no part then.
+            result.digest_algorithm = FIXED_DIGEST[kind]
+        problem = self._algorithm_problem(signer, result.digest_algorithm)
+        if problem is not None:
+            result.intact = problem
+            return result
+        content_type = None if counter else self.signed.content_type
+        covered = _covered(signer, content_type, content, self.policy, result)
+        if attributes is not None:
+            result.signed_at = attributes.signing_time()
+            result.capabilities = attributes.capabilities()
+        # A signature over attributes can be genuine although the content is not
+        # what they say; both are told.
+        _check_value(signer, content, covered, _candidates(signer, self.signed, self.known), result)
+        if signer.unsigned is not None and counter < MAX_COUNTERSIGNATURE_DEPTH:
+            self._check_unsigned(signer, result, counter)
         return result
-    if signer.digest in alg.WEAK_DIGESTS and signer.digest not in policy.weak:
-        reason = f"{signer.digest.upper()} is too weak to be relied on"
-        result.intact = Finding.no("weak-algorithm", reason, "RFC 8551 §2.1")
-        return result
-    covered = _covered(signer, signed, content, policy, result)
-    if signer.attributes is not None:
-        result.signed_at = signer.attributes.signing_time()
-        result.capabilities = signer.attributes.capabilities()
-    # A signature over attributes can be genuine although the content is not
-    # what they say; both are told.
-    _check_value(signer, covered, _candidates(signer, signed, known), result)
-    return result
+
+    def _algorithm_problem(self, signer: SignerInfo, digest: str) -> Finding | None:
+        if digest not in alg.DIGESTS:
+            reason = f"digest algorithm {digest} is not supported"
+            return Finding.open("not-supported", reason, "RFC 5754 §2")
+        for name in (digest, signer.scheme.digest, signer.scheme.kind):
+            if name in alg.WEAK_DIGESTS | alg.WEAK_SIGNATURES and name not in self.policy.weak:
+                reason = f"{name.upper()} is too weak to be relied on"
+                return Finding.no("weak-algorithm", reason, "RFC 8551 §2.1")
+        return None
+
+    def _check_unsigned(self, signer: SignerInfo, result: CheckedSignature, depth: int) -> None:
+        """Check what was put over this signature: countersignatures and time stamps."""
+        assert signer.unsigned is not None
+        over = Content(signer.value)
+        found = []
+        for der in signer.unsigned.every(COUNTERSIGNATURE):
+            if not self.countersignatures_left:
+                break
+            self.countersignatures_left -= 1
+            try:
+                other = read_signer(der, top(der))
+            except (MalformedMail, Indefinite):
+                text = "a countersignature cannot be read"
+                result.notes += (Note("countersignature-wrong", text),)
+                continue
+            one = self.check(other, over, counter=depth + 1)
+            found.append(one)
+            result.notes += (_countersignature_note(one),)
+        result.countersignatures = tuple(found)
+        tokens = signer.unsigned.every(TIME_STAMP_TOKEN)[: self.time_stamps_left]
+        if tokens:
+            from smime.cms.timestamp import check_token, note_of
+
+            self.time_stamps_left -= len(tokens)
+            result.time_stamps = tuple(
+                check_token(der, signer.value, policy=self.policy, known=self.known)
+                for der in tokens
+            )
+            result.notes += tuple(map(note_of, result.time_stamps))
+
+
+def _countersignature_note(checked: CheckedSignature) -> Note:
+    if checked.holds:
+        return Note(
+            "countersignature",
+            f"countersigned by {checked.name}, for whom nobody was asked to vouch",
+        )
+    bad = checked.intact if checked.intact.answer is not Answer.YES else checked.genuine
+    return Note(
+        "countersignature-wrong", f"a countersignature by {checked.name} is not right: {bad.reason}"
+    )
 
 
 def _covered(
     signer: SignerInfo,
-    signed: SignedData,
-    content: Content,
+    content_type: bytes | None,
+    content: AnyContent,
     policy: Policy,
     result: CheckedSignature,
 ) -> list[bytes]:
     """Settle ``intact`` and return the octets that the value may cover, likeliest first."""
     attributes = signer.attributes
     if attributes is None:
-        return _covered_without_attributes(signed, content, policy, result)
+        return _covered_without_attributes(signer, content_type, content, policy, result)
     stated = attributes.message_digest()
-    if stated is None or attributes.content_type() != signed.content_type:
+    protected = check_protection(attributes, signer.digest_algorithm, signer.signature_algorithm)
+    if stated is None or attributes.content_type() != content_type:
         result.intact = Finding.no(
             "attributes-invalid",
             "the signed attributes do not name exactly one digest and the type of the content",
             "RFC 5652 §11.1, §11.2",
         )
+    elif protected is not None:
+        result.intact = protected
     else:
         result.digest = content.digest(signer.digest) or b""
         if stated == result.digest:
@@ -324,9 +314,7 @@ def _covered(
             result.digest = stated
             result.intact = _INTACT
             content.repaired = True
-            result.notes += (
-                Note("line-ends", "the line ends were changed on the way and put back to CRLF"),
-            )
+            result.notes += (_LINE_ENDS,)
         else:
             result.intact = Finding.no(
                 "digest-differs", "the content was changed after signing", "RFC 5652 §5.4"
@@ -340,17 +328,26 @@ def _covered(
 
 
 def _covered_without_attributes(
-    signed: SignedData, content: Content, policy: Policy, result: CheckedSignature
+    signer: SignerInfo,
+    content_type: bytes | None,
+    content: AnyContent,
+    policy: Policy,
+    result: CheckedSignature,
 ) -> list[bytes]:
     result.digest = content.digest(result.digest_algorithm) or b""
-    if signed.content_type != alg.DATA:
+    if content_type not in (alg.DATA, None):
         result.intact = Finding.no(
             "attributes-missing",
             "content that is not plain data must be signed through attributes",
             "RFC 5652 §5.3",
         )
         return []
-    if _is_attributes(content.as_received):
+    try:
+        forms = content.forms(signer.scheme.kind, result.digest_algorithm)
+    except (NotSupported, LimitExceeded) as lacking:
+        result.intact = Finding.open("not-supported", str(lacking), "RFC 5652 §5.4")
+        return []
+    if any(map(reads_as_attributes, (*forms, content.beginning))):
         # Whoever holds a signature over attributes could show those as content.
         result.intact = Finding.no(
             "attributes-as-content",
@@ -366,18 +363,7 @@ def _covered_without_attributes(
         )
         return []
     result.intact = _INTACT
-    return [content.as_received]
-
-
-def _is_attributes(content: bytes) -> bool:
-    """Content reads as SET OF Attribute with contentType and messageDigest among them."""
-    if content[:1] != b"\x31":
-        return False
-    try:
-        found = Attributes(content, top(content))
-    except (SmimeError, Indefinite):
-        return False
-    return found.content_type() is not None or found.message_digest() is not None
+    return forms
 
 
 def _candidates(
@@ -425,6 +411,7 @@ def _key_identifiers(certificate: x509.Certificate) -> tuple[bytes, ...]:
 
 def _check_value(
     signer: SignerInfo,
+    content: AnyContent,
     covered: list[bytes],
     candidates: list[x509.Certificate],
     result: CheckedSignature,
@@ -440,56 +427,69 @@ def _check_value(
     result.certificate = candidates[0]
     if not covered:
         return
-    key_kind, named_digest = signer.signature
-    if key_kind not in ("rsa", "ec"):
-        reason = f"signature algorithm {key_kind} is not supported"
+    scheme = signer.scheme
+    if not scheme.kind:
+        reason = f"signature algorithm {scheme.label} is not supported"
         result.genuine = Finding.open("not-supported", reason, "RFC 5754 §3")
         return
-    if named_digest not in (None, signer.digest):
+    if scheme.problem:
+        result.genuine = Finding.no("parameters-invalid", scheme.problem, "RFC 5652 §5.3")
+        return
+    if scheme.digest not in (None, result.digest_algorithm):
         result.genuine = Finding.no(
             "algorithms-differ",
-            f"the signature names {named_digest}, the signer {signer.digest}",
+            f"the signature names {scheme.digest}, the signer {result.digest_algorithm}",
             "RFC 5652 §5.3",
         )
         return
-    fitting = [one for one in candidates if _verifies(one, key_kind, signer, covered)]
+    lacking = scheme.refuses(result.digest_algorithm)
+    if lacking:
+        result.genuine = Finding.open("not-supported", lacking, "RFC 5754 §3")
+        return
+    try:
+        tried = [
+            (one, verify(one, scheme, result.digest_algorithm, signer.value, covered))
+            for one in candidates
+        ]
+    except NotSupported as unsupported:
+        result.genuine = Finding.open("not-supported", str(unsupported), "RFC 5754 §3")
+        return
+    fitting = [one for one, form in tried if form is not None]
+    result.genuine = _settle(signer, fitting, result)
+    if signer.attributes is None and any(form not in (None, covered[0]) for _, form in tried):
+        # It is the form with CRLF that was signed.
+        content.repaired = True
+        result.digest = content.digest(result.digest_algorithm, repaired=True) or b""
+        result.notes += (_LINE_ENDS,)
+
+
+def _settle(
+    signer: SignerInfo, fitting: list[x509.Certificate], result: CheckedSignature
+) -> Finding:
+    """Say whether exactly one certificate made the signature, and is the one it names."""
     if not fitting:
-        result.genuine = Finding.no(
+        return Finding.no(
             "signature-wrong", "the signature was not made with the signer's key", "RFC 5652 §5.6"
         )
-    elif len(fitting) > 1:
+    result.certificate = fitting[0]
+    attributes = signer.attributes
+    if attributes is not None and attributes.names_certificates():
+        from cryptography.hazmat.primitives.serialization import Encoding
+
+        fitting = [
+            one for one in fitting if names_certificate(attributes, one.public_bytes(Encoding.DER))
+        ]
+        if not fitting:
+            return Finding.no(
+                "certificate-differs",
+                "the signed attributes name another certificate than the signer's",
+                "RFC 5035 §5.4.1",
+            )
         result.certificate = fitting[0]
-        result.genuine = Finding.no(
+    if len(fitting) > 1:
+        return Finding.no(
             "certificate-ambiguous",
             f"{len(fitting)} certificates with the same key claim this signature",
             "RFC 5652 §5.3",
         )
-    else:
-        result.certificate = fitting[0]
-        result.genuine = _GENUINE
-
-
-def _verifies(
-    certificate: x509.Certificate, kind: str, signer: SignerInfo, covered: list[bytes]
-) -> bool:
-    """The value was made with this certificate's key over one of the forms."""
-    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-
-    try:
-        public = certificate.public_key()
-    except (UnsupportedAlgorithm, ValueError):
-        return False
-    hash_algorithm = alg.hash_class(signer.digest)
-    for octets_covered in covered:
-        try:
-            if kind == "rsa" and isinstance(public, rsa.RSAPublicKey):
-                public.verify(signer.value, octets_covered, padding.PKCS1v15(), hash_algorithm)
-            elif kind == "ec" and isinstance(public, ec.EllipticCurvePublicKey):
-                public.verify(signer.value, octets_covered, ec.ECDSA(hash_algorithm))
-            else:
-                return False
-        except (InvalidSignature, UnsupportedAlgorithm, ValueError):
-            continue
-        return True
-    return False
+    return _GENUINE

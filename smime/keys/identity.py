@@ -330,9 +330,10 @@ class Identity:
     def sign(self, data: bytes, algorithm: str) -> bytes:
         """Sign ``data`` (not its digest) and return the signature value.
 
-        ``algorithm`` is ``sha256``, ``sha384`` or ``sha512``; Ed25519, Ed448
-        and ML-DSA have their own digest and sign ``data`` as it is. RSA is
-        PKCS#1 v1.5, EC is ECDSA in DER.
+        ``algorithm`` is ``sha256``, ``sha384`` or ``sha512``: RSA is PKCS#1
+        v1.5, EC is ECDSA in DER. ``rsa-pss-sha256`` and the like are RSASSA-PSS
+        with a salt as long as the digest. Ed25519, Ed448 and ML-DSA have their
+        own digest and sign ``data`` as it is, whatever is named.
 
         Raises ``KeyProblem`` if the key cannot make signatures.
         """
@@ -346,19 +347,23 @@ class Identity:
         from cryptography.hazmat.primitives import hashes
         from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
+        if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
+            pure: bytes = key.sign(data)
+            return pure
         known: dict[str, type[hashes.SHA256 | hashes.SHA384 | hashes.SHA512]] = {
             "sha256": hashes.SHA256,
             "sha384": hashes.SHA384,
             "sha512": hashes.SHA512,
         }
-        if algorithm not in known:
+        name = algorithm.removeprefix("rsa-pss-")
+        if name not in known or (name != algorithm and not isinstance(key, rsa.RSAPrivateKey)):
             raise NotSupported(f"signing with {algorithm}: choose one of {', '.join(known)}")
-        if isinstance(key, rsa.RSAPrivateKey):
-            return key.sign(data, padding.PKCS1v15(), known[algorithm]())
-        if isinstance(key, ec.EllipticCurvePrivateKey):
-            return key.sign(data, ec.ECDSA(known[algorithm]()))
-        pure: bytes = key.sign(data)
-        return pure
+        digest = known[name]()
+        if not isinstance(key, rsa.RSAPrivateKey):
+            return key.sign(data, ec.ECDSA(digest))
+        if name == algorithm:
+            return key.sign(data, padding.PKCS1v15(), digest)
+        return key.sign(data, padding.PSS(padding.MGF1(digest), digest.digest_size), digest)
 
     def to_p12(self, passphrase: Passphrase, *, compat: str = "modern") -> bytes:
         """Return all keys, certificates and the chain as PKCS#12.

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, mldsa, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, mldsa, padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtensionOID, SignatureAlgorithmOID
@@ -321,6 +321,8 @@ def _verify_by_key(child: x509.Certificate, key: CertificatePublicKeyTypes | Non
         key.verify(signature, signed, how, digest)
     elif isinstance(key, ec.EllipticCurvePublicKey) and isinstance(how, ec.ECDSA):
         key.verify(signature, signed, how)
+    elif isinstance(key, dsa.DSAPublicKey) and child.signature_hash_algorithm is not None:
+        key.verify(signature, signed, child.signature_hash_algorithm)
     elif how is None and isinstance(key, _KEYS_WITHOUT_PARAMETERS):
         key.verify(signature, signed)
     else:

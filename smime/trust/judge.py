@@ -151,8 +151,12 @@ def _key_problem(one: Facts, policy: Policy, whose: str) -> Finding | None:
         what = f"an EC key on {key.curve.name}"
     elif isinstance(key, _OTHER_KEYS):
         return None
+    elif isinstance(key, dsa.DSAPublicKey):
+        if "dsa" in policy.weak:
+            return None
+        what = "a DSA key"
     else:
-        what = "a DSA key" if isinstance(key, dsa.DSAPublicKey) else "a key of a kind unknown here"
+        what = "a key of a kind unknown here"
     return Finding.no(
         "weak-algorithm", f"{whose} has {what}, which is not accepted", "RFC 8550 §4.3"
     )

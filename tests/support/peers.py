@@ -1,6 +1,7 @@
 """Foreign programs: found, of a known version, and counted.
 
 python -m tests.support.peers packages        what apt has to install
+python -m tests.support.peers scripts         what has to be run to get the others
 python -m tests.support.peers summary FILE    a line per peer; status 1 if one was not used
 """
 
@@ -18,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 LISTED = Path(__file__).parents[1] / "peers.toml"
+# Where scripts put programs that are not to be installed on the machine.
+BESIDE = LISTED.parents[1] / "build/peers/bin"
 
 
 class PeerMissing(Exception):
@@ -65,11 +68,17 @@ def listed() -> dict[str, dict[str, Any]]:
 def peer(name: str) -> Peer:
     """Return the peer of that name; ``PeerMissing`` says what is wrong with it."""
     entry = listed()[name]
-    path = shutil.which(entry["program"])
+    path = shutil.which(entry["program"]) or shutil.which(entry["program"], path=str(BESIDE))
     if path is None:
-        raise PeerMissing(f"{name} is not installed: apt install -y {entry['package']}")
+        how = f"sh {entry['script']}" if "script" in entry else f"apt install -y {entry['package']}"
+        raise PeerMissing(f"{name} is not installed: {how}")
     said = subprocess.run(
-        [path, *entry["arguments"]], capture_output=True, text=True, timeout=20, check=False
+        [path, *entry["arguments"]],
+        cwd=LISTED.parents[1],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
     )
     found = re.search(entry["version"], said.stdout + said.stderr, re.MULTILINE)
     if found is None:
@@ -102,7 +111,11 @@ def summary(counts: dict[str, int]) -> tuple[list[str], bool]:
 def main(arguments: list[str]) -> int:
     match arguments:
         case ["packages"]:
-            print(*sorted({entry["package"] for entry in listed().values()}), sep="\n")
+            named = (entry.get("package", "").split() for entry in listed().values())
+            print(*sorted({package for one in named for package in one}), sep="\n")
+            return 0
+        case ["scripts"]:
+            print(*sorted(one["script"] for one in listed().values() if "script" in one), sep="\n")
             return 0
         case ["summary", file]:
             path = Path(file)
