@@ -35,11 +35,14 @@ from smime.errors import MalformedMail, NotSupported
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any, Protocol
+    from typing import Any, Protocol, TypeAlias
 
     from smime.cms.der import Node
     from smime.cms.recipients import OpeningKey
     from smime.cms.unwrapping import Opener, Unwrap
+
+    # Derivation, digest, key octets, the sender's public key, and salts with shared infos to try.
+    Shared: TypeAlias = tuple[str, str, int, bytes, tuple[tuple[bytes, bytes], ...]]
 
     class Agreeing(Protocol):
         """A reader whose key agrees on a secret with an ephemeral key."""
@@ -83,13 +86,14 @@ _ECDH = ec.ECDH()
 _THREE = integer(3)
 
 
-def _derive(how: str, digest: str, secret: bytes, shared_info: bytes, length: int) -> bytes:
+def _derive(
+    how: str, digest: str, secret: bytes, salt: bytes, shared_info: bytes, length: int
+) -> bytes:
     if how == "x963":
         return X963KDF(alg.hash_class(digest), length, shared_info).derive(secret)
     from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-    # RFC 8418 §2.1: no salt; the user keying material stands in the shared info.
-    return HKDF(alg.hash_class(digest), length, None, shared_info).derive(secret)
+    return HKDF(alg.hash_class(digest), length, salt or None, shared_info).derive(secret)
 
 
 def _shared_info(wrap_algorithm: bytes, ukm: bytes, wrap: int) -> bytes:
@@ -121,7 +125,9 @@ def info(content_key: bytes, readers: Sequence[Agreeing], curve: str) -> bytes:
     """Return one KeyAgreeRecipientInfo for readers on one curve."""
     how, digest, scheme = WRITTEN[curve]
     private, originator = _ephemeral(curve)
-    ukm = os.urandom(UKM_OCTETS)
+    # With HKDF it would be salt and shared info in one (RFC 8418 §2.2), and there
+    # are readers that forget the former; an ephemeral key does not need it.
+    ukm = os.urandom(UKM_OCTETS) if how == "x963" else b""
     wrap = len(content_key)
     wrap_algorithm = sequence(alg.KEY_WRAP[wrap])
     shared_info = _shared_info(wrap_algorithm, ukm, wrap)
@@ -132,13 +138,14 @@ def info(content_key: bytes, readers: Sequence[Agreeing], curve: str) -> bytes:
             if curve in _CURVES
             else private.exchange(one.public)
         )
-        wrapped = aes_key_wrap(_derive(how, digest, secret, shared_info, wrap), content_key)
+        wrapping_key = _derive(how, digest, secret, b"", shared_info, wrap)
+        wrapped = aes_key_wrap(wrapping_key, content_key)
         sealed.append(sequence(one.identifier, octet_string(wrapped)))
     return tlv(
         0xA1,
         _THREE
         + tlv(0xA0, tlv(0xA1, originator))
-        + tlv(0xA1, octet_string(ukm))
+        + (tlv(0xA1, octet_string(ukm)) if ukm else b"")
         + sequence(scheme, wrap_algorithm)
         + sequence(*sealed),
     )
@@ -183,7 +190,7 @@ class _Shared:
     def __init__(self, data: bytes, originator: Node, algorithm: Node, ukm: bytes) -> None:
         self._data, self._originator, self._algorithm = data, originator, algorithm
         self._ukm = ukm
-        self._ready: tuple[str, str, int, bytes, tuple[bytes, ...]] | None = None
+        self._ready: Shared | None = None
         self.kind = "ec"
         key = self._key()
         if key and key[0][0] == SEQUENCE:
@@ -198,13 +205,12 @@ class _Shared:
             return []
         return children(self._data, inner[0])
 
-    def ready(self) -> tuple[str, str, int, bytes, tuple[bytes, ...]]:
-        """Return derivation, digest, key octets, the sender's public key, forms of shared info."""
+    def ready(self) -> Shared:
         if self._ready is None:
             self._ready = self._read()
         return self._ready
 
-    def _read(self) -> tuple[str, str, int, bytes, tuple[bytes, ...]]:
+    def _read(self) -> Shared:
         data = self._data
         parts = children(data, self._algorithm)
         content = data[parts[0][2] : parts[0][3]] if parts else b""
@@ -233,7 +239,12 @@ class _Shared:
         other = sequence(alg.KEY_WRAP[wrap], NULL)
         if as_sent == other:
             other = sequence(alg.KEY_WRAP[wrap])
-        forms = tuple(_shared_info(form, self._ukm, wrap) for form in (as_sent, other))
+        ukm = self._ukm
+        first = _shared_info(as_sent, ukm, wrap)
+        # RFC 8418 §2.2: with HKDF the keying material is the salt as well; Bouncy
+        # Castle 1.86 left that out.
+        second = (b"", first) if how == "hkdf" and ukm else (ukm, _shared_info(other, ukm, wrap))
+        forms = ((ukm, first), second)
         return how, digest, wrap, point, forms
 
 
@@ -257,7 +268,8 @@ class _Preparing:
                     secret = substitute(point, 32)
                 # Every form is tried whether one before it fitted or not.
                 values = [
-                    unwrap_aes(_derive(how, digest, secret, form, wrap), sealed) for form in forms
+                    unwrap_aes(_derive(how, digest, secret, salt, form, wrap), sealed)
+                    for salt, form in forms
                 ]
                 return right_length(values[0] or values[1], length, sealed)
 

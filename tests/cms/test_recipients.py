@@ -13,7 +13,7 @@ from smime.cms import OpeningKey, Passphrase, RecipientKey, SharedKey, enveloped
 from smime.cms.der import octet_string, sequence, set_of, tlv, top
 from smime.errors import DecryptionFailed, LimitExceeded, NotSupported
 from smime.policy import Policy
-from tests.cms.people import KINDS, certify, person
+from tests.cms.people import KINDS, MAKERS, certify, person
 
 CONTENT = b"We meet at noon.\r\n"
 POLICY = Policy.modern()
@@ -191,6 +191,61 @@ def test_secrets_that_protect_nothing():
         SharedKey(bytes(8), b"x")
     with pytest.raises(ValueError, match="empty passphrase"):
         Passphrase("")
+
+
+# --- X25519 and X448 ------------------------------------------------------------
+
+
+def agreed(kind: str, digest: str, ukm: bytes, salt: bytes) -> bytes:
+    """A KeyAgreeRecipientInfo by the words of RFC 8418 §2.2, for a key of 16 octets."""
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+    from cryptography.hazmat.primitives.keywrap import aes_key_wrap
+
+    arcs = {"sha256": 0x13, "sha384": 0x14, "sha512": 0x15}
+    key, certificate = person(kind)
+    mine = MAKERS[kind]()
+    wrap = bytes.fromhex("300b0609608648016503040105")
+    entity = tlv(0xA0, octet_string(ukm)) if ukm else b""
+    info = sequence(wrap, entity, tlv(0xA2, octet_string(b"\0\0\0\x80")))
+    made = HKDF(getattr(hashes, digest.upper())(), 16, salt, info)
+    wrapped = aes_key_wrap(made.derive(mine.exchange(key.public_key())), bytes(range(16)))
+    algorithm = sequence(bytes.fromhex("06032b65" + ("6e" if kind == "x25519" else "6f")))
+    public = tlv(0x03, b"\0" + mine.public_key().public_bytes_raw())
+    scheme = bytes.fromhex("060b2a864886f70d01091003") + bytes((arcs[digest],))
+    return tlv(
+        0xA1,
+        b"\x02\x01\x03"
+        + tlv(0xA0, tlv(0xA1, algorithm + public))
+        + (tlv(0xA1, octet_string(ukm)) if ukm else b"")
+        + sequence(scheme, wrap)
+        + sequence(sequence(OpeningKey(key, certificate).identifier, octet_string(wrapped))),
+    )
+
+
+@pytest.mark.parametrize("kind", ["x25519", "x448"])
+@pytest.mark.parametrize("digest", ["sha256", "sha384", "sha512"])
+@pytest.mark.parametrize(
+    ("ukm", "salt"), [(b"", b""), (b"material", b"material"), (b"material", b"")]
+)
+def test_hkdf_takes_keying_material_as_salt_too(kind, digest, ukm, salt):
+    """RFC 8418 §2.2; one well-known sender leaves the salt out, and is read."""
+    key = OpeningKey(*person(kind))
+    ((found, way),) = found_for(agreed(kind, digest, ukm, salt), key)
+
+    assert way.unwrap_with(found)(16) == bytes(range(16))
+
+
+def test_a_secret_of_zeros_is_a_wrong_key_like_any_other():
+    """A point of small order (RFC 7748 §6.1) gives no error of its own."""
+    key = OpeningKey(*person("x25519"))
+    info = agreed("x25519", "sha256", b"", b"")
+    at = info.index(bytes.fromhex("06032b656e")) + 8
+    ((found, way),) = found_for(info[:at] + bytes(32) + info[at + 32 :], key)
+    value = way.unwrap_with(found)(16)
+
+    assert len(value) == 16
+    assert value == way.unwrap_with(found)(16)
 
 
 # --- names ---------------------------------------------------------------------
