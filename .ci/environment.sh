@@ -3,7 +3,7 @@
 #
 #   sh .ci/environment.sh runtime | dev | all
 #
-# runtime: what `smimetool` needs; dev: what the tests need; all: every extra and dev.
+# runtime: what `smimetool` needs, its CA too; dev: what the tests need; all: every extra and dev.
 # Uses sh, coreutils and a Python 3.11 or newer with its venv module; no grep, sed or awk,
 # for a minimal system has none. Status 2 and one line if something is missing.
 #
@@ -13,7 +13,7 @@
 set -u
 level=${1:-runtime}
 case $level in
-    runtime) what=. ;;
+    runtime) what='.[ca]' ;;
     dev) what='.[dev]' ;;
     all) what='.[all,dev]' ;;
     *) echo "environment.sh: runtime, dev or all, not '$level'" >&2; exit 2 ;;

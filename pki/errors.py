@@ -6,7 +6,9 @@ PkiError               20  the base; never raised itself
 ├─ RequestRefused      23  this CA does not certify that name, key or time
 ├─ WrongPassphrase     24  a key of the CA did not open
 ├─ ProfileProblem      25  a profile is unknown or says something impossible
-└─ Unattended          26  a question is open and there is no terminal to ask on
+├─ Unattended          26  a question is open and there is no terminal to ask on
+├─ LedgerProblem       27  the records cannot be read or written: locked, full, newer
+└─ AuditFailed         28  the records are not what they were; ``.audit`` says where
 
 Floor:  errors (uses smime.SmimeError)
 """
@@ -15,8 +17,14 @@ from __future__ import annotations
 
 from smime import SmimeError
 
+TYPE_CHECKING = False  # what typing.TYPE_CHECKING is, without importing typing
+if TYPE_CHECKING:
+    from pki.audit import Audit
+
 __all__ = [
+    "AuditFailed",
     "AuthorityExists",
+    "LedgerProblem",
     "NoAuthority",
     "PkiError",
     "ProfileProblem",
@@ -66,3 +74,22 @@ class Unattended(PkiError):
     """A question is open and there is no terminal to ask it on."""
 
     exit_status = 26
+
+
+class LedgerProblem(PkiError):
+    """The records cannot be read or written: locked, full, damaged, or of a newer version."""
+
+    exit_status = 27
+
+
+class AuditFailed(PkiError):
+    """The records are not what they were; ``audit`` says what is wrong, and from which entry."""
+
+    exit_status = 28
+
+    def __init__(self, audit: Audit) -> None:
+        super().__init__(str(audit), hint="compare with a backup: nothing recorded may change")
+        self.audit = audit
+
+    def __reduce__(self) -> tuple[type[AuditFailed], tuple[Audit]]:
+        return AuditFailed, (self.audit,)

@@ -3,33 +3,42 @@
 A request (CSR) proves who holds the key. It never says who somebody is: the names
 in it are the asker's wish, so they are not read; ``authorise`` gives the names.
 
-Floor:  requests (uses errors and keys)
-Source: RFC 2986 for the request, RFC 5321 §4.1.2 for addresses, RFC 5280 §4.2.1.6
+Floor:  requests (uses errors, keys and names)
+Source: RFC 2986 for the request, RFC 9883 for the statement of possession
 """
 
 from __future__ import annotations
 
-import re
-
 from pki import keys
 from pki.errors import RequestRefused
+from pki.names import (
+    MAX_NAME,
+    checked_address,
+    checked_attribute,
+    checked_host,
+    checked_name,
+    checked_url,
+)
+from smime.cms.der import children, sequence, top
 
 TYPE_CHECKING = False  # what typing.TYPE_CHECKING is, without importing typing
 if TYPE_CHECKING:
-    from typing import Self
+    from collections.abc import Callable, Iterable
+    from typing import Self, TypeAlias
 
-__all__ = ["CertificationRequest", "checked_address", "checked_name", "checked_url"]
+    from cryptography import x509
+
+    Find: TypeAlias = Callable[[bytes, int], x509.Certificate | None]
+    """Gives the certificate with an issuer's name, in DER, and a serial number."""
+
+__all__ = ["MAX_NAME", "CertificationRequest", "checked_address", "checked_name", "checked_url"]
 
 MAX_REQUEST_OCTETS = 65_536  # a request for an 8192-bit RSA key has under 3,000
 MAX_ADDRESSES = 100  # of one person; every sender's program walks them at each message
-MAX_NAME = 64  # ub-common-name (RFC 5280 appendix A.1)
+MAX_HOSTS = 100  # of one server; its certificate travels at each connection
 
-_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
-_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
-_LOCAL = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
-_URL = re.compile(r"https?://[!-~]{1,2000}")
 _PROOF_HASHES = frozenset({"sha256", "sha384", "sha512", "sha3-256", "sha3-384", "sha3-512"})
+_POSSESSION = "1.3.6.1.4.1.22112.2.1"  # id-at-privateKeyPossessionStatement (RFC 9883 §3)
 
 
 class CertificationRequest:
@@ -39,109 +48,208 @@ class CertificationRequest:
     that proof from a CSR. Neither believes a name: ``authorise`` adds them.
     """
 
-    __slots__ = ("addresses", "name", "public_key")
+    __slots__ = ("addresses", "hosts", "name", "proof", "public_key", "stated_by", "subject")
 
     public_key: keys.PublicKey
     addresses: tuple[str, ...]
     name: str
+    """The common name: a person's, or a CA's."""
+    hosts: tuple[str, ...]
+    """For a server: the names that it is reached by."""
+    subject: dict[str, str]
+    """What else the subject says, by the names of ``pki.names.ATTRIBUTES``."""
+    proof: str
+    """How its holder proved the private key: ``signed`` (by a CSR), ``stated`` (by another
+    key of the same person, not proven), ``known`` (made here, or by word of the caller)."""
+    stated_by: x509.Certificate | None
+    """Whose word ``stated`` is: the certificate that signed the request (RFC 9883).
+    Who issues sees to it that it is of the same person, and good."""
 
     def __init__(
-        self, public_key: keys.PublicKey, addresses: tuple[str, ...] = (), name: str = ""
+        self,
+        public_key: keys.PublicKey,
+        addresses: Iterable[str] = (),
+        name: str = "",
+        *,
+        hosts: Iterable[str] = (),
+        **subject: str,
     ) -> None:
-        self.public_key = keys.check(public_key)
-        if len(addresses) > MAX_ADDRESSES:
+        self._fill(keys.check(public_key), addresses, name, hosts, subject)
+        self.proof = "known"
+        self.stated_by = None
+
+    def _fill(
+        self,
+        checked_key: keys.PublicKey,
+        addresses: Iterable[str],
+        name: str,
+        hosts: Iterable[str],
+        subject: dict[str, str],
+    ) -> None:
+        self.public_key = checked_key
+        # Dicts, not sets: the order given is the order in the certificate.
+        self.addresses = tuple(dict.fromkeys(checked_address(one) for one in addresses))
+        self.hosts = tuple(dict.fromkeys(_checked_server(one) for one in hosts))
+        if len(self.addresses) > MAX_ADDRESSES or len(self.hosts) > MAX_HOSTS:
             raise RequestRefused(f"more than {MAX_ADDRESSES} addresses in one certificate")
-        # A dict, not a set: the order given is the order in the certificate.
-        self.addresses = tuple(dict.fromkeys(checked_address(a) for a in addresses))
         self.name = checked_name(name)
+        self.subject = {field: checked_attribute(field, text) for field, text in subject.items()}
 
     def __repr__(self) -> str:
-        return f"<CertificationRequest {self.name or ', '.join(self.addresses) or 'unnamed'}>"
+        names = ", ".join((*self.addresses, *self.hosts))
+        return f"<CertificationRequest {self.name or names or 'unnamed'}>"
+
+    @property
+    def key_id(self) -> bytes:
+        """SHA-256 of the public key: by it one key in two certificates is found."""
+        import hashlib
+
+        return hashlib.sha256(keys.spki(self.public_key)).digest()
 
     @classmethod
-    def parse(cls, data: bytes) -> Self:
+    def parse(cls, data: bytes, *, find: Find | None = None) -> Self:
         """Read a CSR, DER or PEM, and check that its maker holds the private key.
 
-        The names in it are not taken. Raises ``RequestRefused``.
+        The names in it are not taken. A key that cannot sign (X25519, X448, ML-KEM)
+        comes in a request signed by another, certified key of the same person:
+        ``find(issuer_der, serial)`` gives its certificate, or None. Then ``proof`` is
+        ``stated``, and ``stated_by`` that certificate.
+
+        Raises ``RequestRefused``.
         """
-        from cryptography import x509
-        from cryptography.exceptions import UnsupportedAlgorithm
-
-        if len(data) > MAX_REQUEST_OCTETS:
-            raise RequestRefused(f"a request of more than {MAX_REQUEST_OCTETS} octets")
+        csr = _load(data)
         try:
-            if b"-----BEGIN" in data:
-                csr = x509.load_pem_x509_csr(data)
-            else:
-                csr = x509.load_der_x509_csr(data)
             public_key = csr.public_key()
-            digest = csr.signature_hash_algorithm
-            proven = digest is not None and csr.is_signature_valid
-        except (ValueError, TypeError, x509.InvalidVersion, UnsupportedAlgorithm) as error:
+        except _trouble() as error:
+            raise RequestRefused("the key in the request cannot be read") from error
+        statement = _statement(csr)
+        made = cls.__new__(cls)
+        if statement is None:
+            _demand_signature(csr, public_key, "the key in it")
+            made._fill(keys.check(public_key), (), "", (), {})
+            made.proof, made.stated_by = "signed", None
+            return made
+        signer = find(*statement) if find is not None else None
+        if signer is None:
             raise RequestRefused(
-                "not a certification request that can be read",
-                hint="send a PKCS#10 request (CSR), as PEM or DER",
-            ) from error
-        if digest is None or digest.name not in _PROOF_HASHES:
-            raise RequestRefused(
-                "the request is signed with a hash that proves nothing today",
-                hint="sign the request with SHA-256",
+                "the request is signed by a key whose certificate is not known here",
+                hint="sign it with a key that this CA certified",
             )
-        if not proven:
-            raise RequestRefused(
-                "the request is not signed by the key in it",
-                hint="make the request again with the private key that belongs to it",
-            )
-        return cls(keys.check(public_key))
+        _demand_signature(csr, signer.public_key(), "the key of the certificate that it names")
+        checked = keys.check(public_key)
+        if checked == signer.public_key():
+            raise RequestRefused("the request names its own key as another one that vouches for it")
+        made._fill(checked, (), "", (), {})
+        made.proof, made.stated_by = "stated", signer
+        return made
 
-    def authorise(self, *addresses: str, name: str = "") -> CertificationRequest:
+    def authorise(
+        self, *addresses: str, name: str = "", hosts: Iterable[str] = (), **subject: str
+    ) -> CertificationRequest:
         """Give the same key with the names that the CA found to be its holder's."""
-        return CertificationRequest(self.public_key, addresses, name)
+        made = CertificationRequest.__new__(CertificationRequest)
+        made._fill(self.public_key, addresses, name, hosts, subject)
+        made.proof, made.stated_by = self.proof, self.stated_by
+        return made
 
 
-def checked_address(address: str) -> str:
-    """Give back a mail address as a certificate holds it, its domain in lower case.
+def _checked_server(host: str) -> str:
+    star = "*." if host.startswith("*.") else ""
+    return star + checked_host(host.removeprefix("*."))
 
-    Raises ``RequestRefused`` for what is not one plain ASCII address.
 
-    >>> checked_address("Alice@Example.ORG")
-    'Alice@example.org'
+def _trouble() -> tuple[type[Exception], ...]:
+    """All that the parser raises on bytes made to trouble it; not one family."""
+    from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
+
+    return (ValueError, TypeError, x509.InvalidVersion, UnsupportedAlgorithm)
+
+
+def _load(data: bytes) -> x509.CertificateSigningRequest:
+    from cryptography import x509
+
+    if len(data) > MAX_REQUEST_OCTETS:
+        raise RequestRefused(f"a request of more than {MAX_REQUEST_OCTETS} octets")
+    try:
+        if b"-----BEGIN" in data:
+            return x509.load_pem_x509_csr(data)
+        return x509.load_der_x509_csr(data)
+    except _trouble() as error:
+        raise RequestRefused(
+            "not a certification request that can be read",
+            hint="send a PKCS#10 request (CSR), as PEM or DER",
+        ) from error
+
+
+def _demand_signature(csr: x509.CertificateSigningRequest, key: object, whose: str) -> None:
+    """Refuse a request that this key did not sign."""
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+
+    try:
+        digest = csr.signature_hash_algorithm
+        if isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
+            if digest is None or digest.name not in _PROOF_HASHES:
+                raise RequestRefused(
+                    "the request is signed with a hash that proves nothing today",
+                    hint="sign the request with SHA-256",
+                )
+            if isinstance(key, rsa.RSAPublicKey):
+                scheme = csr.signature_algorithm_parameters
+                if not isinstance(scheme, padding.PKCS1v15 | padding.PSS):
+                    raise InvalidSignature
+                key.verify(csr.signature, csr.tbs_certrequest_bytes, scheme, digest)
+            else:
+                key.verify(csr.signature, csr.tbs_certrequest_bytes, ec.ECDSA(digest))
+            return
+        name = keys.key_name(key)
+        # The algorithm named must be the key's own: nothing else was signed.
+        pure = keys.pure_algorithm(name)
+        if pure is None or csr.signature_algorithm_oid.dotted_string != pure:
+            raise RequestRefused(
+                "a key of this kind cannot sign the request for its certificate",
+                hint="have the CA make the key, or sign with a certified key (RFC 9883)",
+            )
+        key.verify(csr.signature, csr.tbs_certrequest_bytes)  # type: ignore[attr-defined]
+    except RequestRefused:
+        raise
+    except Exception as error:
+        if not isinstance(error, (InvalidSignature, *_trouble())):
+            raise
+        raise RequestRefused(
+            f"the request is not signed by {whose}",
+            hint="make the request again with the private key that belongs to it",
+        ) from error
+
+
+def _statement(csr: x509.CertificateSigningRequest) -> tuple[bytes, int] | None:
+    """Find issuer, as DER, and serial number in a statement of possession (RFC 9883 §3).
+
+    The attribute may carry the certificate as well. It is not looked at: whom the CA
+    certified it knows from its own records.
     """
-    local, at, domain = address.rpartition("@")
-    if not address.isascii():
-        raise RequestRefused(
-            f"{address!a} is not an ASCII address",
-            hint="write the domain in its xn-- form; other letters before the @ are not supported",
-        )
-    well_formed = (
-        at
-        and len(address) <= 254
-        and len(local) <= 64
-        and _LOCAL.fullmatch(local)
-        and _DOMAIN.fullmatch(domain)
-    )
-    if not well_formed:
-        raise RequestRefused(
-            f"{address!a} is not a mail address", hint="write it like alice@example.org"
-        )
-    return f"{local}@{domain.lower()}"
+    from cryptography import x509
 
+    from smime import SmimeError
 
-def checked_name(name: str) -> str:
-    """Give back a name for a certificate's subject, or raise ``RequestRefused``."""
-    if len(name) > MAX_NAME:
-        raise RequestRefused(f"a name of more than {MAX_NAME} characters")
-    # Controls, line ends and bidi marks make a name look like another one.
-    if name != name.strip() or not name.isprintable():
-        raise RequestRefused(f"the name {name!a} holds characters that do not show")
-    return name
-
-
-def checked_url(url: str) -> str:
-    """Give back a URL for a certificate, or raise ``RequestRefused``; empty is none."""
-    if url and not _URL.fullmatch(url):
-        raise RequestRefused(
-            f"{url!a} is no address that mail programs fetch from",
-            hint="write it like http://ca.example.org/ca.crl",
-        )
-    return url
+    try:
+        values = [one for one in csr.attributes if one.oid.dotted_string == _POSSESSION]
+    except _trouble() as error:
+        raise RequestRefused("the attributes of the request cannot be read") from error
+    if not values:
+        return None
+    if len(values) > 1:
+        raise RequestRefused("the request holds more than one statement of possession")
+    # PrivateKeyPossessionStatement ::= SEQUENCE { signer IssuerAndSerialNumber, cert ... }
+    content = values[0].value
+    whole = sequence(content)
+    try:
+        [name, serial] = children(whole, children(whole, top(whole))[0])[:2]
+    except (SmimeError, ValueError, IndexError) as error:
+        raise RequestRefused("the statement of possession in the request is damaged") from error
+    if name[0] != 0x30 or serial[0] != 0x02:
+        raise RequestRefused("the statement of possession in the request is damaged")
+    number = int.from_bytes(whole[serial[2] : serial[3]], "big", signed=True)
+    assert isinstance(csr, x509.CertificateSigningRequest)
+    return whole[name[1] : name[3]], number

@@ -23,7 +23,9 @@ _HOMES = {
     "smime.outgoing": "encrypt protect protect_each sign",
     "smime.policy": "Policy Revocation",
     "smime.protocols": "Claim Fetcher Judgement Signer Trust Trusts",
-    "smime.report": "Answer Finding Layer Note Opened Outcome Report SignatureCheck",
+    "smime.receipts": "make_receipt receipt_wanted verify_receipt",
+    "smime.report": "Answer Finding HeaderCheck Layer Note Opened Outcome Part Protection"
+    " Report SignatureCheck",
     "smime.trust": "Anchors Evidence NoTrust Pinned",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
@@ -64,12 +66,18 @@ if TYPE_CHECKING:
     from smime.protocols import Signer as Signer
     from smime.protocols import Trust as Trust
     from smime.protocols import Trusts as Trusts
+    from smime.receipts import make_receipt as make_receipt
+    from smime.receipts import receipt_wanted as receipt_wanted
+    from smime.receipts import verify_receipt as verify_receipt
     from smime.report import Answer as Answer
     from smime.report import Finding as Finding
+    from smime.report import HeaderCheck as HeaderCheck
     from smime.report import Layer as Layer
     from smime.report import Note as Note
     from smime.report import Opened as Opened
     from smime.report import Outcome as Outcome
+    from smime.report import Part as Part
+    from smime.report import Protection as Protection
     from smime.report import Report as Report
     from smime.report import SignatureCheck as SignatureCheck
     from smime.trust import Anchors as Anchors

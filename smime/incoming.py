@@ -13,7 +13,9 @@ from __future__ import annotations
 import logging
 
 from smime.cms import enveloped, signatures
+from smime.cms.algorithms import DATA
 from smime.cms.content import kind as cms_kind
+from smime.cms.content import name as content_name
 from smime.errors import (
     DecryptionFailed,
     LimitExceeded,
@@ -22,30 +24,45 @@ from smime.errors import (
     SignatureRejected,
     SmimeError,
 )
+from smime.formats import judging, shown
 from smime.formats import smime as form
-from smime.formats.structure import inspect, protected_parts
-from smime.keys.address import certificate_addresses, same_address
+from smime.formats.parts import find_parts
+from smime.formats.structure import inspect
+from smime.keys.address import same_address
 from smime.keys.roles import opening_keys_of
 from smime.mail import Mail, write_out
 from smime.mime.canonical import to_crlf
 from smime.mime.entity import split_entity
 from smime.mime.headers import addresses, protected, readable
+from smime.mime.protection import states
 from smime.policy import MODERN, moment
 from smime.protocols import Claim
-from smime.report import Answer, Finding, Layer, Note, Opened, Outcome, Report, SignatureCheck
+from smime.report import (
+    Answer,
+    Finding,
+    Layer,
+    Note,
+    Opened,
+    Outcome,
+    Part,
+    Report,
+    SignatureCheck,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
+    from typing import Any
 
     from smime.cms.recipients import Key
+    from smime.formats.parts import FoundPart
     from smime.keys import Reader, Recipient
     from smime.mail import Out, Source
     from smime.mime.entity import Entity
     from smime.mime.headers import Protected
     from smime.policy import Policy
-    from smime.protocols import Judgement, Trust, Trusts
+    from smime.protocols import Judgement, Trusts
     from smime.trust import Evidence
 
 __all__ = ["decrypt", "examine", "inspect", "open", "verify"]
@@ -53,11 +70,8 @@ __all__ = ["decrypt", "examine", "inspect", "open", "verify"]
 _log = logging.getLogger("smime")
 
 MAX_LAYERS = 8  # deeper nesting is an attack, not mail
+MAX_CHECKED_PARTS = 8  # signed parts of which the signatures are checked; each costs as a mail does
 MAX_NAMED = 100  # recipients of a layer that a report names; a mailing can have thousands
-
-_NOT_REACHED = Finding.open(
-    "not-reached", "not asked, since the signature itself does not hold", "RFC 5652 §5.6"
-)
 
 
 def open(
@@ -191,7 +205,7 @@ class _Peeled:
         policy: Policy,
         at: datetime | None,
     ) -> None:
-        self.trusts = _trusts(trust)
+        self.trusts = judging.trusts(trust)
         self.keys = opening_keys_of(keys)
         self.policy = policy
         self.at = moment(at)
@@ -199,6 +213,7 @@ class _Peeled:
         self.asked_sender = sender
         self.source = mail if isinstance(mail, Mail) else Mail(mail)
         self.outer = split_entity(bytes(self.source))
+        self.outer.fields  # noqa: B018  # all are needed later: read once, not one by one
         self.inner = self.outer
         self.content = bytes(self.source)
         self.taken: list[_Signed | Layer] = []
@@ -208,13 +223,16 @@ class _Peeled:
         """Why a signature could not be read, where the content is there all the same."""
         self.unauthenticated = False
         """A layer was opened whose content carries no tag."""
+        self.opened_by: Key | None = None
+        """The key that opened the innermost sealed layer."""
         self.payload: Protected | None = None
-        """The header fields that stand inside, known once the report is made."""
+        """The header fields that stand inside."""
         self.use_inner_from = False
         self._report: Report | None = None
-        self.contacts: tuple[Recipient, ...] = ()
         try:
             self._peel()
+            if self.taken:
+                self.payload = protected(self.inner)
         except SmimeError as stopped:
             self.stopped = stopped
         inside = self.damaged if self.stopped is None else self.stopped
@@ -223,6 +241,8 @@ class _Peeled:
             # from what is said of the parts that no longer fit (RFC 5652 §14).
             _log.debug("inside sealed content: %s", inside)
             self.stopped = DecryptionFailed(enveloped.FAILED)
+        if self.stopped is not None:
+            self.payload = None
 
     # --- taking layers off --------------------------------------------------
 
@@ -252,6 +272,8 @@ class _Peeled:
             if wrapped.problem is not None:
                 raise wrapped.problem
             layer.data = signatures.read(wrapped.blob)
+            if layer.data.content_type != DATA:
+                raise MalformedMail("the signature is over something else than mail")
             if layer.data.content is not None:
                 raise MalformedMail(
                     "the signature carries a content of its own beside the one that is shown"
@@ -263,6 +285,21 @@ class _Peeled:
         content = signatures.Content(wrapped.content, repair)
         layer.checked = self._check(layer.data, content)
         self.content = content.data
+        for signer, one in zip(layer.data.signers, layer.checked, strict=True):
+            if one.intact.code == "digest-differs" and one.genuine.answer is Answer.YES:
+                self._diagnose(signer, one)
+                break  # one accident explains all
+
+    def _diagnose(
+        self, signer: signatures.SignerInfo, checked: signatures.CheckedSignature
+    ) -> None:
+        """Say which known accident on the way explains the digest that differs."""
+        from smime.formats.damage import diagnose
+
+        stated = signer.attributes.message_digest() if signer.attributes else None
+        note = diagnose(self.content, signer.digest, stated) if stated else None
+        if note is not None:
+            checked.notes += (note,)
 
     def _take_opaque(self, wrapped: form.Wrapped) -> bool:
         """Take an opaque layer off; False where nothing is inside (certificates only)."""
@@ -283,6 +320,13 @@ class _Peeled:
         if data.content is None:
             raise MalformedMail("the mail is a signature without the content that it signs")
         layer.checked = self._check(data, signatures.Content(data.content))
+        if data.content_type != DATA:
+            # Signed as something else: whoever could have it signed, as a receipt
+            # or a time stamp, could else show it as a mail.
+            raise NotSupported(
+                f"what is signed is {content_name(data.content_type)}, and no mail",
+                hint="a receipt is for smime.verify_receipt(receipt, sent=...)",
+            )
         self.content = data.content
         return True
 
@@ -298,6 +342,7 @@ class _Peeled:
             )
             raise
         self.unauthenticated = self.unauthenticated or not envelope.authenticated
+        self.opened_by = key
         for layer in self.taken:
             if isinstance(layer, _Signed):
                 layer.sealed_form = True
@@ -334,7 +379,13 @@ class _Peeled:
 
     def readable(self) -> bytes:
         """Return the mail that a reader should see; the report has to be made before."""
-        return readable(self.outer, self.inner, self.payload, use_from=self.use_inner_from)
+        return readable(
+            self.outer,
+            self.inner,
+            self.payload,
+            use_from=self.use_inner_from,
+            sealed=self.opened_by is not None,
+        )
 
     # --- judging ------------------------------------------------------------
 
@@ -351,9 +402,15 @@ class _Peeled:
         notes: list[Note] = []
         sender, reason = self._outer_sender()
         layers = None
-        payload = self.payload = protected(self.inner) if self.taken and not self.stopped else None
+        payload = self.payload
+        inside: tuple[str, ...] = ()
         if self.asked_sender is None and payload is not None:
-            inside = addresses((*payload.fields, *payload.ignored), "from")
+            authors = [f for f in (*payload.fields, *payload.ignored) if f.key == "from"]
+            outside = [f.raw for f in self.outer.fields if f.key == "from"]
+            if sender is not None and outside == [f.raw for f in authors]:
+                inside = (sender,)
+            else:
+                inside = addresses(authors, "from")
             if len(inside) == 1 and (sender is None or not same_address(inside[0], sender)):
                 # RFC 9788 §4.4: a From that stands only inside counts if a good
                 # signature is by that address; anybody can write one there.
@@ -366,9 +423,21 @@ class _Peeled:
             layers = self._judge_layers(sender, reason)
         signer = self._signer(layers, sender)
         if signer is not None:
-            self.contacts = self._contacts(layers)
-        if not any(layer.kind in ("signed", "encrypted") for layer in layers):
-            notes += _part_notes(self.outer)
+            # The same address outside may have another name before it.
+            self.use_inner_from = len(inside) == 1 and same_address(inside[0], signer)
+        sealed = self.opened_by is not None
+        found_states = states(
+            self.outer, self.payload, encrypted=sealed, use_from=self.use_inner_from
+        )
+        found = find_parts(self.inner) if self.stopped is None else None
+        parts = self._parts(found.parts, sender, reason) if found else ()
+        to_me = shown.addressed_to_me(
+            self.opened_by.label if self.opened_by else None, self.payload, signer
+        )
+        notes += shown.header_notes(found_states, but_from=bool(notes))
+        notes += shown.part_notes(parts, found is None or found.complete)
+        if to_me.answer is Answer.NO:
+            notes.append(Note(to_me.code, to_me.reason))
         return Report(
             outcome=self._outcome(layers, signer),
             layers=layers,
@@ -376,7 +445,44 @@ class _Peeled:
             signer=signer,
             problem=_problem(self.stopped or self.damaged),
             notes=tuple(notes),
+            parts=parts,
+            headers=shown.header_checks(found_states, signer),
+            addressed_to_me=to_me,
+            rendering=shown.rendering(
+                parts,
+                stopped=self.stopped is not None,
+                untagged=self.unauthenticated and signer is None,
+            ),
         )
+
+    def _parts(self, found: list[FoundPart], sender: str | None, reason: str) -> tuple[Part, ...]:
+        parts: list[Part] = []
+        for one in found:
+            checks: tuple[SignatureCheck, ...] = ()
+            if one.kind == "signed" and len(parts) < MAX_CHECKED_PARTS and not one.forwarded:
+                checks = self._check_part(one.entity, sender, reason)
+            parts.append(Part(one.path, one.kind, one.form, one.forwarded, checks))
+        return tuple(parts)
+
+    def _check_part(
+        self, entity: Entity, sender: str | None, reason: str
+    ) -> tuple[SignatureCheck, ...]:
+        """Return what the signatures of a part say of that part; never raises."""
+        try:
+            wrapped = form.recognise(entity)
+            if wrapped is None or wrapped.problem is not None:
+                return ()
+            data = signatures.read(wrapped.blob)
+            signed = wrapped.content if wrapped.content is not None else data.content
+            if signed is None or (wrapped.content is not None and data.content is not None):
+                return ()
+            layer = _Signed(wrapped.form)
+            layer.data = data
+            layer.checked = self._check(data, signatures.Content(signed, _crlf_form))
+        except SmimeError as problem:
+            _log.debug("a signed part was not checked: %s", problem)
+            return ()
+        return tuple(self._judge_signature(layer, one, sender, reason) for one in layer.checked)
 
     def _outer_sender(self) -> tuple[str | None, str]:
         """Return the one address that must be spoken for, or why there is none."""
@@ -423,13 +529,14 @@ class _Peeled:
                 at=self.at,
                 certificates=layer.data.certificates(),
                 crls=layer.data.crls,
+                ocsp=layer.data.ocsp,
                 sender_reason=reason,
                 evidence=self.evidence,
                 policy=self.policy,
                 digest_algorithm=checked.digest_algorithm,
             )
-            judgement = _best(self.trusts, claim)
-        return _signature_check(checked, judgement, self.at)
+            judgement = judging.best(self.trusts, claim)
+        return judging.signature_check(checked, judgement, self.at)
 
     def _signer(self, layers: tuple[Layer, ...], sender: str | None) -> str | None:
         """Return the sender if a signature of it is good and none of it is bad."""
@@ -442,7 +549,7 @@ class _Peeled:
         # others shows that the layer was put together from two messages.
         if any(check.intact.answer is Answer.NO for check in checks):
             return None
-        mine = [check for check in checks if check.good or _names(check, sender)]
+        mine = [check for check in checks if check.good or judging.names(check, sender)]
         good = [check for check in mine if check.good]
         return sender if good and len(good) == len(mine) else None
 
@@ -459,18 +566,27 @@ class _Peeled:
         refused = any(f.answer is Answer.NO for check in checks for f in check.problems)
         return Outcome.REJECTED if refused or self.damaged or not checks else Outcome.UNKNOWN
 
-    def _contacts(self, layers: tuple[Layer, ...]) -> tuple[Recipient, ...]:
-        from smime.keys.recipient import Recipient
-
-        found: dict[str, Recipient] = {}
-        for taken, layer in zip(self.taken, layers, strict=True):
-            if not isinstance(taken, _Signed):
+    def contacts(self) -> Callable[[], tuple[Recipient, ...]]:
+        """Return what makes the contacts, when they are asked for; it holds no key."""
+        good: list[tuple[Any, ...]] = []
+        report = self.report()
+        for taken, layer in zip(self.taken, report.layers, strict=True):
+            if report.signer is None or not isinstance(taken, _Signed) or taken.data is None:
                 continue
-            for checked, check in zip(taken.checked, layer.signatures, strict=True):
-                if check.good and checked.certificate is not None:
-                    one = Recipient(checked.certificate, checked.capabilities)
-                    found.setdefault(check.fingerprint, one)
-        return tuple(found.values())
+            good += [
+                (taken.data, signer, checked, check)
+                for signer, checked, check in zip(
+                    taken.data.signers, taken.checked, layer.signatures, strict=False
+                )
+                if check.good
+            ]
+
+        def make() -> tuple[Recipient, ...]:
+            from smime.formats.contacts import contacts_of
+
+            return tuple(dict.fromkeys(one for each in good for one in contacts_of(*each)))
+
+        return make
 
 
 def _crlf_form(content: bytes) -> bytes:
@@ -484,80 +600,6 @@ def _crlf_form(content: bytes) -> bytes:
     return to_crlf(content[: entity.body_at]) + content[entity.body_at :]
 
 
-def _trusts(trust: Trusts) -> tuple[Trust, ...]:
-    several = tuple(trust) if isinstance(trust, list | tuple) else (trust,)
-    for one in several:
-        if not callable(getattr(one, "judge", None)):
-            raise TypeError(
-                f"trust= takes smime.Anchors, smime.Pinned or another Trust, not "
-                f"{type(one).__name__}: smime.Anchors.load('root.pem'), or smime.NoTrust() to "
-                "check the mathematics alone"
-            )
-    if not several:
-        raise TypeError("trust= is empty: smime.Anchors.load('root.pem')")
-    return several
-
-
-def _best(trusts: tuple[Trust, ...], claim: Claim) -> Judgement:
-    """Ask every trust; the first good answer counts, else the one that found a path."""
-    answers = []
-    for one in trusts:
-        judgement = one.judge(claim)
-        if judgement.good:
-            return judgement
-        answers.append(judgement)
-    return next((one for one in answers if one.path.answer is Answer.YES), answers[0])
-
-
-def _signature_check(
-    checked: signatures.CheckedSignature, judgement: Judgement | None, at: datetime
-) -> SignatureCheck:
-    from cryptography.hazmat.primitives.serialization import Encoding
-
-    certificate = checked.certificate
-    der = certificate.public_bytes(Encoding.DER) if certificate is not None else None
-    chain = judgement.chain if judgement else ()
-    return SignatureCheck(
-        signer=_certificate_name(checked),
-        intact=checked.intact,
-        genuine=checked.genuine,
-        path=judgement.path if judgement else _NOT_REACHED,
-        revocation=judgement.revocation if judgement else _NOT_REACHED,
-        usage=judgement.usage if judgement else _NOT_REACHED,
-        address=judgement.address if judgement else _NOT_REACHED,
-        time=judgement.time if judgement else _NOT_REACHED,
-        at=at,
-        signed_at=checked.signed_at,
-        digest=checked.digest,
-        digest_algorithm=checked.digest_algorithm,
-        fingerprint=_fingerprint(der),
-        notes=checked.notes,
-        chain=tuple(one.public_bytes(Encoding.DER) for one in chain),
-        cert_der=der,
-    )
-
-
-def _fingerprint(der: bytes | None) -> str:
-    import hashlib
-
-    return hashlib.sha256(der).hexdigest() if der else ""
-
-
-def _certificate_name(checked: signatures.CheckedSignature) -> str:
-    if checked.certificate is None:
-        return checked.name
-    found = certificate_addresses(checked.certificate)
-    return ", ".join(found) or checked.certificate.subject.rfc4514_string() or checked.name
-
-
-def _names(check: SignatureCheck, sender: str) -> bool:
-    """The certificate that the signature names is one of the sender's."""
-    certificate = check.certificate
-    if certificate is None:
-        return False
-    return any(same_address(sender, one) for one in certificate_addresses(certificate))
-
-
 def _from_note(inside: str, outside: str | None, believed: bool) -> Note:
     if believed:
         return Note("from-mismatch", f"the From outside is another one; {inside} signed it")
@@ -566,20 +608,6 @@ def _from_note(inside: str, outside: str | None, believed: bool) -> Note:
         f"inside, the mail claims to be from {inside}, which no good signature supports; "
         f"outside it says {outside or 'nobody'}",
     )
-
-
-def _part_notes(outer: Entity) -> list[Note]:
-    """Say that protected parts stand beside others, and that they do not count."""
-    found = protected_parts(outer)
-    if not found:
-        return []
-    return [
-        Note(
-            "protected-part",
-            "a part of the mail is signed or sealed, which says nothing about the mail: "
-            + ", ".join(found[:8]),
-        )
-    ]
 
 
 def _problem(problem: SmimeError | None) -> Finding | None:
@@ -621,4 +649,4 @@ def _opened(peeled: _Peeled, out: Out | None) -> Opened:
     mail = Mail._made(None, make=peeled.readable) if peeled.taken else peeled.source
     if out is not None:
         write_out(out, (bytes(mail),))
-    return Opened(mail=mail, content=peeled.content, report=report, contacts=peeled.contacts)
+    return Opened(mail=mail, content=peeled.content, report=report, _contacts=peeled.contacts())

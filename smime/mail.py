@@ -185,9 +185,11 @@ def _read(data: Any) -> bytes:
 
 def _flatten(message: Message[Any, Any]) -> bytes:
     """Write a message object as bytes with CRLF, once, before anything is signed."""
+    from email.errors import MessageError
     from email.generator import BytesGenerator
     from io import BytesIO
 
+    _refuse_injection(message)
     out = BytesIO()
     changes: dict[str, Any] = {"linesep": "\r\n", "cte_type": "8bit"}
     if hasattr(message.policy, "refold_source"):
@@ -196,12 +198,34 @@ def _flatten(message: Message[Any, Any]) -> bytes:
         BytesGenerator(out, mangle_from_=False, policy=message.policy.clone(**changes)).flatten(
             message
         )
-    except (LookupError, UnicodeError, ValueError, TypeError, AttributeError) as problem:
+    except (LookupError, ValueError, TypeError, AttributeError, MessageError) as problem:
         raise MalformedMail(
             f"the message object cannot be written as a mail: {problem}",
             hint="try message.as_bytes() to see which part is at fault",
         ) from problem
     return out.getvalue()
+
+
+def _refuse_injection(message: Message[Any, Any]) -> None:
+    """Refuse a header from whose name or value another header, or a body, would grow.
+
+    Programs put what users typed into Subject and To; not every version of
+    ``email`` looks for line ends there, and none at names.
+    """
+    import re
+
+    name_of_field = re.compile(r"[!-9;-~]+")
+    line_end = re.compile(r"[\r\n](?![ \t\r\n])|\n[ \t]*(?:\r?\n|\Z)")
+    for part in message.walk():
+        for name, value in part.raw_items():
+            if not name_of_field.fullmatch(name):
+                raise MalformedMail(f"{name!r} cannot be the name of a header")
+            if line_end.search(str(value).rstrip("\r\n")):
+                raise MalformedMail(
+                    f"the header {name} holds a line end, and what follows would be a header of "
+                    "its own",
+                    hint="take line ends out of what users typed: ' '.join(text.split())",
+                )
 
 
 def _body_at(data: bytes) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from smime.cms import enveloped, signed
 from smime.errors import KeyProblem
 from smime.formats import smime as form
+from smime.keys.choice import chosen, refuse_strangers
 from smime.keys.roles import recipients_of, signers_of
 from smime.mail import Mail, write_out
 from smime.mime.entity import split_entity
@@ -68,20 +69,25 @@ def encrypt(
 ) -> Mail:
     """Seal a whole mail for its readers; nobody can tell who wrote it: prefer ``protect()``.
 
-    ``to`` is a ``Recipient`` or several. The subject goes inside and is
+    ``to`` is a ``Recipient`` or several; of several certificates for one
+    address the newest that is valid and fit is taken. The subject goes inside and is
     replaced outside by ``[...]`` (RFC 9788), unless the policy says
     ``headers="none"`` or the mail is signed already. The content cipher is
     AES-256-CBC unless every reader is known to read AES-GCM; CBC does not show
     whether the content was changed on the way.
 
-    Raises ``KeyProblem`` for a certificate that is expired or must not be
-    written to, and when a Bcc reader is among ``to``: a sealed mail names all
-    its readers. ``MalformedMail``, ``LimitExceeded`` and ``OSError`` as ``sign``.
+    Raises ``KeyProblem`` for readers whose certificates are expired or must not
+    be written to (``missing`` lists their addresses), and when a Bcc reader is
+    among ``to``: a sealed mail names all its readers. With the policy
+    ``readers="named"`` also when To, Cc and ``to`` do not name the same people.
+    ``MalformedMail``, ``LimitExceeded`` and ``OSError`` as ``sign``.
     """
     source = mail if isinstance(mail, Mail) else Mail(mail)
     readers = recipients_of(to)
     entity = split_entity(bytes(source))
     _refuse_bcc(entity, readers)
+    if policy.readers == "named":
+        refuse_strangers(readers, source.recipients)
     _, inner, sealed_outer = _divide(entity, policy, "cipher", travels=False)
     return _made(source, _seal(inner, readers, policy, None, sealed_outer), out)
 
@@ -103,9 +109,12 @@ def protect(
     """
     source = mail if isinstance(mail, Mail) else Mail(mail)
     (signer,) = _one(by)
-    readers = _with_self(recipients_of(to), signer, to_self)
+    others = recipients_of(to)
+    readers = _with_self(others, signer, to_self)
     entity = split_entity(bytes(source))
     _refuse_bcc(entity, readers)
+    if policy.readers == "named":
+        refuse_strangers(others, source.recipients, also=signer.addresses)
     when = moment(at)
     _, inner, sealed_outer = _divide(entity, policy, "cipher")
     signed_inner = _sign(inner, (signer,), False, policy, when)
@@ -178,7 +187,14 @@ def _divide(
         mode = "none"
     elif mode == "cipher" and _is_wrapped(entity):
         mode = "none"  # protected already: what is inside says what it protects
-    divided = divide(entity, mode=mode, travels=travels)
+    divided = divide(
+        entity,
+        mode=mode,
+        travels=travels,
+        shy=policy.headers == "shy",
+        hidden=policy.hidden,
+        legacy=policy.legacy_display,
+    )
     return divided.outer, divided.inner, divided.sealed_outer if mode == "cipher" else divided.outer
 
 
@@ -197,10 +213,37 @@ def _sign(
     for one in signers:
         one.check_signs(when, policy)
     keys = [one.signing_key for one in signers]
-    blob, digests = signed.build(inner, keys, detached=not opaque, at=when, policy=policy)
+    blob, digests = signed.build(
+        inner,
+        keys,
+        detached=not opaque,
+        at=when,
+        policy=policy,
+        signed_attributes=(*_preference(signers), *_receipt_request(policy)),
+    )
     if opaque:
         return form.wrap_sealed(blob, "signedData", outer)
     return form.wrap_signed(inner, blob, policy.micalg_names(digests), outer)
+
+
+def _preference(signers: Sequence[Identity]) -> tuple[bytes, ...]:
+    """Name the certificate to write to, where it is another one than signs (RFC 8551 §2.5.3)."""
+    first = signers[0]
+    if len(signers) > 1 or first.recipient.certificate is first.certificate:
+        return ()
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    from smime.cms.preference import write_preference
+
+    return (write_preference(first.recipient.certificate.public_bytes(Encoding.DER)),)
+
+
+def _receipt_request(policy: Policy) -> tuple[bytes, ...]:
+    if not policy.receipts_to:
+        return ()
+    from smime.cms.receipt import write_request
+
+    return (write_request(policy.receipts_to),)
 
 
 def _seal(
@@ -210,9 +253,7 @@ def _seal(
     when: datetime | None,
     outer: bytes,
 ) -> bytes:
-    now = moment(when)
-    for one in readers:
-        one.check_reads(now, policy)
+    readers = chosen(readers, moment(when), policy)
     cipher = policy.choose_cipher(one.capabilities for one in readers)
     transport = "rsa-oaep" if policy.key_transport == "rsa-oaep" else "rsa-v15"
     unique = {one.recipient_key.identifier: one.recipient_key for one in readers}

@@ -23,7 +23,9 @@ __all__ = ["Policy", "Revocation", "moment"]
 CONTENT_CIPHERS = ("aes-256-cbc", "aes-192-cbc", "aes-128-cbc", "aes-256-gcm", "aes-128-gcm")
 DIGESTS = ("sha256", "sha384", "sha512")
 KEY_TRANSPORTS = ("rsa-v15", "rsa-oaep")
-HEADER_POLICIES = ("baseline", "none")
+HEADER_POLICIES = ("baseline", "shy", "none")
+NEVER_HIDDEN = frozenset({"date", "from", "mime-version"})  # no mail is delivered without them
+READERS = ("given", "named")
 SIGNATURES = ("rsa-v15", "rsa-pss")
 WEAK = ("sha1", "md5", "3des-cbc", "rc2-128-cbc", "no-attributes", "dsa")
 
@@ -34,6 +36,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "key_transport": ("auto", *KEY_TRANSPORTS),
     "headers": HEADER_POLICIES,
     "line_ends": ("repair", "exact"),
+    "readers": READERS,
 }
 _MICALG = {
     "sha256": "sha-256",
@@ -93,7 +96,17 @@ class Policy:
     - ``key_transport``: for RSA recipients, ``auto`` (PKCS#1 v1.5, which
       every client reads), ``rsa-v15`` or ``rsa-oaep``.
     - ``headers``: ``baseline`` (RFC 9788: a copy of the headers goes inside,
-      and the subject is hidden when encrypting) or ``none``.
+      and the subject is hidden when encrypting), ``shy`` (names before
+      addresses and the time zone, too) or ``none``.
+    - ``hidden``: names of more headers that are left out when encrypting, such
+      as ``cc``; see ``Opened.reply_policy()``.
+    - ``legacy_display``: when encrypting, repeat what is hidden at the top of
+      the text, for readers that do not know RFC 9788.
+    - ``readers``: ``given`` (mail is sealed for whoever is in ``to=``), or
+      ``named`` (it is refused unless ``to=`` and the mail's To, Cc and Bcc name
+      the same people).
+    - ``receipts_to``: addresses to which readers are asked to send a signed
+      receipt (RFC 2634) when signing.
     - ``micalg``: how the digest is spelled in ``multipart/signed``; empty for
       the names of RFC 8551 (``sha-256``).
 
@@ -107,18 +120,34 @@ class Policy:
       signed) or ``exact``.
     - ``revocation``: see ``Revocation``.
 
+    Certificate policies (RFC 5280 §6.1.1), which few users need:
+
+    - ``certificate_policies``: identifiers, dotted, of which the chain must be
+      good for at least one; empty for any.
+    - ``explicit_policy``: the chain must be good for some policy.
+    - ``inhibit_policy_mapping``, ``inhibit_any_policy``: no CA of the chain
+      may map one policy to another, or stand for all by anyPolicy.
+
     >>> Policy.modern().replace(cipher="aes-256-gcm").cipher
     'aes-256-gcm'
     """
 
     __slots__ = (
         "cades",
+        "certificate_policies",
         "cipher",
         "digest",
+        "explicit_policy",
         "headers",
+        "hidden",
+        "inhibit_any_policy",
+        "inhibit_policy_mapping",
         "key_transport",
+        "legacy_display",
         "line_ends",
         "micalg",
+        "readers",
+        "receipts_to",
         "revocation",
         "rsa_bits_max",
         "rsa_bits_min",
@@ -126,13 +155,21 @@ class Policy:
         "weak",
     )
 
+    certificate_policies: frozenset[str]
     cades: bool
     cipher: str
     digest: str
+    explicit_policy: bool
     headers: str
+    inhibit_any_policy: bool
+    inhibit_policy_mapping: bool
+    hidden: frozenset[str]
     key_transport: str
+    legacy_display: bool
     line_ends: str
     micalg: str
+    readers: str
+    receipts_to: tuple[str, ...]
     revocation: Revocation
     rsa_bits_max: int
     rsa_bits_min: int
@@ -146,12 +183,20 @@ class Policy:
         cipher: str = "auto",
         key_transport: str = "auto",
         headers: str = "baseline",
+        hidden: Iterable[str] = (),
+        legacy_display: bool = False,
         micalg: str = "",
         rsa_bits_min: int = 2048,
         rsa_bits_max: int = 8192,
         weak: Iterable[str] = (),
         line_ends: str = "repair",
+        readers: str = "given",
+        receipts_to: Iterable[str] = (),
         revocation: Revocation = Revocation.IF_AVAILABLE,
+        certificate_policies: Iterable[str] = (),
+        explicit_policy: bool = False,
+        inhibit_policy_mapping: bool = False,
+        inhibit_any_policy: bool = False,
         signature: str = "auto",
         cades: bool = False,
     ) -> None:
@@ -162,21 +207,40 @@ class Policy:
             "key_transport": key_transport,
             "headers": headers,
             "line_ends": line_ends,
+            "readers": readers,
         }
         for name, value in given.items():
             if value not in _CHOICES[name]:
                 choices = ", ".join(_CHOICES[name])
                 raise ValueError(f"policy {name}={value!r}: choose one of {choices}")
+        names = frozenset(one.lower() for one in hidden)
+        if isinstance(hidden, str) or any(
+            one in NEVER_HIDDEN or one.startswith("content-") for one in names
+        ):
+            raise ValueError(f"policy hidden={hidden!r}: several names, and none of From, Date")
         unknown = sorted(set(weak) - set(WEAK))
         if unknown:
             raise ValueError(f"policy weak={unknown}: choose from {', '.join(WEAK)}")
+        if isinstance(certificate_policies, str):
+            raise TypeError(f"certificate_policies= takes several: ({certificate_policies!r},)")
+        wanted = frozenset(certificate_policies)
+        for dotted in wanted:
+            if not all(arc.isascii() and arc.isdigit() for arc in dotted.split(".")):
+                raise ValueError(f"policy certificate_policies: {dotted!r} is no dotted identifier")
         given_all: dict[str, Any] = {
             **given,
+            "hidden": names,
+            "legacy_display": bool(legacy_display),
             "micalg": micalg,
+            "receipts_to": _ascii_addresses(receipts_to),
             "rsa_bits_min": rsa_bits_min,
             "rsa_bits_max": rsa_bits_max,
             "weak": frozenset(weak),
             "revocation": Revocation(revocation),
+            "certificate_policies": wanted,
+            "explicit_policy": bool(explicit_policy or wanted),
+            "inhibit_policy_mapping": bool(inhibit_policy_mapping),
+            "inhibit_any_policy": bool(inhibit_any_policy),
             "cades": bool(cades),
         }
         for name, value in given_all.items():
@@ -216,6 +280,11 @@ class Policy:
             raise TypeError(f"a policy has no field {', '.join(unknown)}")
         fields: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__}
         return type(self)(**{**fields, **changes})
+
+    @property
+    def asks_for_policies(self) -> bool:
+        """Say whether a chain has to be held against certificate policies."""
+        return self.explicit_policy or self.inhibit_policy_mapping or self.inhibit_any_policy
 
     def choose_cipher(self, capabilities: Iterable[Sequence[str]]) -> str:
         """Return the content cipher for recipients with these capabilities.
@@ -286,6 +355,13 @@ class Policy:
             if getattr(self, name) != getattr(default, name)
         ]
         return f"Policy({', '.join(changed)})"
+
+
+def _ascii_addresses(given: Iterable[str]) -> tuple[str, ...]:
+    found = tuple(given)
+    if isinstance(given, str) or not all(one.isascii() and "@" in one for one in found):
+        raise ValueError(f"policy receipts_to={given!r}: several ASCII addresses: ['a@b.example']")
+    return found
 
 
 def _rebuild(cls: type[Policy], fields: dict[str, Any]) -> Policy:

@@ -42,6 +42,8 @@ class Claim:
     """What came with the message: candidates for a path, never anchors."""
     crls: tuple[bytes, ...] = field(default=(), repr=False)
     """CRLs that came with the message, as DER."""
+    ocsp: tuple[bytes, ...] = field(default=(), repr=False)
+    """OCSP responses that came with the message, as DER (RFC 5940)."""
     sender_asked: bool = True
     """False when the caller asks for no address (CMS without mail)."""
     sender_reason: str = ""
@@ -51,6 +53,8 @@ class Claim:
     policy: Policy = MODERN
     digest_algorithm: str = "sha256"
     """The digest under the signature, for the algorithm policy."""
+    use: str = "sign"
+    """What the key is for: ``sign``, or ``encrypt`` for a certificate to seal mail to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,8 @@ class Judgement:
     time: Finding
     chain: tuple[x509.Certificate, ...] = field(default=(), repr=False)
     """The path that was found, leaf first, anchor last."""
+    chain_der: tuple[bytes, ...] = field(default=(), repr=False)
+    """The same as DER, where it is at hand; empty otherwise."""
 
     @property
     def good(self) -> bool:

@@ -15,21 +15,27 @@ from enum import StrEnum
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
     from email.message import EmailMessage
     from typing import Any, NoReturn
 
     from cryptography import x509
 
+    from smime.keys.recipient import Recipient
     from smime.mail import Mail
+    from smime.policy import Policy
 
 __all__ = [
     "Answer",
     "Finding",
+    "HeaderCheck",
     "Layer",
     "Note",
     "Opened",
     "Outcome",
+    "Part",
+    "Protection",
     "Report",
     "SignatureCheck",
     "printable",
@@ -244,6 +250,63 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """A signed or sealed part in the middle of a mail: never the state of the mail."""
+
+    path: str
+    """Where it stands: ``2.1`` is the first part of the second."""
+    kind: str
+    """``signed``, ``encrypted`` or ``tnef`` (Outlook's winmail.dat)."""
+    form: str
+    """Its content type."""
+    forwarded: bool = False
+    """It stands in a message/rfc822: a mail that was passed on whole."""
+    signatures: tuple[SignatureCheck, ...] = ()
+    """Of a signed part: what its signatures say of it, and of nothing beside it."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "path": self.path,
+            "kind": self.kind,
+            "form": self.form,
+            "forwarded": self.forwarded,
+            "signatures": [check.to_dict() for check in self.signatures],
+        }
+
+
+class Protection(StrEnum):
+    """What protects a header field (RFC 9788 §4.3)."""
+
+    NONE = "none"
+    """Anybody on the way could write it."""
+    SIGNED = "signed"
+    ENCRYPTED = "encrypted"
+    """Nobody on the way could read it; who wrote it is not known."""
+    BOTH = "signed and encrypted"
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderCheck:
+    """A header field that a reader is shown, and what protects it; not its value."""
+
+    name: str
+    protection: Protection
+    outside: tuple[str, ...] | None = None
+    """What stands outside in its place, if that is another value; empty if nothing does."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "protection": str(self.protection),
+            "outside": None if self.outside is None else list(self.outside),
+        }
+
+
+NOT_SEALED = Finding.open("not-sealed", "the mail was not opened with a key", "RFC 9787 §4")
+HARMLESS = Finding.yes("nothing in it could have been put there to get at a secret", "RFC 8551 §6")
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """Everything found, outermost layer first."""
 
@@ -256,6 +319,14 @@ class Report:
     problem: Finding | None = None
     """Why the mail could not be read to its end, if so."""
     notes: tuple[Note, ...] = ()
+    parts: tuple[Part, ...] = ()
+    """Signed and sealed parts that are not the whole mail."""
+    headers: tuple[HeaderCheck, ...] = ()
+    """The header fields that are shown, and what protects each."""
+    addressed_to_me: Finding = NOT_SEALED
+    """Whether the signed To or Cc names the one whose key opened it: else it was passed on."""
+    rendering: Finding = HARMLESS
+    """Whether it may be shown as HTML with remote content, and quoted; ``no`` says why not."""
 
     @property
     def signatures(self) -> tuple[SignatureCheck, ...]:
@@ -280,6 +351,10 @@ class Report:
             "layers": [layer.to_dict() for layer in self.layers],
             "problem": self.problem.to_dict() if self.problem else None,
             "notes": [{"code": note.code, "text": note.text} for note in self.notes],
+            "parts": [part.to_dict() for part in self.parts],
+            "headers": [header.to_dict() for header in self.headers],
+            "addressed_to_me": self.addressed_to_me.to_dict(),
+            "rendering": self.rendering.to_dict(),
         }
 
     def __str__(self) -> str:
@@ -303,6 +378,8 @@ def _lines(report: Report) -> list[str]:
         lines.insert(0, "unsigned: nobody vouches for this mail")
     lines += [f"note: {note.text}" for layer in report.layers for note in layer.notes]
     lines += [f"note: {note.text}" for note in report.notes]
+    if report.rendering.answer is Answer.NO:
+        lines.append(f"show as plain text, do not quote: {report.rendering.reason}")
     return lines
 
 
@@ -343,8 +420,23 @@ class Opened:
     content: bytes = field(repr=False)
     """Exactly the bytes that were signed or sealed, innermost layer."""
     report: Report
-    contacts: tuple[Any, ...] = ()
-    """Certificates and capabilities of who signed; empty unless the signature is good."""
+    _contacts: tuple[Recipient, ...] | Callable[[], tuple[Recipient, ...]] = field(
+        default=(), repr=False, compare=False
+    )
+
+    @property
+    def contacts(self) -> tuple[Recipient, ...]:
+        """Certificates and capabilities of who signed, the one to write to first.
+
+        Empty unless the signature is good. Made when first asked for.
+        """
+        if callable(self._contacts):
+            object.__setattr__(self, "_contacts", self._contacts())
+        assert not callable(self._contacts)
+        return self._contacts
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Opened, (self.mail, self.content, self.report, self.contacts)
 
     @property
     def message(self) -> EmailMessage:
@@ -360,6 +452,46 @@ class Opened:
     def encrypted(self) -> bool:
         """The whole mail was sealed."""
         return self.report.encrypted
+
+    @property
+    def safe_to_render(self) -> bool:
+        """Whether its HTML may load what it names, and an answer may quote it.
+
+        False where somebody on the way could have put their own words around the
+        secret (EFAIL): ``report.rendering.reason`` says why. Then show plain text
+        and quote nothing.
+        """
+        return self.report.rendering.answer is Answer.YES
+
+    def reply_policy(self, policy: Policy | None = None) -> Policy:
+        """Return a policy for answers, which hides what this mail hid (RFC 9788 §6.1).
+
+        ``policy`` is what would be used otherwise (``Policy.modern()``). Who
+        quotes a mail must seal the answer; this keeps its headers as shy as the
+        mail's own: names, Cc, and the threading of a hidden Message-ID.
+        """
+        from smime.policy import MODERN
+
+        chosen = MODERN if policy is None else policy
+        hid = {
+            one.name.lower(): one
+            for one in self.report.headers
+            if one.protection in (Protection.ENCRYPTED, Protection.BOTH)
+        }
+        if not hid:
+            return chosen
+        headers = "baseline" if chosen.headers == "none" else chosen.headers
+        hidden = set(chosen.hidden)
+        for name, one in hid.items():
+            if name in ("from", "to", "cc", "date") and one.outside:
+                headers = "shy"
+            elif name in ("message-id", "in-reply-to", "references"):
+                hidden |= {"in-reply-to", "references"}
+            elif name in ("to", "cc"):
+                hidden |= {"cc", name}
+            elif name not in ("subject", "comments", "keywords", "from", "date"):
+                hidden.add(name)
+        return chosen.replace(headers=headers, hidden=hidden)
 
     def __bool__(self) -> NoReturn:
         raise TypeError("an opened mail is not a yes or no: ask .signer or .report")

@@ -27,3 +27,21 @@ def letter() -> bytes:
 def openssl() -> Peer:
     """The openssl command; a test that takes it counts as one of that peer."""
     return peer("openssl")
+
+
+@pytest.fixture
+def softhsm() -> Peer:
+    """SoftHSM: a PKCS#11 token in files."""
+    return peer("softhsm")
+
+
+@pytest.fixture
+def nss() -> Peer:
+    """NSS's pk12util: how Thunderbird reads key files."""
+    return peer("nss")
+
+
+@pytest.fixture
+def gnutls() -> Peer:
+    """GnuTLS's certtool."""
+    return peer("gnutls")

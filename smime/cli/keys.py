@@ -16,14 +16,21 @@ from smime.errors import SmimeError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import TypeVar
 
     from smime.cli.passphrase import Ask
 
     T = TypeVar("T")
 
-__all__ = ["anchors_of", "openers_of", "readers_of", "refuse_to_overwrite", "signers_of"]
+__all__ = [
+    "anchors_of",
+    "evidence_of",
+    "openers_of",
+    "readers_of",
+    "refuse_to_overwrite",
+    "signers_of",
+]
 
 
 def signers_of(args: argparse.Namespace) -> list[smime.Identity]:
@@ -71,12 +78,21 @@ def anchors_of(args: argparse.Namespace) -> smime.Anchors:
     return _named(first, lambda name: smime.Anchors.load(name, *more), *more)
 
 
+def evidence_of(args: argparse.Namespace, certificates: Iterable[str] = ()) -> smime.Evidence:
+    """Load every --crl and --ocsp, and these certificates."""
+
+    def load(_: str) -> smime.Evidence:
+        return smime.Evidence.load(certificates=certificates, crls=args.crl, ocsp=args.ocsp)
+
+    return _named("", load, *certificates, *args.crl, *args.ocsp)
+
+
 def refuse_to_overwrite(args: argparse.Namespace) -> None:
     """Refuse an output that is a file of keys or certificates of the same call."""
     output = args.output
     if output in {None, STANDARD} or not os.path.exists(output):
         return
-    for option in ("identity", "certificate", "to", "ca", "passphrase_file"):
+    for option in ("identity", "certificate", "to", "ca", "crl", "ocsp", "passphrase_file"):
         given = getattr(args, option, None) or []
         for name in [given] if isinstance(given, str) else given:
             if os.path.exists(name) and os.path.samefile(name, output):

@@ -32,6 +32,7 @@ __all__ = [
     "add_in_and_out",
     "add_json",
     "add_legacy",
+    "add_revocation",
     "add_to",
     "parser_of",
     "policy_of",
@@ -159,7 +160,7 @@ def add_to(parser: Parser) -> None:
     )
 
 
-def add_ca(parser: Parser, *, required: bool = True) -> None:
+def add_ca(parser: Parser, *, required: bool = True, sender: bool = True) -> None:
     """Add --ca and --sender: whom to believe, and for which address."""
     parser.add_argument(
         "--ca",
@@ -169,11 +170,38 @@ def add_ca(parser: Parser, *, required: bool = True) -> None:
         required=required,
         help="certificates of those who may vouch for the signer; may be repeated",
     )
+    if not sender:
+        return
     parser.add_argument(
         "--sender",
         metavar="ADDR",
         type=_address,
         help="who must have signed, instead of the mail's one From address",
+    )
+
+
+def add_revocation(parser: Parser) -> None:
+    """Add --crl, --ocsp and --revocation."""
+    parser.add_argument(
+        "--crl",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="list of revoked certificates (DER or PEM); may be repeated",
+    )
+    parser.add_argument(
+        "--ocsp",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="answer of an OCSP responder (DER); may be repeated",
+    )
+    parser.add_argument(
+        "--revocation",
+        choices=("require", "if-available", "off"),
+        metavar="HOW",
+        help="require: refuse what no CRL or OCSP answer speaks for; if-available (without it): "
+        "refuse what is revoked; off: do not look",
     )
 
 
@@ -246,11 +274,11 @@ def policy_of(args: argparse.Namespace) -> Policy:
     """Return the policy that the options name."""
     from smime.policy import Policy
 
-    if getattr(args, "legacy", False):
-        return Policy.legacy_read()
-    names = ("digest", "signature", "cipher", "key_transport")
+    names = ("digest", "signature", "cipher", "key_transport", "revocation")
     named = {name: getattr(args, name, None) for name in names}
-    return Policy.modern().replace(**{name: value for name, value in named.items() if value})
+    legacy = getattr(args, "legacy", False)
+    policy = Policy.legacy_read() if legacy else Policy.modern()
+    return policy.replace(**{name: value for name, value in named.items() if value})
 
 
 def _name(text: str) -> str:

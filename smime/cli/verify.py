@@ -33,6 +33,7 @@ def main(argv: list[str]) -> int:
         "-o - it goes to standard output, and the report to standard error",
     )
     options.add_ca(parser)
+    options.add_revocation(parser)
     options.add_at(parser)
     options.add_identity(
         parser, use="who opens the mail, if it is sealed; may be repeated", required=False
@@ -55,6 +56,7 @@ def verify(args: argparse.Namespace, files: Files) -> int:
             trust=anchors,
             keys=readers,
             sender=args.sender,
+            evidence=keys.evidence_of(args),
             policy=options.policy_of(args),
             at=args.at,
         )

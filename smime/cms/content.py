@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from smime.cms.der import Node
 
-__all__ = ["content_info", "kind"]
+__all__ = ["content_info", "kind", "name"]
 
 
 def kind(blob: bytes) -> str:
@@ -27,6 +27,11 @@ def kind(blob: bytes) -> str:
         if found is not None:
             return found
     return oid_text(parsed(blob, lambda data: content_info(data)[0]))
+
+
+def name(content_type: bytes) -> str:
+    """Return what a content type is called; its dotted identifier if it is not known."""
+    return CONTENT_TYPES.get(content_type) or oid_text(content_type)
 
 
 def content_info(data: bytes) -> tuple[bytes, Node]:

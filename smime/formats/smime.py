@@ -22,16 +22,26 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from smime.mime.entity import Entity
 
-__all__ = ["Wrapped", "base64_lines", "recognise", "wrap_sealed", "wrap_signed"]
+__all__ = [
+    "Wrapped",
+    "base64_lines",
+    "binary",
+    "is_named_p7m",
+    "recognise",
+    "wrap_sealed",
+    "wrap_signed",
+]
 
 PKCS7_MIME = frozenset({"application/pkcs7-mime", "application/x-pkcs7-mime"})
 PKCS7_SIGNATURE = frozenset({"application/pkcs7-signature", "application/x-pkcs7-signature"})
 LINE_OCTETS = 76
+_ARMOUR = (b"-----BEGIN PKCS7-----", b"-----BEGIN CMS-----", b"-----BEGIN PKCS #7 SIGNED DATA-----")
 _BLOCK_OCTETS = 57 * 1000  # a multiple of what one line of base64 holds
 _SMIME_TYPE = {
     "signedData": "signed-data",
     "envelopedData": "enveloped-data",
     "authEnvelopedData": "authEnveloped-data",  # so spelled in the IANA registry
+    "receipt": "signed-receipt",  # a signedData with another content (RFC 2634 §2.5)
 }
 _PREAMBLE = b"This is a signed mail in S/MIME form (RFC 8551).\r\n"
 
@@ -102,7 +112,7 @@ def wrap_sealed(cms_der: bytes, kind: str, outer: bytes = b"") -> bytes:
     """Return a mail in the form application/pkcs7-mime (RFC 8551 §3.2).
 
     ``kind`` is the CMS content type: ``signedData``, ``envelopedData`` or
-    ``authEnvelopedData``; ``outer`` are the message's own header fields.
+    ``authEnvelopedData``, or ``receipt``; ``outer`` are the message's own header fields.
     """
     return b"".join(
         (
@@ -151,10 +161,22 @@ def recognise(entity: Entity) -> Wrapped | None:
     if content_type.value == "multipart/signed":
         return _recognise_signed(entity)
     if content_type.value in PKCS7_MIME:
-        return Wrapped("application/pkcs7-mime", _binary(entity))
-    if content_type.value == "application/octet-stream" and _named_p7m(entity):
-        return Wrapped("application/octet-stream", _binary(entity))
+        return Wrapped("application/pkcs7-mime", binary(entity))
+    if content_type.value == "application/octet-stream" and is_named_p7m(entity):
+        return Wrapped("application/octet-stream", binary(entity))
+    if content_type.value == "text/plain" and _is_armoured(entity):
+        blob = binary(entity)
+        return Wrapped("text/plain", blob) if blob[:1] == b"0" else None
     return None
+
+
+def _is_armoured(entity: Entity) -> bool:
+    """Whether the whole body is one block of PEM armour around CMS."""
+    at = entity.body_at
+    if not entity.raw[at : at + 64].lstrip().startswith(_ARMOUR):
+        return False
+    text = entity.body.strip()
+    return text.count(b"-----BEGIN ") == 1 and text.rpartition(b"\n")[2].startswith(b"-----END ")
 
 
 def _recognise_signed(entity: Entity) -> Wrapped | None:
@@ -170,12 +192,13 @@ def _recognise_signed(entity: Entity) -> Wrapped | None:
             problem = MalformedMail(f"the signature of a multipart/signed is labelled {found}")
             return Wrapped("multipart/signed", content=content, problem=problem)
     try:
-        return Wrapped("multipart/signed", _binary(signature), content)
+        return Wrapped("multipart/signed", binary(signature), content)
     except MalformedMail as broken:
         return Wrapped("multipart/signed", content=content, problem=broken)
 
 
-def _named_p7m(entity: Entity) -> bool:
+def is_named_p7m(entity: Entity) -> bool:
+    """Whether the part has a file name of S/MIME."""
     name = entity.content_type.params.get("name", "")
     if not name:
         disposition = entity.get("content-disposition") or ""
@@ -183,7 +206,7 @@ def _named_p7m(entity: Entity) -> bool:
     return name.lower().endswith((".p7m", ".p7s", ".p7c"))
 
 
-def _binary(entity: Entity) -> bytes:
+def binary(entity: Entity) -> bytes:
     """Return the CMS structure of a part: decoded, PEM armour taken off."""
     blob = entity.decoded()
     if blob[:1] == b"0":

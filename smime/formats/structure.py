@@ -6,7 +6,7 @@ Floor:  formats (uses mime, cms)
 from __future__ import annotations
 
 from smime.cms.inspection import inspect as inspect_cms
-from smime.errors import MalformedMail, SmimeError
+from smime.errors import SmimeError
 from smime.formats import smime as form
 from smime.mail import Mail
 from smime.mime.entity import split_entity
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from smime.mail import Source
     from smime.mime.entity import Entity
 
-__all__ = ["inspect", "protected_parts"]
+__all__ = ["inspect"]
 
 MAX_DEPTH = 16  # deeper nesting is not shown
 MAX_PARTS = 1000  # shown in all
@@ -72,35 +72,6 @@ def _children(entity: Entity, found: dict[str, Any]) -> list[Entity]:
             return [split_entity(content)] if content else []
         return []
     if entity.content_type.value.startswith("multipart/"):
-        parts = split_parts(entity.body, boundary_of(entity))
-        return [split_entity(part) for part in parts if part]
-    return []
-
-
-def protected_parts(entity: Entity) -> list[str]:
-    """Return the content types of signed or sealed parts below the root of a mail."""
-    found: list[str] = []
-    waiting = [(entity, 0)]
-    seen = 0
-    while waiting and seen < MAX_PARTS:
-        one, depth = waiting.pop()
-        seen += 1
-        kind = one.content_type.value
-        if depth and (kind in form.PKCS7_MIME or kind == "multipart/signed"):
-            found.append(kind)
-        elif depth < MAX_DEPTH:
-            try:
-                waiting += [(child, depth + 1) for child in _parts(one)]
-            except MalformedMail:
-                continue
-    return found
-
-
-def _parts(entity: Entity) -> list[Entity]:
-    kind = entity.content_type.value
-    if kind == "message/rfc822":
-        return [split_entity(entity.body)] if entity.body else []
-    if kind.startswith("multipart/"):
         parts = split_parts(entity.body, boundary_of(entity))
         return [split_entity(part) for part in parts if part]
     return []

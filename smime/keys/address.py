@@ -14,7 +14,14 @@ TYPE_CHECKING = False  # what typing.TYPE_CHECKING is, without importing typing
 if TYPE_CHECKING:
     from cryptography import x509
 
-__all__ = ["certificate_addresses", "same_address", "split_address", "unreadable"]
+__all__ = [
+    "addresses_in",
+    "certificate_addresses",
+    "comparable",
+    "same_address",
+    "split_address",
+    "unreadable",
+]
 
 MAX_ADDRESS = 320  # 64 octets, "@" and 255 octets (RFC 5321 §4.5.3.1): no longer one is delivered
 MAX_LABEL = 63  # RFC 1035 §2.3.4
@@ -40,21 +47,33 @@ def certificate_addresses(certificate: x509.Certificate) -> tuple[str, ...]:
     except unreadable():
         return ()
     else:
-        found = list(names.get_values_for_type(x509.RFC822Name))
-        others = [
-            _utf8_mailbox(other.value)
-            for other in names.get_values_for_type(x509.OtherName)
-            if other.type_id.dotted_string == _SMTP_UTF8_MAILBOX
-        ]
-        found += [other for other in others if other]
-        if found or others:
-            return tuple(dict.fromkeys(name for name in found if split_address(name)))
+        mailboxes = addresses_in(names)
+        if mailboxes is not None:
+            return mailboxes
     try:
         subject = certificate.subject.get_attributes_for_oid(x509.NameOID.EMAIL_ADDRESS)
     except unreadable():
         return ()
     values = [attribute.value for attribute in subject]
     found = [value if isinstance(value, str) else "" for value in values]
+    return tuple(dict.fromkeys(name for name in found if split_address(name)))
+
+
+def addresses_in(names: x509.SubjectAlternativeName) -> tuple[str, ...] | None:
+    """Return the mail addresses among these names; None if not even a mailbox is there."""
+    from cryptography.x509 import OtherName, RFC822Name
+
+    found: list[str] = []
+    others: list[str] = []
+    for name in names:
+        kind = type(name)  # isinstance asks an abstract class, which costs ten times this
+        if kind is RFC822Name:
+            found.append(name.value)
+        elif kind is OtherName and name.type_id.dotted_string == _SMTP_UTF8_MAILBOX:
+            others.append(_utf8_mailbox(name.value))
+    if not found and not others:
+        return None
+    found += [other for other in others if other]
     return tuple(dict.fromkeys(name for name in found if split_address(name)))
 
 
@@ -76,6 +95,16 @@ def same_address(a: str, b: str) -> bool:
     if one is None or two is None or one[0] != two[0]:
         return False
     return one[1] == two[1] or _ascii_domain(one[1]) == _ascii_domain(two[1])
+
+
+def comparable(address: str) -> str:
+    """Return a form that is equal for what ``same_address`` calls the same.
+
+    >>> comparable("alice@B\\u00fccher.example")
+    'alice@xn--bcher-kva.example'
+    """
+    local, at, domain = address.rpartition("@")
+    return f"{local}{at}{_ascii_domain(domain)}"
 
 
 def split_address(address: str) -> tuple[str, str] | None:

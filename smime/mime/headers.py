@@ -15,11 +15,12 @@ stays outside only:
 Bcc and Resent-Bcc are dropped everywhere.
 
 With ``mode="cipher"`` the outside gets the fields as hcp_baseline leaves them:
-Subject is ``[...]``, Comments and Keywords are gone, and what stays outside is
-listed inside in HP-Outer, so that a reader can tell what was confidential.
+Subject is ``[...]``, Comments and Keywords are gone (with hcp_shy also names
+before addresses and the time zone), and what stays outside is listed inside in
+HP-Outer, so that a reader can tell what was confidential.
 
 Floor:  mime (uses errors)
-Source: RFC 9788 §2 for hp and HP-Outer, §3.2.1 for hcp_baseline, §5 for
+Source: RFC 9788 §2 for hp and HP-Outer, §3.2 for hcp_baseline and hcp_shy, §5 for
         composing, §4 for rendering; the older form is
         draft-autocrypt-lamps-protected-headers (protected-headers="v1")
 """
@@ -28,6 +29,7 @@ from __future__ import annotations
 
 from smime.mime.addresses import addresses
 from smime.mime.canonical import MAX_LINE, canonical, is_canonical, to_crlf
+from smime.mime.confidentiality import SHY_FIELDS, shy_form
 from smime.mime.entity import ContentType, Entity, Field, split_entity
 from smime.mime.wording import write_content_type, written_7bit
 
@@ -35,7 +37,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["Divided", "Protected", "addresses", "divide", "protected", "readable"]
+__all__ = [
+    "SHOWN",
+    "Divided",
+    "Protected",
+    "addresses",
+    "divide",
+    "is_authors",
+    "protected",
+    "readable",
+]
 
 MODES = ("clear", "cipher", "none")
 
@@ -58,7 +69,7 @@ _ONCE = frozenset(
 )  # fmt: skip
 # With hp every field the author wrote is inside, so one of these that is only
 # outside was added on the way; a reader is not shown it as the author's.
-_SHOWN = frozenset({"cc", "comments", "keywords", "reply-to", "subject", "to"})
+SHOWN = frozenset({"cc", "comments", "keywords", "reply-to", "subject", "to"})
 
 _OBSCURED_SUBJECT = b"Subject: [...]\r\n"
 _REMOVED = frozenset({"comments", "keywords"})
@@ -124,13 +135,28 @@ def _stays_outside(key: str) -> bool:
     return key in _OUTSIDE or key.startswith(_OUTSIDE_STARTS) or key in _DROPPED
 
 
-def divide(source: bytes | Entity, *, mode: str, travels: bool = True) -> Divided:
+def is_authors(key: str) -> bool:
+    """Whether fields of this name (in lower case) are the author's, and go inside."""
+    return not _is_structural(key) and not _stays_outside(key)
+
+
+def divide(
+    source: bytes | Entity,
+    *,
+    mode: str,
+    travels: bool = True,
+    shy: bool = False,
+    hidden: frozenset[str] = frozenset(),
+    legacy: bool = False,
+) -> Divided:
     r"""Take a mail apart into what stays outside and the entity to be protected.
 
     ``mode`` is ``clear`` (signed), ``cipher`` (sealed) or ``none`` (no copies of
     fields inside). A source without message fields, such as a MIME entity of
     its own, gets no copies and no ``hp`` in any mode. The inner body is made
     canonical; with ``travels=False`` (see ``is_canonical``) only if it has to be.
+    For ``cipher``: ``shy`` is hcp_shy, ``hidden`` names more fields that are left
+    out outside, ``legacy`` writes a Legacy Display.
     Raises as ``split_entity`` and ``canonical`` do.
 
     >>> divide(b"Subject: hi\n\nhello\n", mode="clear").inner.decode().splitlines()
@@ -160,6 +186,10 @@ def divide(source: bytes | Entity, *, mode: str, travels: bool = True) -> Divide
     tidy = is_canonical(lines) and lines.endswith(b"\n")
     copy_of = _as_it_stands if tidy else written_7bit
     outer = b"".join([_whole_line(field.raw) for field in message])
+    outside = [_outside(field, shy, hidden) for field in message] if mode == "cipher" else []
+    if legacy and outside:
+        changed = [f for f, line in zip(message, outside, strict=True) if line != f.raw]
+        entity, structural = _with_display(entity, structural, changed)
     heads, body = _canonical_entity(structural, entity.body, travels)
     if not inside:
         return Divided(outer, b"".join([*heads, b"\r\n", body]), b"")
@@ -171,21 +201,42 @@ def divide(source: bytes | Entity, *, mode: str, travels: bool = True) -> Divide
     sealed: list[bytes] = []
     copies = []
     listed: list[bytes] = []
-    for field in message:
+    for field, line in zip(message, outside, strict=True):
         copied = not _stays_outside(field.key)
         if copied:
             copies.append(copy := copy_of(field))
-        if field.key in _REMOVED:
+        if not line:
             continue
-        if field.key == "subject":
-            sealed.append(_OBSCURED_SUBJECT)
-            copy = _OBSCURED_SUBJECT
-        else:
-            sealed.append(_whole_line(field.raw))
+        sealed.append(line if line is not field.raw else _whole_line(line))
         if copied:
-            listed.append(_listed(copy))
+            listed.append(_listed(copy if line is field.raw else line))
     inner = b"".join([*heads, *copies, *listed, b"\r\n", body])
     return Divided(outer, inner, b"".join(sealed))
+
+
+def _outside(field: Field, shy: bool, hidden: frozenset[str]) -> bytes:
+    """Return the field as it stands outside of what is sealed; empty if it does not."""
+    key = field.key
+    if key == "subject":
+        return _OBSCURED_SUBJECT
+    if key in _REMOVED or key in hidden:
+        return b""
+    if shy and key in SHY_FIELDS:
+        return shy_form(field)
+    return field.raw
+
+
+def _with_display(
+    entity: Entity, structural: Sequence[Field], changed: Sequence[Field]
+) -> tuple[Entity, list[Field]]:
+    """Put what is hidden outside at the top of the text (RFC 9788 §5.2.2)."""
+    from smime.mime.legacy_display import add
+
+    heads = [_whole_line(field.raw) for field in structural]
+    if not any(field.key == "content-type" for field in structural):
+        heads.insert(0, _default_type(structural, entity.body))
+    made = split_entity(add(b"".join([*heads, b"\r\n", entity.body]), changed))
+    return made, list(made.fields)
 
 
 def _is_ready(entity: Entity, structural: list[Field], travels: bool) -> bool:
@@ -288,10 +339,12 @@ def protected(inner: Entity) -> Protected | None:
     for field in source.fields:
         key = field.key
         if key == "hp-outer":
-            name, colon, _ = field.value.partition(":")
-            if colon and name.strip().isascii() and name.strip():
-                # Its raw octets begin with the name of the field that it lists.
-                listed.append(Field(name.strip(), field.raw.partition(b":")[2].lstrip()))
+            # Its raw octets begin with the name of the field that it lists.
+            rest = field.raw.partition(b":")[2].lstrip()
+            name, colon, _ = rest.partition(b":")
+            name = name.strip()
+            if colon and name and name.isascii():
+                listed.append(Field(name.decode("ascii"), rest))
         elif _is_structural(key):
             # On the payload's own root these are the entity's; none of the message's.
             if key == "mime-version":
@@ -315,13 +368,21 @@ def _is_wrapped(inner: Entity) -> bool:
     )
 
 
-def readable(outer: Entity, inner: Entity, protected: Protected | None, *, use_from: bool) -> bytes:
+def readable(
+    outer: Entity,
+    inner: Entity,
+    protected: Protected | None,
+    *,
+    use_from: bool,
+    sealed: bool = False,
+) -> bytes:
     """Build the mail a reader should see: message fields and the opened entity.
 
     Protected fields stand where the outer ones of their name stood, the rest
     after them; the outer From stays unless ``use_from``. Subject, To, Cc and
     their like that are outside only are left out if the payload is of RFC 9788,
-    since the author put all of them inside. The body's octets are unchanged.
+    since the author put all of them inside. The body's octets are unchanged, but
+    for a Legacy Display in what was ``sealed``: the headers say it already.
     """
     inside: dict[str, list[Field]] = {}
     for field in protected.fields if protected else ():
@@ -330,6 +391,10 @@ def readable(outer: Entity, inner: Entity, protected: Protected | None, *, use_f
     all_are_inside = protected is not None and protected.mode in ("clear", "cipher")
     if protected is not None and protected.mode == "wrapped":
         inner = split_entity(inner.body)
+    elif sealed and protected is not None and _may_display(inner, protected.mode):
+        from smime.mime.legacy_display import strip
+
+        inner = strip(inner, protected.mode)
 
     fields: list[Field] = []
     placed: set[str] = set()
@@ -340,7 +405,7 @@ def readable(outer: Entity, inner: Entity, protected: Protected | None, *, use_f
         if key in inside:
             placed.add(key)
             fields += inside[key]
-        elif not (all_are_inside and key in _SHOWN):
+        elif not (all_are_inside and key in SHOWN):
             fields.append(field)
     for key, added in inside.items():
         if key not in placed:
@@ -349,6 +414,10 @@ def readable(outer: Entity, inner: Entity, protected: Protected | None, *, use_f
     lines.append(b"MIME-Version: 1.0\r\n")
     lines += _content_lines(inner.fields)
     return b"".join([*lines, b"\r\n", inner.body])
+
+
+def _may_display(inner: Entity, mode: str) -> bool:
+    return mode == "v1" or (mode == "cipher" and b"hp-legacy-display" in inner.raw.lower())
 
 
 def _content_lines(fields: Iterable[Field]) -> list[bytes]:

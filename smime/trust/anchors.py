@@ -37,11 +37,12 @@ from smime.trust.judge import (
 from smime.trust.loading import load_certificates, parse_certificates
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
     from os import PathLike
     from typing import Self
 
+    from smime.policy import Policy
     from smime.protocols import Claim
 
 __all__ = ["Anchors"]
@@ -77,7 +78,8 @@ class Anchors:
                 hint="give the certificate of the CA that you trust",
             )
         self._cache = Cache()
-        self._all = tuple({one.digest: one for one in map(Facts, given)}.values())
+        facts = [Facts(one, self._cache.name) for one in given]
+        self._all = tuple({one.digest: one for one in facts}.values())
         for known in self._all:
             if known.problem:
                 raise KeyProblem(f"{known.label} cannot be an anchor: {known.problem}")
@@ -111,51 +113,72 @@ class Anchors:
         Never raises for a certificate that is bad, whatever is in it. Raises
         ``ValueError`` if ``claim.at`` has no time zone.
         """
+        best: Judgement | None = None
+        for now, settled in self._judgements(claim):
+            if settled:
+                return now
+            if best is None or _worth(now) > _worth(best):
+                best = now
+        assert best is not None
+        return best
+
+    def judge_each(self, claim: Claim) -> tuple[Judgement, ...]:
+        """Judge every path that leads to an anchor, or say why there is none.
+
+        One of them is what ``judge`` answers; the others say what was refused.
+        """
+        return tuple(now for now, _ in self._judgements(claim))
+
+    def _judgements(self, claim: Claim) -> Iterator[tuple[Judgement, bool]]:
+        """Judge path after path; with each comes whether it settles the question."""
         at = whole_seconds(claim.at)
         leaf = self._cache.facts(claim.certificate)
         address = judge_address(claim, leaf)
         if leaf.unusable:
-            return _no_path(claim, leaf, at, address, _malformed(leaf))
+            yield _no_path(claim, leaf, at, address, _malformed(leaf)), True
+            return
         others = self._others(claim, leaf)
         search = Search(leaf, anchors=self._by_subject, pools=others, cache=self._cache)
         paths = list(search.paths)
         if leaf.digest in self._digests:
             # Last, so that a CRL of its issuer is heard first.
             paths.append((leaf,))
-        best: Judgement | None = None
+        if not paths:
+            yield _no_path(claim, leaf, at, address, self._no_anchor(leaf, search)), True
+            return
         runs_left = MAX_REVOCATION_RUNS
         for path in paths:
-            surely = len(paths) == 1 and search.exact and is_surely_valid(path, at)
-            found = self._path_finding(path, at, surely)
+            surely = (
+                len(paths) == 1
+                and search.exact
+                and not claim.policy.asks_for_policies
+                and is_surely_valid(path, at)
+            )
+            found = self._path_finding(path, at, surely, claim.policy)
             time = judge_time(path, at)
-            usage = judge_usage(path, claim.policy, claim.digest_algorithm)
+            usage = judge_usage(path, claim)
             revoked = False
-            if found.accepted and time.accepted and runs_left:
+            if found.accepted and time.accepted:
+                if runs_left == 0:
+                    return
                 revocation, revoked, ran = self._revocation(claim, path, at, others)
                 runs_left -= ran
             else:
                 revocation = revocation_not_asked(
                     claim.policy, "revocation was not checked: the chain is not good anyway"
                 )
-                if runs_left == 0:
-                    break
             now = Judgement(
                 path=found,
                 revocation=revocation,
                 usage=usage,
                 address=address,
                 time=time,
-                chain=tuple(one.certificate for one in path),
+                chain=tuple([one.certificate for one in path]),
+                chain_der=tuple([one.der for one in path]),
             )
-            if revoked:
-                return now
-            if best is None or _worth(now) > _worth(best):
-                best = now
-            if found.accepted and time.accepted and usage.accepted and revocation.accepted:
-                break
-        if best is None:
-            return _no_path(claim, leaf, at, address, self._no_anchor(leaf, search))
-        return best
+            good = found.accepted and time.accepted and usage.accepted and revocation.accepted
+            # A certificate that its issuer revoked is that on every path.
+            yield now, good or revoked
 
     def _others(self, claim: Claim, leaf: Facts) -> list[dict[object, list[Facts]]]:
         """Return what may stand in the middle of a path, by subject."""
@@ -173,11 +196,13 @@ class Anchors:
             pools.append(self._by_subject)
         return pools
 
-    def _path_finding(self, path: Sequence[Facts], at: datetime, surely: bool) -> Finding:
+    def _path_finding(
+        self, path: Sequence[Facts], at: datetime, surely: bool, policy: Policy
+    ) -> Finding:
         anchor = path[-1]
         if len(path) == 1:
             return Finding.yes(f"{anchor.label} is itself an anchor", _RULE)
-        yes = Finding.yes(f"chain to {anchor.label}", _RULE)
+        yes = Finding.yes(anchor.chain_words, _RULE)
         if surely:
             return yes
         for one in path:
@@ -200,7 +225,7 @@ class Anchors:
             one.validity is not None and one.validity[0] <= at <= one.validity[1] for one in path
         )
         # Dates are the finding "time"; if they fail, this one is about the rest.
-        result = validate(path, at=at, dates=in_time)
+        result = validate(path, at=at, dates=in_time, policy=policy)
         if result.kind == "ok":
             return yes
         reason = f"the chain to {anchor.label} is not valid: {result.reason}"
@@ -221,18 +246,24 @@ class Anchors:
             why = "revocation was not checked: the certificate is itself an anchor"
             return revocation_not_asked(policy, why), False, 0
         evidence = claim.evidence
-        at_hand = bool(claim.crls or (evidence is not None and (evidence.crls or evidence.ocsp)))
+        at_hand = bool(
+            claim.crls or claim.ocsp or (evidence is not None and (evidence.crls or evidence.ocsp))
+        )
         required = policy.revocation is Revocation.REQUIRE
         if policy.revocation is Revocation.OFF or not (at_hand or required):
             why = "revocation was not checked: no CRL or OCSP answer is at hand"
             return revocation_not_asked(policy, why), False, 0
+        from smime.trust.ocsp import read_answers
         from smime.trust.revocation import judge_revocation, read_lists
 
         finding, revoked = judge_revocation(
             path,
             at=at,
             lists=[read_lists(claim.crls), evidence.lists if evidence is not None else {}],
-            answers=evidence.answers if evidence is not None else (),
+            answers=[
+                *read_answers(claim.ocsp),
+                *(evidence.answers if evidence is not None else ()),
+            ],
             others=[one for pool in pools for group in pool.values() for one in group],
             policy=policy,
             cache=self._cache,
@@ -285,7 +316,7 @@ def _no_path(claim: Claim, leaf: Facts, at: datetime, address: Finding, path: Fi
         revocation=revocation_not_asked(
             claim.policy, "revocation was not checked: there is no chain to an anchor"
         ),
-        usage=judge_usage((leaf,), claim.policy, claim.digest_algorithm),
+        usage=judge_usage((leaf,), claim),
         address=address,
         time=judge_time((leaf,), at),
     )

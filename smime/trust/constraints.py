@@ -1,8 +1,9 @@
-"""Name constraints on mailboxes, in every form a certificate can name one.
+"""Name constraints that the engine does not judge, or judges too mildly.
 
 The engine looks at rfc822Name only, and at the subject's emailAddress only if
 there is no other name. A mailbox hides in a SmtpUTF8Mailbox or in the subject
-just as well, so all three are held against every constraint above.
+just as well, so all three are held against every constraint above. IP
+addresses, otherName and registeredID the engine does not know at all.
 
 Floor:  trust (uses facts, keys.address)
 Source: RFC 5280 §4.2.1.10, RFC 9598 §6
@@ -10,6 +11,7 @@ Source: RFC 5280 §4.2.1.10, RFC 9598 §6
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -29,24 +31,65 @@ _SMTP_UTF8_MAILBOX = x509.ObjectIdentifier("1.3.6.1.5.5.7.8.9")
 
 
 def constraint_problem(path: Sequence[Facts]) -> str:
-    """Say which mailbox of a path, leaf first, an issuer above may not certify; else empty."""
+    """Say which name of a path, leaf first, an issuer above may not certify; else empty."""
+    if not any(one.name_constraints for one in path):
+        return ""
     if _comparisons(path) > MAX_COMPARISONS:
         return "there are too many names and name constraints to compare"
     for above, issuer in enumerate(path):
         if issuer.name_constraints is None:
             continue
-        permitted = _mailbox_bases(issuer.name_constraints.permitted_subtrees)
-        excluded = _mailbox_bases(issuer.name_constraints.excluded_subtrees)
-        if not permitted and not excluded:
-            continue
+        permitted = issuer.name_constraints.permitted_subtrees or []
+        excluded = issuer.name_constraints.excluded_subtrees or []
+        mailboxes = _mailbox_bases(permitted), _mailbox_bases(excluded)
         for place, one in enumerate(path[:above]):
             # Self-issued certificates in the middle are exempt (RFC 5280 §6.1.3 b).
             if place and one.self_issued:
                 continue
-            for name in _mailboxes(one):
-                if not _allowed(name, permitted, excluded):
-                    return f"{issuer.label} may not certify the address {name}"
+            if any(mailboxes):
+                for name in _mailboxes(one):
+                    if not _allowed(name, *mailboxes):
+                        return f"{issuer.label} may not certify the address {name}"
+            for other in one.alternative_names or ():
+                if not _other_allowed(other, permitted, excluded):
+                    return f"{issuer.label} may not certify the name {_shown(other)}"
     return ""
+
+
+def _other_allowed(
+    name: x509.GeneralName,
+    permitted: Sequence[x509.GeneralName],
+    excluded: Sequence[x509.GeneralName],
+) -> bool:
+    """Judge a name of a form that the engine does not; true for the others."""
+    if isinstance(name, x509.IPAddress):
+        if any(_holds_address(base, name) for base in excluded):
+            return False
+        inside = [base for base in permitted if isinstance(base, x509.IPAddress)]
+        return not inside or any(_holds_address(base, name) for base in inside)
+    # What nobody can compare is refused (RFC 5280 §4.2.1.10).
+    if isinstance(name, x509.OtherName):
+        return not any(
+            isinstance(base, x509.OtherName) and base.type_id == name.type_id
+            for base in (*permitted, *excluded)
+        )
+    if isinstance(name, x509.RegisteredID):
+        return not any(isinstance(base, x509.RegisteredID) for base in (*permitted, *excluded))
+    return True
+
+
+def _holds_address(base: x509.GeneralName, name: x509.IPAddress) -> bool:
+    if not isinstance(base, x509.IPAddress):
+        return False
+    network = base.value
+    return isinstance(network, IPv4Network | IPv6Network) and name.value in network
+
+
+def _shown(name: x509.GeneralName) -> str:
+    if isinstance(name, x509.OtherName | x509.RegisteredID):
+        dotted = name.type_id if isinstance(name, x509.OtherName) else name.value
+        return f"of the kind {dotted.dotted_string}"
+    return str(name.value)
 
 
 def _comparisons(path: Sequence[Facts]) -> int:

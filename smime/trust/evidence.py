@@ -12,11 +12,14 @@ from smime.errors import LimitExceeded, MalformedMail, NotSupported
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from os import PathLike
+    from typing import Self
 
     from cryptography import x509
     from cryptography.x509.ocsp import OCSPResponse
 
     from smime.protocols import Fetcher
+    from smime.trust.crl import RevocationList
     from smime.trust.facts import Facts
 
 __all__ = ["MAX_CRL_OCTETS", "Evidence"]
@@ -47,7 +50,7 @@ class Evidence:
     ocsp: tuple[bytes, ...]
     _answers: tuple[OCSPResponse, ...]
     _by_subject: dict[object, list[Facts]] | None
-    _lists: dict[object, list[x509.CertificateRevocationList]]
+    _lists: dict[object, list[RevocationList]]
 
     def __init__(
         self,
@@ -77,13 +80,34 @@ class Evidence:
         set_once(self, "_lists", _read_lists(self.crls))
         set_once(self, "_answers", _read_answers(self.ocsp))
 
+    @classmethod
+    def load(
+        cls,
+        *,
+        certificates: Iterable[PathLike[str] | str] = (),
+        crls: Iterable[PathLike[str] | str] = (),
+        ocsp: Iterable[PathLike[str] | str] = (),
+    ) -> Self:
+        """Read evidence from files: certificates as ``Anchors.load`` does, the rest DER or PEM.
+
+        Raises what the constructor raises, ``KeyProblem`` for a file without
+        certificates, and ``OSError`` as the file system does.
+        """
+        from smime.trust.loading import load_certificates
+
+        return cls(
+            certificates=load_certificates(certificates),
+            crls=[_read_file(path, MAX_CRL_OCTETS) for path in crls],
+            ocsp=[_read_file(path, MAX_OCSP_OCTETS) for path in ocsp],
+        )
+
     @property
     def answers(self) -> tuple[OCSPResponse, ...]:
         """The OCSP responses that give an answer at all."""
         return self._answers
 
     @property
-    def lists(self) -> dict[object, list[x509.CertificateRevocationList]]:
+    def lists(self) -> dict[object, list[RevocationList]]:
         """The CRLs by the normalised name of their issuer."""
         return self._lists
 
@@ -115,6 +139,24 @@ class Evidence:
         return f"Evidence({', '.join(counts)})"
 
 
+def _read_file(path: PathLike[str] | str, limit: int) -> bytes:
+    """Return the DER in a file, taken out of PEM where it is that."""
+    with open(path, "rb") as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise LimitExceeded(f"{path}: more than {limit} octets")
+    begin = data.find(b"-----BEGIN ")
+    if begin < 0:
+        return data
+    from binascii import Error, a2b_base64
+
+    text = data[data.find(b"\n", begin) + 1 :].partition(b"-----END ")[0]
+    try:
+        return a2b_base64(text)
+    except Error as error:
+        raise MalformedMail(f"{path}: the PEM in it is damaged") from error
+
+
 def _rebuild(ders: tuple[bytes, ...], crls: tuple[bytes, ...], ocsp: tuple[bytes, ...]) -> Evidence:
     from cryptography import x509
 
@@ -122,24 +164,15 @@ def _rebuild(ders: tuple[bytes, ...], crls: tuple[bytes, ...], ocsp: tuple[bytes
     return Evidence(certificates=certificates, crls=crls, ocsp=ocsp)
 
 
-def _read_lists(
-    crls: tuple[bytes, ...],
-) -> dict[object, list[x509.CertificateRevocationList]]:
-    from cryptography import x509
-
-    from smime.trust.facts import UNREADABLE, name_key
+def _read_lists(crls: tuple[bytes, ...]) -> dict[object, list[RevocationList]]:
+    from smime.trust.crl import RevocationList
 
     if sum(map(len, crls)) > MAX_CRL_OCTETS:
         raise LimitExceeded(f"more than {MAX_CRL_OCTETS} octets of CRLs")
-    lists: dict[object, list[x509.CertificateRevocationList]] = {}
+    lists: dict[object, list[RevocationList]] = {}
     for crl_der in crls:
-        try:
-            crl = x509.load_der_x509_crl(crl_der)
-            lists.setdefault(name_key(crl.issuer), []).append(crl)
-        except UNREADABLE as error:
-            raise MalformedMail(
-                f"this is no CRL: {error}", hint="CRLs are given as DER, not as PEM"
-            ) from error
+        crl = RevocationList(crl_der)
+        lists.setdefault(crl.issuer, []).append(crl)
     return lists
 
 

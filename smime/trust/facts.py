@@ -4,31 +4,39 @@ Facts are what is true of the bytes whatever the day, the policy and the
 anchors: parsed extensions, and "the signature of X verifies under the key of
 Y". Only these are kept between calls; verdicts never are.
 
-Floor:  trust
+Floor:  trust (uses errors, names, keys.address, cms.der)
 Source: RFC 5280 §4.1, §4.2, and §7.1 for comparing names
 """
 
 from __future__ import annotations
 
+import hashlib
 import threading
-import unicodedata
 from collections import OrderedDict
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, mldsa, padding, rsa
-from cryptography.hazmat.primitives.hashes import SHA1, SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.hashes import SHA1
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtensionOID, SignatureAlgorithmOID
 
+from smime.cms.der import children, top
+from smime.errors import MalformedMail
+from smime.keys.address import addresses_in, certificate_addresses
+from smime.trust.names import name_key, spoken_name
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
-__all__ = ["UNREADABLE", "Cache", "Facts", "common_name", "name_key"]
+    from smime.trust.crl import RevocationList
+    from smime.trust.names import NameKey
+
+__all__ = ["UNREADABLE", "Cache", "Facts", "signature_holds"]
 
 # All that the parser raises on structures made to trouble it; not one family.
 UNREADABLE = (
@@ -41,23 +49,12 @@ UNREADABLE = (
     Warning,  # in programs that turn warnings into errors
 )
 
+MAX_CACHED_NAMES = 1000  # of some hundred octets each
 MAX_CACHED_FACTS = 1000  # some 20 MB at most; a mail server sees fewer CAs than that
 
-# What the ordinary certificate carries and the quick way understands whole.
-_PLAIN = {
-    ExtensionOID.BASIC_CONSTRAINTS,
-    ExtensionOID.KEY_USAGE,
-    ExtensionOID.EXTENDED_KEY_USAGE,
-    ExtensionOID.SUBJECT_KEY_IDENTIFIER,
-    ExtensionOID.AUTHORITY_KEY_IDENTIFIER,
-    ExtensionOID.SUBJECT_ALTERNATIVE_NAME,
-    ExtensionOID.AUTHORITY_INFORMATION_ACCESS,
-    ExtensionOID.CRL_DISTRIBUTION_POINTS,
-    ExtensionOID.CERTIFICATE_POLICIES,
-}
-# Critical ones that RFC 5280 §6 or the judge acts upon. What else is critical
-# makes a certificate unusable (RFC 5280 §4.2).
-_UNDERSTOOD = _PLAIN | {
+# Critical ones that RFC 5280 §6 or the judge acts upon, beside the plain ones. What
+# else is critical makes a certificate unusable (RFC 5280 §4.2).
+_UNDERSTOOD = {
     ExtensionOID.NAME_CONSTRAINTS,
     ExtensionOID.POLICY_CONSTRAINTS,
     ExtensionOID.POLICY_MAPPINGS,
@@ -65,7 +62,19 @@ _UNDERSTOOD = _PLAIN | {
     ExtensionOID.FRESHEST_CRL,
     ExtensionOID.OCSP_NO_CHECK,
 }
-
+# What the ordinary certificate carries and the quick way understands whole, and
+# where its value is kept.
+_PLAIN: dict[type, str] = {
+    x509.BasicConstraints: "_basic_constraints",
+    x509.KeyUsage: "key_usage",
+    x509.ExtendedKeyUsage: "_extended_key_usage",
+    x509.SubjectKeyIdentifier: "_subject_key_identifier",
+    x509.AuthorityKeyIdentifier: "_authority_key_identifier",
+    x509.SubjectAlternativeName: "alternative_names",
+    x509.AuthorityInformationAccess: "information_access",
+    x509.CRLDistributionPoints: "distribution_points",
+    x509.CertificatePolicies: "_policies",
+}
 
 _NO_REVOCATION_AVAILABLE = x509.ObjectIdentifier("2.5.29.56")
 
@@ -78,96 +87,167 @@ _KEYS_WITHOUT_PARAMETERS = (
 )
 
 
+_T = TypeVar("_T")
+
+
+class _Lazy(Generic[_T]):
+    """Worked out at the first look, then kept.
+
+    Before Python 3.12 ``functools.cached_property`` takes a lock each time; here
+    two threads may both work it out, and find the same.
+    """
+
+    def __init__(self, make: Callable[[Any], _T]) -> None:
+        self._make = make
+        self._name = make.__name__
+
+    def __get__(self, one: Any, kind: object) -> _T:
+        value = one.__dict__[self._name] = self._make(one)
+        return value
+
+
 class Facts:
     """One certificate and what it says; ``problem`` is set if it cannot be read."""
 
-    def __init__(self, certificate: x509.Certificate) -> None:
+    problem = ""
+    unknown_critical = ""
+    """OID of a critical extension that is unknown here (RFC 5280 §4.2)."""
+    no_revocation = False
+    """Its issuer will never revoke it (RFC 9608)."""
+    ocsp_no_check = False
+    validity: tuple[datetime, datetime] | None = None
+    """Not before and not after, both included; None if they cannot be read."""
+    version = x509.Version.v3
+    subject: NameKey = ()
+    """Normalised: equal for names that RFC 5280 §7.1 calls equal."""
+    issuer: NameKey = ()
+    subject_der = issuer_der = b""
+    key_der = b""
+    """The public key as a SubjectPublicKeyInfo, as it stands."""
+    signed = b""
+    """The octets under the signature."""
+    one_algorithm = False
+    """It names the same signature algorithm in both places (RFC 5280 §4.1.1.2)."""
+    key_usage: x509.KeyUsage | None = None
+    alternative_names: x509.SubjectAlternativeName | None = None
+    name_constraints: x509.NameConstraints | None = None
+    distribution_points: x509.CRLDistributionPoints | None = None
+    information_access: x509.AuthorityInformationAccess | None = None
+    plain = False
+    """Version 3, and every extension is one of the ordinary ones."""
+    public_key: CertificatePublicKeyTypes | None = None
+    purposes_critical = False
+    """The extended key usage is marked critical."""
+    _basic_constraints: x509.BasicConstraints | None = None
+    _extended_key_usage: x509.ExtendedKeyUsage | None = None
+    _subject_key_identifier: x509.SubjectKeyIdentifier | None = None
+    _authority_key_identifier: x509.AuthorityKeyIdentifier | None = None
+
+    def __init__(
+        self, certificate: x509.Certificate, name_of: Callable[[bytes], NameKey] = name_key
+    ) -> None:
         self.certificate = certificate
-        self.digest = certificate.fingerprint(SHA256())
+        self.der = der = certificate.public_bytes(Encoding.DER)
+        self.digest = hashlib.sha256(der).digest()
         """SHA-256 of the whole certificate."""
-        self.problem = ""
-        self.unknown_critical = ""
-        """OID of a critical extension that is unknown here (RFC 5280 §4.2)."""
-        self.no_revocation = False
-        """Its issuer will never revoke it (RFC 9608)."""
-        self.ocsp_no_check = False
-        self.validity: tuple[datetime, datetime] | None = None
-        """Not before and not after, both included; None if they cannot be read."""
-        self.version = x509.Version.v3
-        self.ca: bool | None = None
-        """What basicConstraints says; None without that extension."""
-        self.subject: tuple[object, ...] = ()
-        """Normalised: equal for names that RFC 5280 §7.1 calls equal."""
-        self.issuer: tuple[object, ...] = ()
-        self.path_length: int | None = None
-        self.key_usage: x509.KeyUsage | None = None
-        self.purposes: frozenset[str] | None = None
-        """Dotted OIDs of the extended key usage; None without that extension."""
-        self.key_identifier: bytes | None = None
-        self.issuer_key_identifier: bytes | None = None
-        self.alternative_names: x509.SubjectAlternativeName | None = None
-        self.name_constraints: x509.NameConstraints | None = None
-        self.plain = False
-        """Version 3, and every extension is one of the ordinary ones."""
         try:
             self.validity = (certificate.not_valid_before_utc, certificate.not_valid_after_utc)
             self.version = certificate.version
+            self._read_layout(der, name_of)
             self._read_extensions()
-            self.subject = name_key(certificate.subject)
-            self.issuer = name_key(certificate.issuer)
-        except UNREADABLE as error:
+        except (*UNREADABLE, MalformedMail, IndexError) as error:
             self.problem = f"it breaks the rules of X.509 ({error})"
         try:
-            self.public_key: CertificatePublicKeyTypes | None = certificate.public_key()
+            self.public_key = certificate.public_key()
         except UNREADABLE:
-            self.public_key = None
+            self.public_key = None  # a kind of key that is unknown here
+
+    def _read_layout(self, der: bytes, name_of: Callable[[bytes], NameKey]) -> None:
+        """Find the parts by position; the library has read the structure strictly before."""
+        tbs = top(der, top(der)[2])
+        algorithm = top(der, tbs[3])
+        fields = children(der, tbs)
+        _, inner, issuer, _, subject, key = fields[1:7] if fields[0][0] == 0xA0 else fields[:6]
+        self.signed = der[tbs[1] : tbs[3]]
+        self.one_algorithm = der[inner[1] : inner[3]] == der[algorithm[1] : algorithm[3]]
+        self.issuer_der = der[issuer[1] : issuer[3]]
+        self.subject_der = der[subject[1] : subject[3]]
+        self.key_der = der[key[1] : key[3]]
+        self.issuer = name_of(self.issuer_der)
+        self.subject = name_of(self.subject_der)
 
     def _read_extensions(self) -> None:
         plain = self.version is x509.Version.v3
-        # `type() is` and not isinstance: the classes are abstract, which costs 0.4 us each.
+        # By type and not by OID or isinstance: those cost twice what the rest does.
         for extension in self.certificate.extensions:
-            oid, value = extension.oid, extension.value
-            if oid not in _PLAIN:
-                plain = False
-                if extension.critical and oid not in _UNDERSTOOD:
-                    self.unknown_critical = oid.dotted_string
-                if oid == _NO_REVOCATION_AVAILABLE:
-                    self.no_revocation = True
-            if type(value) is x509.OCSPNoCheck:
-                self.ocsp_no_check = True
-            elif type(value) is x509.BasicConstraints:
-                self.ca, self.path_length = value.ca, value.path_length
-            elif type(value) is x509.KeyUsage:
-                self.key_usage = value
-            elif type(value) is x509.ExtendedKeyUsage:
-                self.purposes = frozenset(purpose.dotted_string for purpose in value)
-            elif type(value) is x509.SubjectKeyIdentifier:
-                self.key_identifier = value.digest
-            elif type(value) is x509.AuthorityKeyIdentifier:
-                self.issuer_key_identifier = value.key_identifier
-            elif type(value) is x509.SubjectAlternativeName:
-                self.alternative_names = value
-            elif type(value) is x509.NameConstraints:
+            value = extension.value
+            kind = type(value)
+            kept = _PLAIN.get(kind)
+            if kept is not None:
+                setattr(self, kept, value)
+                if kind is x509.ExtendedKeyUsage:
+                    self.purposes_critical = extension.critical
+                continue
+            plain = False
+            if kind is x509.NameConstraints:
                 self.name_constraints = value
+            elif kind is x509.OCSPNoCheck:
+                self.ocsp_no_check = True
+            elif extension.oid == _NO_REVOCATION_AVAILABLE:
+                self.no_revocation = True
+            if extension.critical and extension.oid not in _UNDERSTOOD:
+                self.unknown_critical = extension.oid.dotted_string
         self.plain = plain
 
-    @cached_property
-    def der(self) -> bytes:
-        return self.certificate.public_bytes(Encoding.DER)
+    @_Lazy
+    def ca(self) -> bool | None:
+        """What basicConstraints says; None without that extension."""
+        return None if self._basic_constraints is None else self._basic_constraints.ca
 
-    @cached_property
-    def key_der(self) -> bytes:
-        """The public key as a SubjectPublicKeyInfo; empty for a kind unknown here."""
-        if self.public_key is None:
-            return b""
-        return self.public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    @_Lazy
+    def path_length(self) -> int | None:
+        return None if self._basic_constraints is None else self._basic_constraints.path_length
+
+    @_Lazy
+    def purposes(self) -> frozenset[str] | None:
+        """Dotted OIDs of the extended key usage; None without that extension."""
+        found = self._extended_key_usage
+        return None if found is None else frozenset(one.dotted_string for one in found)
+
+    @property
+    def key_identifier(self) -> bytes | None:
+        found = self._subject_key_identifier
+        return None if found is None else found.digest
+
+    @property
+    def issuer_key_identifier(self) -> bytes | None:
+        found = self._authority_key_identifier
+        return None if found is None else found.key_identifier
+
+    @_Lazy
+    def addresses(self) -> tuple[str, ...]:
+        """The mail addresses it speaks for; none if it cannot be read whole."""
+        if self.problem:
+            return ()
+        if self.alternative_names is not None:
+            found = addresses_in(self.alternative_names)
+            if found is not None:
+                return found
+        return certificate_addresses(self.certificate)
+
+    @_Lazy
+    def dates(self) -> str:
+        """Its validity in words."""
+        assert self.validity is not None
+        begin, end = self.validity
+        return f"from {begin:%Y-%m-%d} to {end:%Y-%m-%d}"
 
     @property
     def verifies_without_digest(self) -> bool:
         """The key takes the data itself: EdDSA and ML-DSA."""
         return isinstance(self.public_key, _KEYS_WITHOUT_PARAMETERS)
 
-    @property
+    @_Lazy
     def unusable(self) -> str:
         """Why nobody can rely on the certificate, whatever stands above it; else empty."""
         if self.unknown_critical:
@@ -178,12 +258,30 @@ class Facts:
     def self_issued(self) -> bool:
         return self.subject == self.issuer
 
-    @cached_property
+    @_Lazy
     def label(self) -> str:
         """How a person calls it: the common name, else the whole subject."""
-        return common_name(self.certificate)
+        return spoken_name(self.subject_der) or f"certificate {self.digest.hex()[:16]}"
 
-    @cached_property
+    @_Lazy
+    def chain_words(self) -> str:
+        return f"chain to {self.label}"
+
+    @_Lazy
+    def strength(self) -> tuple[str, str | int]:
+        """Kind and size of the key: ``rsa`` and bits, ``ec`` and curve; or what else it is."""
+        key = self.public_key
+        if isinstance(key, rsa.RSAPublicKey):
+            return "rsa", key.key_size
+        if isinstance(key, ec.EllipticCurvePublicKey):
+            return "ec", key.curve.name
+        if isinstance(key, _KEYS_WITHOUT_PARAMETERS):
+            return "other", ""
+        if isinstance(key, dsa.DSAPublicKey):
+            return "dsa", "a DSA key"
+        return "none", "a key of a kind unknown here"
+
+    @_Lazy
     def signature_digest(self) -> str | None:
         """The digest under the issuer's signature; empty if it has none of its own (Ed25519).
 
@@ -207,56 +305,34 @@ class Facts:
         return self.ca is True or (self.ca is None and self.version is x509.Version.v1)
 
 
-def name_key(name: x509.Name) -> tuple[object, ...]:
-    """Return a name in a form that is equal for names that are equal.
-
-    String types are ignored, letters compared without case, runs of blanks are
-    one (RFC 5280 §7.1, RFC 4518 in short).
-    """
-    return tuple(
-        frozenset((attribute.oid.dotted_string, _fold(attribute.value)) for attribute in rdn)
-        for rdn in name.rdns
-    )
-
-
-def _fold(value: str | bytes) -> str | bytes:
-    if isinstance(value, bytes):
-        return value
-    if not value.isascii():
-        value = unicodedata.normalize("NFKC", value)
-    return " ".join(value.casefold().split())
-
-
-def common_name(certificate: x509.Certificate) -> str:
-    """Return the common name, else the whole subject, else the beginning of the fingerprint."""
-    try:
-        subject = certificate.subject
-        names = subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
-        text = str(names[-1].value) if names else subject.rfc4514_string()
-    except UNREADABLE:
-        text = ""
-    return text or f"certificate {certificate.fingerprint(SHA256()).hex()[:16]}"
-
-
 class Cache:
     """A bounded store of facts, the least recently used dropped first; thread-safe."""
 
     def __init__(self, size: int = MAX_CACHED_FACTS) -> None:
         self._size = size
         self._lock = threading.Lock()
-        self._kept: OrderedDict[bytes, Any] = OrderedDict()
+        self._kept: OrderedDict[object, Any] = OrderedDict()
+        self._names: dict[bytes, NameKey] = {}
 
     def __len__(self) -> int:
         return len(self._kept)
 
     def facts(self, certificate: x509.Certificate) -> Facts:
         """Return what the certificate says, read now or before."""
-        key = certificate.fingerprint(SHA256())
-        known = self._get(key)
+        known = self._get(certificate)
         if known is None:
-            known = Facts(certificate)
-            self._put(key, known)
+            known = Facts(certificate, self.name)
+            self._put(certificate, known)
         assert isinstance(known, Facts)
+        return known
+
+    def name(self, name_der: bytes) -> NameKey:
+        """Return a name in a form that can be compared; each CA's name is met again and again."""
+        known = self._names.get(name_der)
+        if known is None:
+            if len(self._names) >= MAX_CACHED_NAMES:
+                self._names.clear()
+            known = self._names[name_der] = name_key(name_der)
         return known
 
     def signed_by(self, child: Facts, parent: Facts) -> str:
@@ -275,14 +351,23 @@ class Cache:
                 self._put(key, known)
         return str(known)
 
-    def _get(self, key: bytes) -> Any:
+    def list_signed_by(self, crl: RevocationList, one: Facts) -> bool:
+        """Say whether this key signed the CRL."""
+        key = crl.digest + one.digest
+        if self._get(key) is None:
+            if not crl.signed_by(one):
+                return False
+            self._put(key, "list")
+        return True
+
+    def _get(self, key: object) -> Any:
         with self._lock:
             known = self._kept.get(key)
             if known is not None:
                 self._kept.move_to_end(key)
             return known
 
-    def _put(self, key: bytes, value: Any) -> None:
+    def _put(self, key: object, value: Any) -> None:
         with self._lock:
             self._kept[key] = value
             while len(self._kept) > self._size:
@@ -290,40 +375,45 @@ class Cache:
 
 
 def _verify(child: Facts, parent: Facts) -> str:
-    try:
-        child.certificate.verify_directly_issued_by(parent.certificate)
-    except InvalidSignature:
+    if not signature_holds(child.certificate, child.signed, parent.public_key):
         return ""
-    except UNREADABLE:
-        # Names that differ in their bytes, or kinds of keys it does not know.
-        pass
-    else:
-        return "exact"
+    exact = child.one_algorithm and child.issuer_der == parent.subject_der
+    return "exact" if exact else "loose"
+
+
+def signature_holds(
+    one: x509.Certificate | x509.CertificateRevocationList,
+    signed: bytes,
+    key: CertificatePublicKeyTypes | None,
+) -> bool:
+    """Say whether ``key`` made the signature of a certificate or CRL over ``signed``."""
     try:
-        _verify_by_key(child.certificate, parent.public_key)
+        _verify_by_key(one, signed, key)
     except (InvalidSignature, *UNREADABLE):
-        return ""
-    return "loose"
+        return False
+    return True
 
 
-def _verify_by_key(child: x509.Certificate, key: CertificatePublicKeyTypes | None) -> None:
-    signature, signed = child.signature, child.tbs_certificate_bytes
-    how = child.signature_algorithm_parameters
-    if child.signature_algorithm_oid == SignatureAlgorithmOID.RSA_WITH_MD5:
+def _verify_by_key(
+    one: x509.Certificate | x509.CertificateRevocationList,
+    signed: bytes,
+    key: CertificatePublicKeyTypes | None,
+) -> None:
+    how = one.signature_algorithm_parameters
+    if one.signature_algorithm_oid == SignatureAlgorithmOID.RSA_WITH_MD5:
         how = padding.PKCS1v15()  # the library names no parameters for it
-    elif child.signature_algorithm_oid == SignatureAlgorithmOID.ECDSA_WITH_SHA1:
-        # None for this either; whether SHA-1 will do is the policy's to say.
-        how = ec.ECDSA(SHA1())  # noqa: S303
+    elif one.signature_algorithm_oid == SignatureAlgorithmOID.ECDSA_WITH_SHA1:
+        how = ec.ECDSA(SHA1())  # noqa: S303  # nor for this; the policy judges it later
     if isinstance(key, rsa.RSAPublicKey) and isinstance(how, (padding.PKCS1v15, padding.PSS)):
-        digest = child.signature_hash_algorithm
+        digest = one.signature_hash_algorithm
         if digest is None:
             raise InvalidSignature
-        key.verify(signature, signed, how, digest)
+        key.verify(one.signature, signed, how, digest)
     elif isinstance(key, ec.EllipticCurvePublicKey) and isinstance(how, ec.ECDSA):
-        key.verify(signature, signed, how)
-    elif isinstance(key, dsa.DSAPublicKey) and child.signature_hash_algorithm is not None:
-        key.verify(signature, signed, child.signature_hash_algorithm)
+        key.verify(one.signature, signed, how)
+    elif isinstance(key, dsa.DSAPublicKey) and one.signature_hash_algorithm is not None:
+        key.verify(one.signature, signed, one.signature_hash_algorithm)
     elif how is None and isinstance(key, _KEYS_WITHOUT_PARAMETERS):
-        key.verify(signature, signed)
+        key.verify(one.signature, signed)
     else:
         raise InvalidSignature

@@ -8,12 +8,13 @@ Source: RFC 8550 §3, §4.4; RFC 5280 §4.1.2.5, §4.2.1.3, §4.2.1.12; RFC 8551
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import TYPE_CHECKING
 
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, mldsa, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, mlkem, rsa, x448, x25519
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from smime.keys.address import certificate_addresses, same_address
+from smime.keys.address import same_address
 from smime.policy import Revocation
 from smime.report import Finding
 
@@ -50,7 +51,7 @@ CODES = {
     "revocation-unknown": "nothing at hand says whether a certificate of the chain was revoked",
     "revocation-not-checked": "the policy does not ask for it, or there is nothing to check with",
     # usage
-    "usage-wrong": "the key usage does not allow signatures",
+    "usage-wrong": "the key usage does not allow what the key is used for",
     "eku-wrong": "a certificate of the chain is not meant for mail",
     "key-too-small": "an RSA key of the chain is smaller than the policy allows",
     "key-too-large": "an RSA key of the chain is larger than the policy allows",
@@ -63,11 +64,12 @@ CODES = {
     "address-differs": "the certificate names other addresses than the sender",
     "no-address": "the certificate names no address",
     "sender-unknown": "the mail has not exactly one sender to compare with",
-    "not-asked": "the caller asked for no address",
+    "not-asked": "the caller did not ask for it",
 }
 
 _EMAIL_PROTECTION = ExtendedKeyUsageOID.EMAIL_PROTECTION.dotted_string
 _ANY_PURPOSE = ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE.dotted_string
+_MAIL = frozenset({_EMAIL_PROTECTION, _ANY_PURPOSE})
 _CURVES = {
     "secp256r1",
     "secp384r1",
@@ -79,25 +81,30 @@ _CURVES = {
 _STRONG_DIGESTS = {"sha224", "sha256", "sha384", "sha512", "shake256"} | {
     f"sha3-{bits}" for bits in (224, 256, 384, 512)
 }
-_OTHER_KEYS = (
-    ed25519.Ed25519PublicKey,
-    ed448.Ed448PublicKey,
-    mldsa.MLDSA44PublicKey,
-    mldsa.MLDSA65PublicKey,
-    mldsa.MLDSA87PublicKey,
+_MAY_SIGN = Finding.yes("the key may sign mail", "RFC 8550 §4.4")
+_MAY_ENCRYPT = Finding.yes("mail may be sealed to the key", "RFC 8550 §4.4")
+_DATES_RULE = "RFC 5280 §4.1.2.5"
+_AGREEING_KEYS = (ec.EllipticCurvePublicKey, x25519.X25519PublicKey, x448.X448PublicKey)
+# Keys that can only be sealed to: nothing in a chain is signed by one.
+_SEALING_KEYS = (
+    x25519.X25519PublicKey,
+    x448.X448PublicKey,
+    mlkem.MLKEM768PublicKey,
+    mlkem.MLKEM1024PublicKey,
 )
 
 
-def judge_usage(
-    chain: Sequence[Facts], policy: Policy, digest: str, *, purposes_asked: bool = True
-) -> Finding:
-    """May the key sign mail, and is everything it rests on strong enough?
+def judge_usage(chain: Sequence[Facts], claim: Claim, *, purposes: bool = True) -> Finding:
+    """May the key be used as claimed, and is everything it rests on strong enough?
 
-    ``chain`` is leaf first, anchor last, or the leaf alone; ``digest`` is the
-    one under the signature. Keys of the whole chain are judged, and all
-    signatures but the anchor's own (RFC 8550 §4.4). ``purposes_asked=False``
-    leaves out what the certificates are meant for.
+    ``chain`` is leaf first, anchor last, or the leaf alone. Keys of the whole
+    chain are judged, and all signatures but the anchor's own (RFC 8550 §4.4).
+    ``purposes=False`` leaves the extended key usage out.
     """
+    policy, digest = claim.policy, claim.digest_algorithm
+    encrypts = claim.use == "encrypt"
+    if not encrypts and claim.use != "sign":
+        raise ValueError(f"use={claim.use!r} of a claim: choose sign or encrypt")
     leaf = chain[0]
     if leaf.unusable:
         return Finding.no(
@@ -105,75 +112,84 @@ def judge_usage(
             f"the use of the certificate cannot be told: {leaf.unusable}",
             "RFC 5280 §4.2",
         )
-    usage = leaf.key_usage
-    if usage is not None and not (usage.digital_signature or usage.content_commitment):
+    if not (_may_encrypt(leaf) if encrypts else _may_sign(leaf)):
+        what = "encryption" if encrypts else "signatures"
         return Finding.no(
-            "usage-wrong", "the certificate's key is not meant for signatures", "RFC 8550 §4.4.2"
+            "usage-wrong", f"the certificate's key is not meant for {what}", "RFC 8550 §4.4.2"
         )
-    for one in chain if purposes_asked else ():
-        purposes = one.purposes
-        if purposes is not None and not purposes & {_EMAIL_PROTECTION, _ANY_PURPOSE}:
+    for one in chain if purposes else ():
+        found = one.purposes
+        if found is not None and found.isdisjoint(_MAIL):
             who = "the certificate is" if one is leaf else f"certificates of {one.label} are"
             return Finding.no("eku-wrong", f"{who} not meant for mail", "RFC 8550 §4.4.4")
-    if not digest_allowed(digest, policy):
+    if not encrypts and not digest_allowed(digest, policy):
         return Finding.no("weak-algorithm", f"the signature uses {_spell(digest)}", "RFC 8551 §2.1")
     for one in chain:
-        problem = _key_problem(one, policy, "the signer" if one is leaf else one.label)
+        if encrypts and one is leaf and isinstance(one.public_key, _SEALING_KEYS):
+            continue
+        problem = _key_problem(one, policy, one is leaf)
         if problem:
             return problem
     for one in chain[:-1]:
-        problem = _signature_problem(one, policy, "the signer" if one is leaf else one.label)
-        if problem:
-            return problem
-    return Finding.yes("the key may sign mail", "RFC 8550 §4.4")
+        signed = one.signature_digest
+        if signed is None or not digest_allowed(signed, policy):
+            return _signature_problem(one, signed, one is leaf)
+    return _MAY_ENCRYPT if encrypts else _MAY_SIGN
 
 
-def _key_problem(one: Facts, policy: Policy, whose: str) -> Finding | None:
-    key = one.public_key
-    if isinstance(key, rsa.RSAPublicKey):
-        bits = key.key_size
-        if bits < policy.rsa_bits_min:
-            return Finding.no(
-                "key-too-small",
-                f"the RSA key of {whose} has {bits} bits; at least {policy.rsa_bits_min} are asked",
-                "RFC 8550 §4.3",
-            )
-        if bits > policy.rsa_bits_max:
-            return Finding.no(
-                "key-too-large",
-                f"the RSA key of {whose} has {bits} bits; at most {policy.rsa_bits_max} are read",
-                "RFC 8550 §4.3",
-            )
-        return None
-    if isinstance(key, ec.EllipticCurvePublicKey):
-        if key.curve.name in _CURVES:
+def _may_sign(leaf: Facts) -> bool:
+    usage = leaf.key_usage
+    return usage is None or usage.digital_signature or usage.content_commitment
+
+
+def _may_encrypt(leaf: Facts) -> bool:
+    """RSA and ML-KEM keys transport, EC and X keys agree (RFC 8550 §4.4.2, RFC 9935)."""
+    usage, key = leaf.key_usage, leaf.public_key
+    if isinstance(key, (rsa.RSAPublicKey, mlkem.MLKEM768PublicKey, mlkem.MLKEM1024PublicKey)):
+        return usage is None or usage.key_encipherment
+    if isinstance(key, _AGREEING_KEYS):
+        return usage is None or usage.key_agreement
+    return False
+
+
+def _key_problem(one: Facts, policy: Policy, is_leaf: bool) -> Finding | None:
+    kind, size = one.strength
+    if kind == "rsa":
+        assert isinstance(size, int)
+        if policy.rsa_bits_min <= size <= policy.rsa_bits_max:
             return None
-        what = f"an EC key on {key.curve.name}"
-    elif isinstance(key, _OTHER_KEYS):
+        what = f"the RSA key of {_who(one, is_leaf)} has {size} bits"
+        if size < policy.rsa_bits_min:
+            what += f"; at least {policy.rsa_bits_min} are asked"
+            return Finding.no("key-too-small", what, "RFC 8550 §4.3")
+        what += f"; at most {policy.rsa_bits_max} are read"
+        return Finding.no("key-too-large", what, "RFC 8550 §4.3")
+    if kind == "other" or (kind == "ec" and size in _CURVES):
         return None
-    elif isinstance(key, dsa.DSAPublicKey):
-        if "dsa" in policy.weak:
-            return None
-        what = "a DSA key"
-    else:
-        what = "a key of a kind unknown here"
+    if kind == "dsa" and "dsa" in policy.weak:
+        return None
+    what = f"an EC key on {size}" if kind == "ec" else str(size)
     return Finding.no(
-        "weak-algorithm", f"{whose} has {what}, which is not accepted", "RFC 8550 §4.3"
+        "weak-algorithm",
+        f"{_who(one, is_leaf)} has {what}, which is not accepted",
+        "RFC 8550 §4.3",
     )
 
 
-def _signature_problem(one: Facts, policy: Policy, whose: str) -> Finding | None:
-    digest = one.signature_digest
-    if digest is not None and digest_allowed(digest, policy):
-        return None
+def _signature_problem(one: Facts, digest: str | None, is_leaf: bool) -> Finding:
     what = "by an algorithm unknown here" if digest is None else f"with {_spell(digest)}"
-    return Finding.no(
-        "weak-algorithm", f"the certificate of {whose} is signed {what}", "RFC 8550 §4.3"
-    )
+    reason = f"the certificate of {_who(one, is_leaf)} is signed {what}"
+    return Finding.no("weak-algorithm", reason, "RFC 8550 §4.3")
+
+
+def _who(one: Facts, is_leaf: bool) -> str:
+    return "the signer" if is_leaf else one.label
 
 
 def digest_allowed(digest: str, policy: Policy) -> bool:
     """Say whether signatures with this digest, ``sha256``, are believed."""
+    if digest in _STRONG_DIGESTS:
+        return True
     name = digest.lower()
     # An algorithm without a digest of its own (Ed25519, ML-DSA) names none.
     return not name or name in _STRONG_DIGESTS or name in policy.weak
@@ -201,8 +217,7 @@ def judge_time(chain: Sequence[Facts], at: datetime) -> Finding:
         else:
             code, what = "expired", f"expired on {end:%Y-%m-%d}"
         return Finding.no(code if one is leaf else "chain-expired", f"{whose} {what}", rule)
-    begin, end = leaf.validity
-    return Finding.yes(f"the certificate is valid from {begin:%Y-%m-%d} to {end:%Y-%m-%d}", rule)
+    return Finding.yes(f"the certificate is valid {leaf.dates}", rule)
 
 
 def judge_address(claim: Claim, leaf: Facts, *, pinned_sender: str | None = None) -> Finding:
@@ -217,8 +232,7 @@ def judge_address(claim: Claim, leaf: Facts, *, pinned_sender: str | None = None
         names: tuple[str, ...] = (pinned_sender,)
         who = "the key was pinned for"
     else:
-        # What cannot be read whole names nobody.
-        names = () if leaf.problem else certificate_addresses(leaf.certificate)
+        names = leaf.addresses
         who = "the certificate names"
     for name in names:
         # What a key was pinned for may be no mail address: AS2 names its partners otherwise.
@@ -244,8 +258,6 @@ def whole_seconds(at: datetime) -> datetime:
 
     Raises ``ValueError`` for a moment without a time zone.
     """
-    from datetime import UTC
-
     if at.utcoffset() is None:
         raise ValueError(f"at={at!r} has no time zone: use datetime(..., tzinfo=UTC)")
     return at.astimezone(UTC).replace(microsecond=0)

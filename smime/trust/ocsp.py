@@ -24,12 +24,30 @@ if TYPE_CHECKING:
     from smime.policy import Policy
     from smime.trust.facts import Cache, Facts
 
-__all__ = ["ocsp_status"]
+__all__ = ["ocsp_status", "read_answers"]
+
+MAX_SENT_RESPONSES = 20  # that came with a message; a path of eight needs seven
+MAX_SENT_OCTETS = 100_000  # of one of them; with a responder's certificate inside it has 2,000
 
 MAX_RESPONDER_CERTIFICATES = 5  # in one response; one is enough
 # An answer without nextUpdate says "newer ones are always to be had" (RFC 6960 §4.2.2.1).
 LIFETIME_WITHOUT_END = timedelta(hours=24)
 _OCSP_SIGNING = ExtendedKeyUsageOID.OCSP_SIGNING.dotted_string
+
+
+def read_answers(responses: Sequence[bytes]) -> list[ocsp.OCSPResponse]:
+    """Read the OCSP responses that came with a message; junk is passed over."""
+    answers = []
+    for response_der in responses[:MAX_SENT_RESPONSES]:
+        if len(response_der) > MAX_SENT_OCTETS:
+            continue
+        try:
+            response = ocsp.load_der_ocsp_response(response_der)
+        except UNREADABLE:
+            continue
+        if response.response_status is ocsp.OCSPResponseStatus.SUCCESSFUL:
+            answers.append(response)
+    return answers
 
 
 def ocsp_status(

@@ -4,7 +4,7 @@ The engine is asked about one path at a time. It builds none, fetches nothing,
 has no roots of its own, and its exceptions mean "this path fails". Which
 algorithms are good enough is not its business but the judge's.
 
-Floor:  trust (uses facts)
+Floor:  trust (uses facts, policy)
 Source: RFC 5280 §6.1 and §6.3; RFC 5937 for what an anchor's own extensions mean
 """
 
@@ -13,12 +13,16 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any
+
+from smime.policy import MODERN
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Sequence
     from datetime import datetime
 
+    from smime.policy import Policy
     from smime.trust.facts import Facts
 
 __all__ = ["PathResult", "RevocationData", "validate"]
@@ -31,6 +35,8 @@ _NO_LIMIT = 1000
 # What the engine says when names are outside of what a CA may certify. It has
 # no exception for it; if the words change, the code is the general one.
 _NAMES_WORDS = "namespace"
+# Forms of names whose constraints the engine can compare.
+_COMPARABLE = {"rfc822_name", "dns_name", "directory_name", "uniform_resource_identifier"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +65,14 @@ def validate(
     at: datetime,
     revocation: RevocationData | None = None,
     dates: bool = True,
+    policy: Policy = MODERN,
 ) -> PathResult:
     """Ask the engine about a path of at least two certificates, leaf first, anchor last.
 
     ``at`` has whole seconds and a time zone. With ``revocation`` the leaf needs
     a CRL that speaks for it. ``dates=False`` leaves validity periods out, which
-    only explains a path that was refused for them.
+    only explains a path that was refused for them. Of the ``policy`` only the
+    certificate policies matter here.
     """
     handler = logging.getLogger("pyhanko_certvalidator")
     if not handler.handlers:
@@ -73,7 +81,7 @@ def validate(
     from pyhanko_certvalidator.errors import InsufficientRevinfoError, RevokedError
 
     try:
-        _run(_ask(path, at, revocation, dates))
+        _run(_ask(path, at, revocation, dates, policy))
     except RevokedError as error:
         if error.is_side_validation:
             # The signer of a CRL was revoked, so that CRL says nothing.
@@ -115,8 +123,8 @@ async def _ask(
     at: datetime,
     revocation: RevocationData | None,
     dates: bool,
+    policy: Policy,
 ) -> None:
-    from asn1crypto.x509 import Certificate
     from pyhanko_certvalidator.context import ValidationContext
     from pyhanko_certvalidator.path import ValidationPath
     from pyhanko_certvalidator.policy_decl import (
@@ -128,7 +136,7 @@ async def _ask(
     from pyhanko_certvalidator.registry import SimpleTrustManager
     from pyhanko_certvalidator.validate import async_validate_path
 
-    load: Any = Certificate.load
+    load = _certificate_class().load
     leaf, *middle, top = (load(one.der) for one in path)
     middle.reverse()  # the engine counts from the anchor down
     for certificate in (leaf, *middle):
@@ -136,7 +144,7 @@ async def _ask(
         inner = certificate["tbs_certificate"]["signature"].dump()
         if certificate["signature_algorithm"].dump() != inner:
             raise ValueError("a certificate names two different signature algorithms")
-    anchor = _anchor(top, path[-1], dates)
+    anchor = _anchor(top, path[-1], dates, policy)
     never = RevocationCheckingRule.NO_CHECK
     # The engine stops at the first certificate without a CRL, though one further
     # down may be known to be revoked. So it is asked about one at a time.
@@ -170,7 +178,34 @@ def _all_time(at: datetime) -> timedelta:
     return min(at - first, last - at)
 
 
-def _anchor(top: Any, facts: Facts, dates: bool) -> Any:
+@cache
+def _certificate_class() -> Any:
+    """Return the engine's certificates, less the name constraints that it cannot judge.
+
+    It fails on the mere sight of some of them. ``constraints`` judges those.
+    """
+    from asn1crypto.x509 import Certificate, GeneralSubtrees, NameConstraints
+
+    constraints: Any = NameConstraints
+
+    class _Certificate(Certificate):
+        @property
+        def name_constraints_value(self) -> Any:
+            given = super().name_constraints_value
+            if given is None:
+                return None
+            kept = {}
+            for side in ("permitted_subtrees", "excluded_subtrees"):
+                if isinstance(given[side], GeneralSubtrees):
+                    known = [one for one in given[side] if one["base"].name in _COMPARABLE]
+                    if known:
+                        kept[side] = known
+            return constraints(kept)
+
+    return _Certificate
+
+
+def _anchor(top: Any, facts: Facts, dates: bool, policy: Policy) -> Any:
     """Make a trust anchor that keeps to what its certificate says of itself."""
     from asn1crypto.x509 import GeneralSubtrees
     from pyhanko_certvalidator.authority import CertTrustAnchor, TrustQualifiers
@@ -193,7 +228,12 @@ def _anchor(top: Any, facts: Facts, dates: bool) -> Any:
         top,
         TrustQualifiers(
             standard_parameters=PKIXValidationParams(
-                initial_permitted_subtrees=permitted, initial_excluded_subtrees=excluded
+                user_initial_policy_set=policy.certificate_policies or frozenset({"any_policy"}),
+                initial_explicit_policy=policy.explicit_policy,
+                initial_policy_mapping_inhibit=policy.inhibit_policy_mapping,
+                initial_any_policy_inhibit=policy.inhibit_any_policy,
+                initial_permitted_subtrees=permitted,
+                initial_excluded_subtrees=excluded,
             ),
             max_path_length=facts.path_length,
             max_aa_path_length=None if facts.path_length is None else _NO_LIMIT,

@@ -38,18 +38,29 @@ class Pinned:
 
     ``key`` is the certificate, or the SHA-256 fingerprint of its DER: 64
     hexadecimal digits, colons and blanks allowed. It stands for the whole
-    certificate, not for its names or its key. It replaces chain and revocation
-    only: dates, key usage, algorithms and address are judged as ever. What an
-    authority meant the certificate for (extended key usage) is not asked, for
-    partners in AS2 exchange those of their TLS servers.
+    certificate, not for its names or its key. It replaces chain and revocation,
+    and the extended key usage: who pins a key has said what it is for. Dates,
+    key usage, algorithms and address are judged as ever, but for
+    ``ignore_dates=True`` (a certificate that nobody renews) and
+    ``any_address=True`` (the key may speak for whoever the mail is from).
 
-    Raises ``ValueError`` for a text that is no such fingerprint.
+    Raises ``ValueError`` for a text that is no such fingerprint, and for
+    ``sender`` together with ``any_address``.
 
     >>> Pinned("00:" * 31 + "ff", sender="shop@example.org")
     Pinned('00000000000000000000000000000000000000000000000000000000000000ff', sender='shop@example.org')
     """  # noqa: E501
 
-    def __init__(self, key: x509.Certificate | str, *, sender: str | None = None) -> None:
+    def __init__(
+        self,
+        key: x509.Certificate | str,
+        *,
+        sender: str | None = None,
+        ignore_dates: bool = False,
+        any_address: bool = False,
+    ) -> None:
+        if any_address and sender is not None:
+            raise ValueError("a key is pinned for one sender or for any address, not for both")
         if isinstance(key, x509.Certificate):
             self.fingerprint = Facts(key).digest.hex()
         elif isinstance(key, str):
@@ -64,9 +75,18 @@ class Pinned:
                 f"Pinned takes a certificate or its fingerprint, not {type(key).__name__}"
             )
         self.sender = sender
+        self.ignore_dates = ignore_dates
+        self.any_address = any_address
 
     @classmethod
-    def load(cls, path: PathLike[str] | str, *, sender: str | None = None) -> Self:
+    def load(
+        cls,
+        path: PathLike[str] | str,
+        *,
+        sender: str | None = None,
+        ignore_dates: bool = False,
+        any_address: bool = False,
+    ) -> Self:
         """Pin the one certificate in a file (PEM, DER or PKCS#7).
 
         Raises ``KeyProblem`` if there is none or more than one.
@@ -74,7 +94,7 @@ class Pinned:
         found = load_certificates([path])
         if len(found) != 1:
             raise KeyProblem(f"{path}: {len(found)} certificates, and exactly one can be pinned")
-        return cls(found[0], sender=sender)
+        return cls(found[0], sender=sender, ignore_dates=ignore_dates, any_address=any_address)
 
     def judge(self, claim: Claim) -> Judgement:
         """Say whether the claim is made with the pinned key. Never raises for a bad one."""
@@ -93,13 +113,30 @@ class Pinned:
             )
         else:
             path = Finding.yes("the certificate is the pinned one", "RFC 5280 §6.1.1")
-        return _judge_alone(
-            claim, leaf, path, "the key is pinned", self.sender, purposes_asked=False
+        if self.any_address:
+            address = Finding.open("not-asked", "the key is pinned for any address", "RFC 8550 §3")
+        else:
+            address = judge_address(claim, leaf, pinned_sender=self.sender)
+        time = judge_time((leaf,), whole_seconds(claim.at))
+        if self.ignore_dates:
+            time = Finding.open(
+                "not-asked", "the key is pinned whatever its dates", "RFC 5280 §4.1.2.5"
+            )
+        return Judgement(
+            path=path,
+            revocation=_no_revocation(claim, "the key is pinned"),
+            usage=judge_usage((leaf,), claim, purposes=False),
+            address=address,
+            time=time,
+            chain=(leaf.certificate,) if path.accepted else (),
         )
 
     def __repr__(self) -> str:
-        sender = f", sender={self.sender!r}" if self.sender is not None else ""
-        return f"Pinned({self.fingerprint!r}{sender})"
+        named = [f"{self.fingerprint!r}"]
+        if self.sender is not None:
+            named.append(f"sender={self.sender!r}")
+        named += [f"{name}=True" for name in ("ignore_dates", "any_address") if getattr(self, name)]
+        return f"Pinned({', '.join(named)})"
 
 
 class NoTrust:
@@ -113,28 +150,18 @@ class NoTrust:
         path = Finding.open(
             "no-trust", "no trust was given: anybody can make such a certificate", "RFC 5280 §6.1.1"
         )
-        return _judge_alone(claim, Facts(claim.certificate), path, "no trust was given", None)
+        leaf = Facts(claim.certificate)
+        return Judgement(
+            path=path,
+            revocation=_no_revocation(claim, "no trust was given"),
+            usage=judge_usage((leaf,), claim),
+            address=judge_address(claim, leaf),
+            time=judge_time((leaf,), whole_seconds(claim.at)),
+        )
 
     def __repr__(self) -> str:
         return "NoTrust()"
 
 
-def _judge_alone(
-    claim: Claim,
-    leaf: Facts,
-    path: Finding,
-    why: str,
-    pinned_sender: str | None,
-    *,
-    purposes_asked: bool = True,
-) -> Judgement:
-    return Judgement(
-        path=path,
-        revocation=revocation_not_asked(claim.policy, f"revocation was not checked: {why}"),
-        usage=judge_usage(
-            (leaf,), claim.policy, claim.digest_algorithm, purposes_asked=purposes_asked
-        ),
-        address=judge_address(claim, leaf, pinned_sender=pinned_sender),
-        time=judge_time((leaf,), whole_seconds(claim.at)),
-        chain=(leaf.certificate,) if path.accepted else (),
-    )
+def _no_revocation(claim: Claim, why: str) -> Finding:
+    return revocation_not_asked(claim.policy, f"revocation was not checked: {why}")

@@ -1,7 +1,7 @@
 """Was a certificate of the path revoked? What is at hand is sifted, then asked.
 
-Plain full CRLs and OCSP answers are read here; everything beyond (indirect
-CRLs, partitions, deltas) is the engine's. A CRL that came with a message was
+Full CRLs, partitions and OCSP answers are read here; everything beyond
+(indirect CRLs, lists of some reasons, deltas) is the engine's. A CRL that came with a message was
 chosen by its sender: it counts only if a certificate of the path signed it, or
 one that a certificate of the path issued itself.
 
@@ -15,14 +15,12 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric import dsa
-from cryptography.hazmat.primitives.serialization import Encoding
 
+from smime.errors import MalformedMail
 from smime.policy import Revocation
 from smime.report import Finding
+from smime.trust.crl import RevocationList
 from smime.trust.evidence import MAX_CRL_OCTETS
-from smime.trust.facts import UNREADABLE, name_key
 from smime.trust.judge import digest_allowed
 from smime.trust.ocsp import ocsp_status
 from smime.trust.path import RevocationData, validate
@@ -37,29 +35,28 @@ if TYPE_CHECKING:
     from smime.policy import Policy
     from smime.trust.facts import Cache, Facts
 
-    _Lists: TypeAlias = Mapping[object, Sequence[x509.CertificateRevocationList]]
+    _Lists: TypeAlias = Mapping[object, Sequence[RevocationList]]
 
 __all__ = ["judge_revocation", "read_lists"]
 
 MAX_SENT_CRLS = 64  # that came with a message; a path of eight with deltas has sixteen
 MAX_CRL_SIGNATURE_CHECKS = 100  # for one path; honest ones need one for each CRL
 _RULE = "RFC 5280 §6.3"
-_HARMLESS = {x509.CRLNumber.oid, x509.AuthorityKeyIdentifier.oid}
 
 
-def read_lists(crls: Sequence[bytes]) -> dict[object, list[x509.CertificateRevocationList]]:
+def read_lists(crls: Sequence[bytes]) -> dict[object, list[RevocationList]]:
     """Read the CRLs that came with a message, by issuer; junk is passed over."""
-    lists: dict[object, list[x509.CertificateRevocationList]] = {}
+    lists: dict[object, list[RevocationList]] = {}
     octets = 0
     for crl_der in crls[:MAX_SENT_CRLS]:
         octets += len(crl_der)
         if octets > MAX_CRL_OCTETS:
             break
         try:
-            crl = x509.load_der_x509_crl(crl_der)
-            lists.setdefault(name_key(crl.issuer), []).append(crl)
-        except UNREADABLE:
+            crl = RevocationList(crl_der)
+        except MalformedMail:
             continue
+        lists.setdefault(crl.issuer, []).append(crl)
     return lists
 
 
@@ -90,9 +87,7 @@ def judge_revocation(
         if not status and not (one.no_revocation and not one.ca):
             unknown.append(place)
     if unknown and sifted.kept:
-        data = RevocationData(
-            (crl.public_bytes(Encoding.DER) for crl in sifted.kept), sifted.signers.values()
-        )
+        data = RevocationData((crl.der for crl in sifted.kept), sifted.signers.values())
         still_unknown = []
         for place in unknown:
             result = validate(path[place:], at=at, revocation=data)
@@ -126,92 +121,74 @@ class _Sifted:
         policy: Policy,
         cache: Cache,
     ) -> None:
-        self.kept: list[x509.CertificateRevocationList] = []
-        self.direct: dict[bytes, list[x509.CertificateRevocationList]] = {}
+        self.kept: list[RevocationList] = []
+        self.direct: dict[bytes, list[RevocationList]] = {}
         """By the digest of the certificate in the path whose key signed them."""
         self.signers: dict[bytes, Facts] = {}
         """Signers outside of the path, each issued by a certificate of it."""
         self._checks_left = MAX_CRL_SIGNATURE_CHECKS
+        self._policy, self._cache = policy, cache
         inside = {one.digest for one in path}
         for one in path[1:]:
-            self.direct[one.digest] = self._signed_by(one, lists, policy)
+            self.direct[one.digest] = self._signed_by(one, lists)
             self.kept += self.direct[one.digest]
         for one in others:
             if one.digest in inside or not any(one.subject in group for group in lists):
                 continue
-            found = self._signed_by(one, lists, policy)
+            found = self._signed_by(one, lists)
             if found and any(
                 cache.signed_by(one, parent) for parent in path[1:] if parent.subject == one.issuer
             ):
                 self.kept += found
                 self.signers[one.digest] = one
 
-    def _signed_by(
-        self, one: Facts, lists: Sequence[_Lists], policy: Policy
-    ) -> list[x509.CertificateRevocationList]:
-        found: list[x509.CertificateRevocationList] = []
+    def _signed_by(self, one: Facts, lists: Sequence[_Lists]) -> list[RevocationList]:
+        found: list[RevocationList] = []
+        if one.key_usage is not None and not one.key_usage.crl_sign:
+            return found
         for group in lists:
             for crl in group.get(one.subject, ()):
                 if self._checks_left <= 0:
                     return found
                 self._checks_left -= 1
-                if _signature_holds(crl, one, policy):
+                digest = crl.signature_digest
+                if digest is None or not digest_allowed(digest, self._policy):
+                    continue
+                if self._cache.list_signed_by(crl, one):
                     found.append(crl)
         return found
 
 
-def _signature_holds(crl: x509.CertificateRevocationList, one: Facts, policy: Policy) -> bool:
-    if one.key_usage is not None and not one.key_usage.crl_sign:
-        return False
-    try:
-        digest = crl.signature_hash_algorithm
-        if digest is not None and not digest_allowed(digest.name, policy):
-            return False
-        if isinstance(one.public_key, dsa.DSAPublicKey) and digest is not None:
-            # The library calls every list of such a key wrong.
-            one.public_key.verify(crl.signature, crl.tbs_certlist_bytes, digest)
-            return True
-        return crl.is_signature_valid(one.public_key)  # type: ignore[arg-type]
-    except (InvalidSignature, *UNREADABLE):
-        return False
-
-
-def _status_in_lists(
-    one: Facts, lists: Sequence[x509.CertificateRevocationList], at: datetime
-) -> str:
-    """Say ``good`` or ``revoked`` by plain CRLs of the issuer; empty if they do not tell."""
+def _status_in_lists(one: Facts, lists: Sequence[RevocationList], at: datetime) -> str:
+    """Say ``good`` or ``revoked`` by direct CRLs of the issuer; empty if they do not tell."""
     good = doubt = False
+    changes = any(crl.delta for crl in lists)
     for crl in lists:
-        try:
-            kinds = {extension.oid for extension in crl.extensions}
-            delta = x509.DeltaCRLIndicator.oid in kinds
-            # Partitions and indirect lists are the engine's. A delta alone cannot
-            # say good, but it can say revoked, and the engine would not find it.
-            if not delta and kinds - _HARMLESS:
-                continue
-            current = _is_current(crl, at)
-            entry = crl.get_revoked_certificate_by_serial_number(one.certificate.serial_number)
-            if entry is None:
-                good = good or (current and not delta)
-            elif _is_plain_revocation(entry, at, current):
-                return "revoked"
-            else:
-                doubt = True
-        except UNREADABLE:
+        if not crl.speaks_for(one):
             continue
+        current = crl.is_current(at)
+        try:
+            entry = crl.entry(one.certificate.serial_number)
+        except MalformedMail:
+            doubt = True
+            continue
+        if entry is None:
+            # A delta alone cannot say good, but it can say revoked, and the
+            # engine would not find it.
+            good = good or (current and not crl.delta)
+        elif _is_plain_revocation(entry, at, final=current and not changes):
+            return "revoked"
+        else:
+            doubt = True
     return "good" if good and not doubt else ""
 
 
-def _is_current(crl: x509.CertificateRevocationList, at: datetime) -> bool:
-    end = crl.next_update_utc
-    return end is not None and crl.last_update_utc <= at < end
-
-
-def _is_plain_revocation(entry: x509.RevokedCertificate, at: datetime, current: bool) -> bool:
+def _is_plain_revocation(entry: x509.RevokedCertificate, at: datetime, *, final: bool) -> bool:
     """Say whether the certificate was revoked at this moment.
 
     Revocation is for good, so a CRL that is out of date shows it as well as a
-    current one; only a hold may have been lifted since.
+    current one; only a hold may have been lifted since, or by a delta: it
+    counts if this list is ``final``.
     """
     since = entry.revocation_date_utc
     for extension in entry.extensions:
@@ -219,7 +196,7 @@ def _is_plain_revocation(entry: x509.RevokedCertificate, at: datetime, current: 
         if isinstance(value, x509.CRLReason):
             if value.reason is x509.ReasonFlags.remove_from_crl:
                 return False
-            if value.reason is x509.ReasonFlags.certificate_hold and not current:
+            if value.reason is x509.ReasonFlags.certificate_hold and not final:
                 return False
         elif isinstance(value, x509.InvalidityDate):
             since = min(since, value.invalidity_date_utc)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
@@ -55,6 +56,10 @@ def props(tmp_path_factory: pytest.TempPathFactory) -> Path:
     bob = _person(folder, "bob", root, now)
     _person(folder, "carol", root, now)
     _person(folder, "stranger", other, now, address="alice@example.org")
+    (folder / "clean.crl").write_bytes(root.crl())
+    (folder / "alice-revoked.crl").write_bytes(root.crl(alice.certificate))
+    pem = x509.load_der_x509_crl(root.crl(bob.certificate)).public_bytes(Encoding.PEM)
+    (folder / "bob-revoked.pem").write_bytes(pem)
     expired = _person(folder, "expired", old, long_ago, address="alice@example.org")
     signed = smime.sign(LETTER, by=expired, at=long_ago)
     (folder / "expired.eml").write_bytes(bytes(signed))

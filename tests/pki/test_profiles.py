@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pki import Profile, ProfileProblem
+from pki import Profile, ProfileProblem, keys
 
 GOOD = {
     "about": '"a test"',
@@ -21,13 +21,35 @@ def toml(**changes: str) -> bytes:
     return "\n".join(f"{key} = {value}" for key, value in {**GOOD, **changes}.items()).encode()
 
 
-@pytest.mark.parametrize("name", ["root", "issuing", "mailbox", "signing", "encryption"])
+@pytest.mark.parametrize("name", Profile.shipped())
 def test_shipped_profiles_are_whole(name: str) -> None:
     profile = Profile.named(name)
 
     assert profile.about
-    assert set(profile.key_usage) == {"rsa", "ec"}
-    assert profile.authority == (name in {"root", "issuing"})
+    assert set(profile.key_usage) <= set(keys.FAMILIES)
+    assert set(profile.key_usage) >= ({"rsa", "ec"})
+    assert profile.authority == (name in {"root", "sub-ca", "cross"} or name.startswith("issuing"))
+
+
+def test_every_kind_of_key_has_a_profile_for_users() -> None:
+    assert set(Profile.named("mailbox").key_usage) == set(keys.FAMILIES)
+
+
+@pytest.mark.parametrize("name", ["mailbox", "internal", "mailbox-strict", "sponsored"])
+def test_a_pair_parts_what_one_certificate_does(name: str) -> None:
+    """Nothing that one half may do may the other, and together they do what the whole does."""
+    whole = Profile.named(name)
+
+    for family, usages in whole.key_usage.items():
+        halves = [half.key_usage.get(family, ()) for half in (whole.signing, whole.reading)]
+        assert halves[0] + halves[1] == usages
+    assert whole.reading.reads
+    assert not whole.signing.reads
+
+
+def test_a_half_of_nothing_is_refused() -> None:
+    with pytest.raises(ProfileProblem):
+        _ = Profile.named("signing").reading
 
 
 def test_mail_users_have_at_most_825_days() -> None:
@@ -42,8 +64,8 @@ def test_mail_users_have_at_most_825_days() -> None:
 def test_the_two_halves_make_the_whole() -> None:
     whole, signing, reading = map(Profile.named, ("mailbox", "signing", "encryption"))
 
-    for family in ("rsa", "ec"):
-        assert whole.key_usage[family] == signing.key_usage[family] + reading.key_usage[family]
+    assert signing.key_usage == whole.signing.key_usage
+    assert reading.key_usage == whole.reading.key_usage
 
 
 def test_parse_reads_all(tmp_path: Path) -> None:
@@ -55,7 +77,28 @@ def test_parse_reads_all(tmp_path: Path) -> None:
     assert profile == Profile.parse(toml())
     assert profile.purposes == ("1.3.6.1.5.5.7.3.4", "1.2.3.4")
     assert profile.policies == ("2.5.29.32.0",)
-    assert profile.usage_flags("ec") is None
+    assert profile.usage_bits("rsa") == 1
+    assert profile.usage_bits("ec") is None
+
+
+def test_own_profiles_begin_with_a_shipped_one() -> None:
+    own = Profile.parse(
+        b"""
+based_on = "sponsored"
+lifetime_days = 100
+[subject]
+organization = "Example GmbH"
+country = "DE"
+organization_identifier = "NTRDE-HRB123456"
+"""
+    )
+
+    shipped = Profile.named("sponsored")
+    assert own.subject["organization"] == "Example GmbH"
+    assert (own.lifetime_days, own.policies) == (100, shipped.policies)
+    assert own == shipped.lasting(100).speaking_for(**own.subject)
+    with pytest.raises(TypeError):
+        own.subject["organization"] = "Other"
 
 
 @pytest.mark.parametrize(
@@ -76,6 +119,18 @@ def test_parse_reads_all(tmp_path: Path) -> None:
         ({"path_length": "0"}, "path length"),
         ({"path_length": "-1", "authority": "true"}, "path length"),
         ({"about": "]"}, "not TOML"),
+        ({"key_usage": '{ eddsa = ["keyAgreement"] }'}, "eddsa has no keyAgreement"),
+        ({"key_usage": '{ ec = ["keyEncipherment"] }'}, "ec has no keyEncipherment"),
+        ({"key_usage": '{ mlkem = ["digitalSignature"] }'}, "mlkem has no digitalSignature"),
+        ({"key_usage": '{ rsa = ["keyCertSign"] }'}, "for CAs alone"),
+        ({"subject": '{ country = "Germany" }'}, "two letters|no country"),
+        ({"subject": '{ shoe_size = "44" }'}, "shoe_size"),
+        ({"subject": "{ country = 49 }"}, "list of texts"),
+        ({"subject_required": '["given_name|shoe_size"]'}, "shoe_size"),
+        ({"names": '"everybody"'}, "everybody"),
+        ({"common_name": '"nobody"'}, "nobody"),
+        ({"capabilities": '["rot13"]'}, "rot13"),
+        ({"based_on": '"mailbx"'}, "mailbx"),
     ],
 )
 def test_what_cannot_be_is_refused(changes: dict[str, str], says: str) -> None:

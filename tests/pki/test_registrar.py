@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 import pki
-from pki.registrar import Records, write_new
+from pki.folder import Records, write_new
 from tests.support.peers import Peer
 
 PASSPHRASE = "correct horse"
@@ -23,6 +23,8 @@ FILES = {
     "issuing.pem",
     "private/root.key.pem",
     "private/issuing.key.pem",
+    "private/log.key.pem",
+    "ledger.db",
 }
 
 
@@ -131,12 +133,11 @@ def test_issued_is_recorded_before_it_is_given_out(made: Path) -> None:
         alice = ca.issue("alice@chess.example", name="Alice", algorithm="p256")
         bob = ca.issue("bob@chess.example", algorithm="p256")
 
-    issued = made / "issued"
-    for identity in (alice, bob):
-        serial = identity.certificate.serial_number
-        assert certificate(issued / f"{serial:032x}.pem") == identity.certificate
-        assert serial in Records.load(made).serials
-    assert not [p for p in issued.iterdir() if b"PRIVATE" in p.read_bytes()]
+    with Records.load(made).ledger() as ledger:
+        for identity in (alice, bob):
+            (record,) = ledger.find(serial=identity.certificate.serial_number)
+            assert record.certificate == identity.certificate
+            assert record.addresses == identity.addresses
 
 
 def test_users_get_rsa_3072_the_chain_and_the_urls(made: Path) -> None:
@@ -171,7 +172,8 @@ def test_a_request_is_certified_and_recorded(made: Path) -> None:
         got = ca.certify(request)
 
     assert got.public_key() == key.public_key()
-    assert got.serial_number in Records.load(made).serials
+    with Records.load(made).ledger() as ledger:
+        assert ledger.find(serial=got.serial_number)
 
 
 def test_a_refused_name_leaves_no_record(own: Path) -> None:
@@ -182,6 +184,8 @@ def test_a_refused_name_leaves_no_record(own: Path) -> None:
             ca.issue("alice@chess.example", lifetime_days=1000)
 
     assert files(own) == FILES
+    with Records.load(own).ledger() as ledger:
+        assert ledger.count() == 0
 
 
 def test_the_root_key_may_be_elsewhere(own: Path) -> None:
@@ -271,7 +275,7 @@ def test_no_parent_folder_is_the_systems_error(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("limit", [4_000, 700, 550, 300, 1])
+@pytest.mark.parametrize("limit", [4_000_000, 70_000, 4_000, 700, 550, 300, 1])
 def test_a_disk_that_fills_leaves_nothing(tmp_path: Path, limit: int) -> None:
     """With a limit on file sizes some file of the CA fails, each time an earlier one."""
     resource = pytest.importorskip("resource", reason="platform: no resource limits")
@@ -279,11 +283,11 @@ def test_a_disk_that_fills_leaves_nothing(tmp_path: Path, limit: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
     try:
         pki.Registrar.create(tmp_path / "ca", name="Club", passphrase="x").close()
-    except OSError:
+    except (OSError, pki.LedgerProblem):
         assert list(tmp_path.iterdir()) == []
     else:
         assert files(tmp_path / "ca") == FILES
-        assert limit > max(file.stat().st_size for file in tmp_path.rglob("*.pem"))
+        assert limit > max(file.stat().st_size for file in tmp_path.rglob("*"))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
@@ -297,10 +301,13 @@ def test_another_passphrase_is_refused(made: Path) -> None:
     "damage",
     [
         lambda ca: (ca / "ca.toml").unlink(),
-        lambda ca: (ca / "ca.toml").write_text("version = 2"),
-        lambda ca: (ca / "ca.toml").write_text("version = 1\nname = 3"),
-        lambda ca: (ca / "ca.toml").write_text("version = 1\nname = '\u202e'", "utf-8"),
-        lambda ca: (ca / "ca.toml").write_text("version = 1\ncrl_url = 'nowhere'"),
+        lambda ca: (ca / "ca.toml").write_text("version = 3"),
+        lambda ca: (ca / "ca.toml").write_text("version = true"),
+        lambda ca: (ca / "ca.toml").write_text("version = 2\nshards = 0"),
+        lambda ca: (ca / "ca.toml").write_text("version = 2\nshards = 2"),
+        lambda ca: (ca / "ca.toml").write_text("version = 2\nname = 3"),
+        lambda ca: (ca / "ca.toml").write_text("version = 2\nname = '\u202e'", "utf-8"),
+        lambda ca: (ca / "ca.toml").write_text("version = 2\ncrl_url = 'nowhere'"),
         lambda ca: (ca / "ca.toml").write_text("version"),
         lambda ca: (ca / "ca.toml").write_bytes(b"\xff"),
         lambda ca: (ca / "ca.toml").write_bytes(b"#" * 1_048_577),

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pki import CertificationRequest, RequestRefused
+import smime
+from pki import Authority, CertificationRequest, Profile, RequestRefused, certificate, keys
 from pki.requests import checked_address, checked_name, checked_url
+from smime.cms.der import integer, oid, sequence, set_of, tlv
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 MALLORY = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Mallory")])
@@ -71,9 +75,30 @@ def _point() -> object:
     return PublicFormat.UncompressedPoint
 
 
+@pytest.mark.parametrize("algorithm", ["rsa2048", "p384", "ed25519", "ed448", "mldsa65"])
+def test_every_key_that_signs_proves_itself(algorithm: str) -> None:
+    key = keys.generate(algorithm)
+    digest = hashes.SHA384() if algorithm in {"rsa2048", "p384"} else None
+
+    request = CertificationRequest.parse(csr(key, digest))
+
+    assert request.public_key == key.public_key()
+    assert request.proof == "signed"
+
+
+@pytest.mark.parametrize("algorithm", ["rsa2048", "ed25519", "mldsa65"])
+def test_a_proof_of_every_kind_is_checked(algorithm: str) -> None:
+    digest = hashes.SHA256() if algorithm == "rsa2048" else None
+    good = csr(keys.generate(algorithm), digest)
+
+    CertificationRequest.parse(good)
+    with pytest.raises(RequestRefused, match="not signed by the key"):
+        CertificationRequest.parse(good[:-1] + bytes([good[-1] ^ 1]))
+
+
 def test_kinds_of_keys_that_are_not_certified_are_refused() -> None:
     with pytest.raises(RequestRefused):
-        CertificationRequest.parse(csr(ed25519.Ed25519PrivateKey.generate(), None))
+        CertificationRequest.parse(csr(ec.generate_private_key(ec.SECP256K1())))
 
 
 def test_a_request_cut_anywhere_is_refused() -> None:
@@ -130,8 +155,9 @@ def test_addresses_as_a_certificate_holds_them(address: str, held: str) -> None:
         "Alice <alice@example.org>",
         '"al ice"@example.org',
         "alice@[192.0.2.1]",
-        "grüße@example.org",
-        "alice@bücher.example",
+        "grü\u202eße@example.org",
+        "\u200bgrüße@example.org",
+        "alice@b√cher.example",
         "alice@example.org\udc80",
         f"{'a' * 65}@example.org",
         f"a@{'a.' * 130}org",
@@ -187,3 +213,147 @@ def test_urls_that_programs_fetch_from(url: str) -> None:
 def test_other_urls_are_refused(url: str) -> None:
     with pytest.raises(RequestRefused):
         checked_url(url)
+
+
+# --- addresses beyond ASCII -------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "written"),
+    [
+        ("grüße@example.org", "grüße@example.org"),
+        ("gru\u0308ße@Example.org", "grüße@example.org"),  # NFC
+        ("alice@bücher.example", "alice@xn--bcher-kva.example"),
+        ("alice@straße.example", "alice@xn--strae-oqa.example"),  # not strasse: IDNA 2008
+        ("名@例子.example", "名@xn--fsqu00a.example"),
+        ("alice@BÜCHER.example", "alice@xn--bcher-kva.example"),
+    ],
+)
+def test_addresses_beyond_ascii(given: str, written: str) -> None:
+    assert checked_address(given) == written
+
+
+def test_an_address_beyond_ascii_is_certified_and_judged() -> None:
+    """Written as SmtpUTF8Mailbox, read back by the library, spoken for in signed mail."""
+    ca = Authority.create("Test CA")
+    alice = ca.issue("grüße@bücher.example", "alice@example.org")
+
+    assert set(alice.addresses) == {"grüße@xn--bcher-kva.example", "alice@example.org"}
+    names = alice.certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    [other] = names.get_values_for_type(x509.OtherName)
+    assert other.type_id.dotted_string == "1.3.6.1.5.5.7.8.9"
+    assert other.value == b"\x0c\x1d" + "grüße@xn--bcher-kva.example".encode()
+    letter = "From: grüße@bücher.example\r\nTo: b@example.org\r\n\r\nhi\r\n".encode()
+    signed = smime.sign(letter, by=alice)
+    assert smime.verify(signed, trust=ca.anchors).signer == "grüße@bücher.example"
+
+
+def test_a_ca_of_one_domain_keeps_others_out_in_every_script() -> None:
+    ca = Authority.create("Root").subordinate("CA", domains=["bücher.example"])
+
+    ca.issue("grüße@bücher.example")
+    with pytest.raises(RequestRefused, match="outside"):
+        ca.issue("grüße@example.org")
+
+
+# --- keys that cannot sign a request (RFC 9883) -----------------------------
+
+
+def stated(
+    key: object,
+    signer: object,
+    issuer: bytes,
+    serial: int,
+    *,
+    times: int = 1,
+    digest: object = None,
+) -> bytes:
+    """A request for ``key`` that ``signer`` vouches for, joined by hand."""
+    statement = sequence(issuer_and_serial(issuer, serial))
+    attribute = sequence(oid("1.3.6.1.4.1.22112.2.1"), set_of(statement))
+    name = MALLORY.public_bytes()
+    spki = keys.spki(key.public_key())
+    information = sequence(integer(0), name, spki, tlv(0xA0, attribute * times))
+    algorithm = keys.signature_algorithm(signer)
+    return certificate.signed(information, algorithm, keys.sign(signer, information))
+
+
+def issuer_and_serial(issuer: bytes, serial: int) -> bytes:
+    return sequence(issuer, integer(serial))
+
+
+@pytest.fixture(scope="module")
+def house() -> tuple[Authority, object, x509.Certificate]:
+    """A CA, and a signing key that it certified."""
+    ca = Authority.create("Test CA")
+    key = keys.generate("p256")
+    request = CertificationRequest(key.public_key(), ["alice@example.org"])
+    signing = Profile.named("signing")
+    return ca, key, ca.certify(request, profile=signing, serial=4711, at=datetime.now(UTC))
+
+
+@pytest.mark.parametrize("algorithm", ["x25519", "x448", "mlkem768", "mlkem1024", "p256"])
+def test_a_certified_key_vouches_for_one_that_cannot_sign(
+    house: tuple[Authority, object, x509.Certificate], algorithm: str
+) -> None:
+    """Stated, not proven: and the certificate of who stated it is told."""
+    ca, signer, known = house
+    key = keys.generate(algorithm)
+
+    request = CertificationRequest.parse(
+        stated(key, signer, ca.name_der, 4711),
+        find=lambda issuer, serial: known if (issuer, serial) == (ca.name_der, 4711) else None,
+    )
+
+    assert request.public_key == key.public_key()
+    assert (request.proof, request.stated_by) == ("stated", known)
+    named = request.authorise("alice@example.org")
+    assert (named.proof, named.stated_by, named.key_id) == ("stated", known, request.key_id)
+
+
+def test_a_statement_that_does_not_hold_is_refused(
+    house: tuple[Authority, object, x509.Certificate],
+) -> None:
+    ca, signer, known = house
+    key, other = keys.generate("x25519"), keys.generate("p256")
+    good = stated(key, signer, ca.name_der, 4711)
+    find = {"find": lambda issuer, serial: known}
+
+    CertificationRequest.parse(good, **find)
+    for bad, more, says in (
+        (good, {}, "not known here"),
+        (good, {"find": lambda issuer, serial: None}, "not known here"),
+        (stated(key, other, ca.name_der, 4711), find, "not signed by the key of the certificate"),
+        (stated(signer, signer, ca.name_der, 4711), find, "its own key"),
+        (stated(key, signer, ca.name_der, 4711, times=2), find, "more than one|cannot be read"),
+        (stated(key, signer, b"", 4711), find, "damaged"),
+        (good[:-1] + bytes([good[-1] ^ 1]), find, "not signed"),
+    ):
+        with pytest.raises(RequestRefused, match=says):
+            CertificationRequest.parse(bad, **more)
+
+
+def test_a_statement_is_read_however_it_is_damaged(
+    house: tuple[Authority, object, x509.Certificate],
+) -> None:
+    ca, signer, known = house
+    good = stated(keys.generate("x25519"), signer, ca.name_der, 4711)
+
+    for place in range(len(good)):
+        bad = good[:place] + bytes([good[place] ^ 0x81]) + good[place + 1 :]
+        with pytest.raises(RequestRefused):
+            CertificationRequest.parse(bad, find=lambda issuer, serial: known)
+
+
+def test_a_key_that_cannot_sign_proves_nothing_alone() -> None:
+    key = keys.generate("x25519")
+    information = sequence(
+        integer(0), MALLORY.public_bytes(), keys.spki(key.public_key()), b"\xa0\0"
+    )
+    other = keys.generate("ed25519")
+    alone = certificate.signed(
+        information, keys.signature_algorithm(other), keys.sign(other, information)
+    )
+
+    with pytest.raises(RequestRefused, match="cannot sign"):
+        CertificationRequest.parse(alone)

@@ -119,7 +119,7 @@ def test_make_alone_prints_the_menu(machine: Machine) -> None:
         (NO_ENSUREPIP, "python3 has no working venv module: apt install -y python3-venv"),
         (FAILING_VENV, "python3 cannot make an environment with pip in it: apt install -y"),
         (PIP_SILENT, "python3 cannot make an environment with pip in it: apt install -y"),
-        (PIP_WITHOUT_NETWORK, "pip could not install . (see above)"),
+        (PIP_WITHOUT_NETWORK, "pip could not install .[ca] (see above)"),
     ],
     ids=["none", "old", "no-ensurepip", "failing-venv", "pip-silent", "no-network"],
 )

@@ -19,7 +19,17 @@ from smime.policy import Policy, Revocation
 from smime.report import Answer
 from smime.trust import CODES, Anchors, Evidence, NoTrust, Pinned
 from smime.trust.facts import Cache
-from tests.trust.ca import ADDRESS, AT, claim, codes, root, sub_ca, user
+from tests.trust.ca import (
+    ADDRESS,
+    AT,
+    TLS_CLIENT,
+    claim,
+    codes,
+    key_usage,
+    root,
+    sub_ca,
+    user,
+)
 
 TOP, OTHER = root(), root("Other CA")
 ALICE = user(TOP)
@@ -254,6 +264,32 @@ def test_a_pinned_sender_replaces_what_the_certificate_names():
     assert pinned.judge(claim(ALICE, sender="shop@EXAMPLE.org")).good
     assert codes(pinned.judge(claim(ALICE, sender=ADDRESS))) == {"address": "address-differs"}
     assert codes(pinned.judge(claim(ALICE, sender=None))) == {"address": "sender-unknown"}
+
+
+def test_a_pinned_key_is_for_what_it_was_pinned_for():
+    """Partners in AS2 pin TLS certificates; key usage and strength are judged all the same."""
+    partner = user(TOP, purposes=TLS_CLIENT)
+    assert Pinned(partner.certificate).judge(claim(partner)).good
+    assert codes(NoTrust().judge(claim(partner)))["usage"] == "eku-wrong"
+
+    sealing = user(TOP, usage=key_usage(key_agreement=True))
+    assert codes(Pinned(sealing.certificate).judge(claim(sealing))) == {"usage": "usage-wrong"}
+
+
+def test_dates_and_address_are_left_out_on_demand_only():
+    late = AT + timedelta(days=3650)
+
+    undated = Pinned(ALICE.certificate, ignore_dates=True)
+    assert undated.judge(claim(ALICE, at=late)).good
+    another = undated.judge(claim(ALICE, at=late, sender="bob@example.org"))
+    assert codes(another) == {"address": "address-differs", "time": "not-asked"}
+    anybody = Pinned(ALICE.certificate, any_address=True)
+    assert anybody.judge(claim(ALICE, sender="bob@example.org")).good
+    assert "time" in codes(anybody.judge(claim(ALICE, at=late)))
+    assert not anybody.judge(claim(user(TOP))).good
+    assert repr(anybody).endswith(", any_address=True)")
+    with pytest.raises(ValueError, match="not for both"):
+        Pinned(ALICE.certificate, sender=ADDRESS, any_address=True)
 
 
 @pytest.mark.parametrize("text", ["", "alice.pem", "00" * 20, "0x" + "00" * 31, "g" * 64])

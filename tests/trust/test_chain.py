@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import UTC, datetime, timedelta, timezone
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from smime.policy import Policy
 from smime.report import Answer
 from smime.trust import Anchors, Evidence
+from smime.trust.telling import judgement_dict, judgement_lines
 from tests.trust.ca import (
     ADDRESS,
     AT,
@@ -441,6 +443,99 @@ def test_constraints_on_other_kinds_of_names_have_the_same_code(side):
         assert codes(judge(top, user(middle), middle)) == code
 
 
+SERVER = x509.OtherName(x509.ObjectIdentifier("1.2.3.4"), b"\x0c\x01a")
+OTHER_KIND = x509.OtherName(x509.ObjectIdentifier("1.2.3.5"), b"\x0c\x01a")
+MAIL = x509.RFC822Name(ADDRESS)
+
+
+@pytest.mark.parametrize(
+    ("side", "base", "name", "good"),
+    [
+        ("permitted", SERVER, SERVER, False),
+        ("excluded", SERVER, SERVER, False),
+        ("excluded", SERVER, OTHER_KIND, True),
+        ("permitted", SERVER, MAIL, True),
+        ("permitted", x509.RegisteredID(x509.ObjectIdentifier("1.2.3")), MAIL, True),
+        (
+            "excluded",
+            x509.RegisteredID(x509.ObjectIdentifier("1.2.3")),
+            x509.RegisteredID(x509.ObjectIdentifier("1.2.4")),
+            False,
+        ),
+        *(
+            (side, x509.IPAddress(ip_network(net)), x509.IPAddress(ip_address(one)), good)
+            for side, net, one, good in (
+                ("permitted", "10.0.0.0/8", "10.1.2.3", True),
+                ("permitted", "10.0.0.0/8", "11.1.2.3", False),
+                ("permitted", "2001:db8::/32", "2001:db8::1", True),
+                ("permitted", "2001:db8::/32", "2001:db9::1", False),
+                ("permitted", "10.0.0.0/8", "2001:db8::1", False),
+                ("excluded", "10.0.0.0/8", "10.1.2.3", False),
+                ("excluded", "0.0.0.0/0", "10.1.2.3", False),
+                ("excluded", "10.0.0.0/8", "2001:db8::1", True),
+            )
+        ),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("place", ["top", "middle"])
+def test_constraints_on_names_the_engine_cannot_compare(side, base, name, good, place):
+    """They are judged here, and their sight alone refuses nobody."""
+    bounds = {side: (base,)}
+    top = root(**(bounds if place == "top" else {}))
+    middle = sub_ca(top, **(bounds if place == "middle" else {}))
+    alice = user(middle, names=(MAIL, *([name] if name is not MAIL else [])))
+
+    judgement = judge(top, alice, middle)
+
+    assert judgement.good is good
+    assert codes(judgement) == ({} if good else {"path": "name-constraints"})
+
+
+@pytest.mark.parametrize("base", [SERVER, x509.IPAddress(ip_network("10.0.0.0/8"))], ids=str)
+def test_beside_them_the_other_constraints_still_hold(base):
+    top = root(permitted=(base, x509.DirectoryName(name_of("Somebody else"))))
+    assert codes(judge(top, user(top)))["path"] == "name-constraints"
+
+
+GOLD, TIN = (x509.ObjectIdentifier(f"1.2.3.{last}") for last in (1, 2))
+ANY = x509.ObjectIdentifier("2.5.29.32.0")
+
+
+def asserts(*policies: x509.ObjectIdentifier):
+    found = x509.CertificatePolicies([x509.PolicyInformation(one, None) for one in policies])
+    return {"extensions": ((found, False),)}
+
+
+@pytest.mark.parametrize(
+    ("middle", "leaf", "asked", "good"),
+    [
+        ({}, {}, {}, True),
+        ({}, {}, {"explicit_policy": True}, False),
+        ({}, asserts(GOLD), {"explicit_policy": True}, False),
+        (asserts(GOLD), asserts(GOLD), {"explicit_policy": True}, True),
+        (asserts(GOLD), asserts(TIN), {"explicit_policy": True}, False),
+        (asserts(GOLD), asserts(GOLD), {"certificate_policies": ("1.2.3.1",)}, True),
+        (asserts(GOLD), asserts(GOLD), {"certificate_policies": ("1.2.3.2",)}, False),
+        (asserts(ANY), asserts(TIN), {"certificate_policies": ("1.2.3.2",)}, True),
+        (
+            asserts(ANY),
+            asserts(TIN),
+            {"certificate_policies": ("1.2.3.2",), "inhibit_any_policy": True},
+            False,
+        ),
+    ],
+)
+def test_certificate_policies_count_if_they_are_asked_for(middle, leaf, asked, good):
+    top = root()
+    ca = sub_ca(top, **middle)
+
+    judgement = judge(top, user(ca, **leaf), ca, policy=Policy.modern().replace(**asked))
+
+    assert judgement.good is good
+    assert codes(judgement) == ({} if good else {"path": "path-invalid"})
+
+
 def test_names_times_constraints_have_a_limit():
     many = tuple(x509.RFC822Name(f"h{n}.example") for n in range(300))
     names = tuple(x509.RFC822Name(f"a{n}@h1.example") for n in range(300))
@@ -471,3 +566,24 @@ def test_the_engine_runs_inside_of_an_event_loop():
         return judge(top, alice).good
 
     assert asyncio.run(inside()) is True
+
+
+def test_every_path_is_told_with_what_is_wrong_with_it():
+    top = root()
+    key = new_key()
+    bad = sub_ca(top, key=key, ca=False)
+    good = sub_ca(top, key=key)
+    alice = user(good)
+    anchors = Anchors([top.certificate])
+
+    # The same name and key: the second one is looked at since the first leads to nothing good.
+    each = anchors.judge_each(claim(alice, bad, good))
+
+    assert anchors.judge(claim(alice, bad, good)).good
+    assert sorted(codes(one).get("path", "ok") for one in each) == ["ok", "path-invalid"]
+    lines = judgement_lines(next(one for one in each if one.good))
+    assert lines[0].startswith("Chess Club CA, valid from 2029-01-01")
+    assert lines[2].startswith("   `- Alice <alice@example.org>, valid")
+    assert judgement_dict(each[0])["path"]["source"].startswith("RFC 5280")
+    (none,) = Anchors([root("Other").certificate]).judge_each(claim(alice, good))
+    assert codes(none)["path"] == "no-anchor"

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import time
+from base64 import b64decode, encodebytes
 from datetime import datetime, timedelta
 
 import pytest
+from asn1crypto import cms
+from asn1crypto.ocsp import OCSPResponse
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+import smime
+from smime.cms.der import children, tlv
+from smime.cms.der import top as top_node
 from smime.policy import Policy, Revocation
 from smime.report import Answer
 from smime.trust import Anchors, Evidence
+from smime.trust.crl import RevocationList
+from smime.trust.facts import Facts
 from tests.trust.ca import (
+    ADDRESS,
     AT,
     Entity,
     claim,
@@ -338,3 +349,138 @@ def test_revoked_wins_over_good_whoever_says_it():
     ):
         found = ANCHORS.judge(claim(ALICE, MIDDLE, evidence=evidence))
         assert codes(found) == {"revocation": "revoked"}
+
+
+# --- what came with the message --------------------------------------------------------------
+
+
+def test_an_ocsp_answer_of_the_message_counts():
+    for status, code in ((ocsp.OCSPCertStatus.GOOD, "ok"), (REVOKED, "revoked")):
+        sent = (b"junk", answer(ALICE, MIDDLE, status=status))
+        given = {"ocsp": sent, "evidence": Evidence(crls=[TOP.crl()]), "policy": REQUIRE}
+
+        assert ANCHORS.judge(claim(ALICE, MIDDLE, **given)).revocation.code == code
+
+
+def test_a_mail_carries_its_ocsp_answer_in_the_cms():
+    """RFC 5940: beside the CRLs, as other revocation information."""
+    signed = mail_with_answer(ocsp.OCSPCertStatus.GOOD)
+    evidence = Evidence(crls=[TOP.crl()])
+    given = {"trust": ANCHORS, "at": AT, "evidence": evidence, "policy": REQUIRE}
+
+    assert smime.verify(signed, **given).signer == ADDRESS
+    with pytest.raises(smime.SignatureRejected, match="revoked"):
+        smime.verify(mail_with_answer(REVOKED), **given)
+
+
+def mail_with_answer(status: ocsp.OCSPCertStatus) -> bytes:
+    key = ALICE.key.private_bytes(
+        Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    chain = [one.certificate.public_bytes(Encoding.DER) for one in (ALICE, MIDDLE)]
+    alice = smime.Identity.parse(key, *chain)
+    letter = b"From: alice@example.org\r\nTo: bob@example.org\r\n\r\nnoon\r\n"
+    fields, _, body = bytes(smime.sign(letter, by=alice, opaque=True, at=AT)).partition(b"\r\n\r\n")
+    info = cms.ContentInfo.load(b64decode(body))
+    response = answer(ALICE, MIDDLE, status=status)
+    other = {
+        "other_rev_info_format": "ocsp_response",
+        "other_rev_info": OCSPResponse.load(response),
+    }
+    info["content"]["crls"] = [cms.RevocationInfoChoice("other", other)]
+    return fields + b"\r\n\r\n" + encodebytes(info.dump(force=True)).replace(b"\n", b"\r\n")
+
+
+# --- CRLs by serial number -------------------------------------------------------------------
+
+
+def large_crl(count: int, *revoked: Entity) -> bytes:
+    """Return a CRL of MIDDLE with this many more entries, joined by hand: builders are slow."""
+    small = MIDDLE.crl(*revoked, BOB)
+    tbs, algorithm, _ = children(small, top_node(small))
+    fields = children(small, tbs)
+    entries = next(node for node in fields if node[0] == 0x30 and node[1] > fields[4][1])
+    rest = bytes.fromhex("170d3239303130313030303030305a300c300a0603551d1504030a0101")
+    more = b"".join(
+        tlv(0x30, tlv(2, b"\x11" + number.to_bytes(15, "big")) + rest) for number in range(count)
+    )
+    body = small[tbs[2] : entries[1]]
+    body += tlv(0x30, small[entries[2] : entries[3]] + more) + small[entries[3] : tbs[3]]
+    signed = tlv(0x30, body)
+    value = MIDDLE.key.sign(signed, ec.ECDSA(hashes.SHA256()))
+    return tlv(0x30, signed + small[algorithm[1] : algorithm[3]] + tlv(3, b"\0" + value))
+
+
+def test_large_crls_are_loaded_once_and_answer_at_once():
+    crls = large_crl(100_000, ALICE)
+
+    begin = time.process_time()
+    found = RevocationList(crls)
+    assert found.signed_by(Facts(MIDDLE.certificate))
+    assert found.entry(ALICE.certificate.serial_number) is not None
+    loaded = time.process_time()
+    for number in range(1000):
+        found.entry(number + 5)
+    done = time.process_time()
+
+    assert loaded - begin < 0.15 * 3  # three times the goal: the machine is shared
+    assert (done - loaded) / 1000 < 10e-6 * 3
+    assert len(found.serial_numbers()) == 100_002
+    assert judge(TOP.crl(), crls).revocation.code == "revoked"
+    assert judge(TOP.crl(), large_crl(1000)).revocation.code == "ok"
+
+
+POINT = x509.UniformResourceIdentifier("http://crl.example/7.crl")
+ELSEWHERE = x509.UniformResourceIdentifier("http://crl.example/8.crl")
+
+
+def partition(name: x509.GeneralName | None, **only: object):
+    given = {
+        "full_name": [name] if name else None,
+        "relative_name": None,
+        "only_contains_user_certs": False,
+        "only_contains_ca_certs": False,
+        "only_some_reasons": None,
+        "indirect_crl": False,
+        "only_contains_attribute_certs": False,
+    }
+    return ((x509.IssuingDistributionPoint(**{**given, **only}), True),)
+
+
+@pytest.mark.parametrize(
+    ("scope", "good"),
+    [
+        (partition(POINT), True),
+        (partition(ELSEWHERE), False),
+        (partition(None, only_contains_user_certs=True), True),
+        (partition(None, only_contains_ca_certs=True), False),
+        (partition(POINT, only_contains_user_certs=True), True),
+        (partition(None, only_contains_attribute_certs=True), False),
+        (partition(POINT, only_some_reasons=frozenset({HOLD})), False),
+    ],
+)
+def test_partitions_speak_for_what_names_them(scope, good):
+    points = x509.CRLDistributionPoints([x509.DistributionPoint([POINT], None, None, None)])
+    carol = user(MIDDLE, extensions=((points, False),))
+
+    def ask(*revoked: Entity):
+        evidence = Evidence(crls=[TOP.crl(), MIDDLE.crl(*revoked, extensions=scope)])
+        return ANCHORS.judge(claim(carol, MIDDLE, evidence=evidence, policy=REQUIRE)).revocation
+
+    assert ask().code == ("ok" if good else "revocation-unknown")
+    assert not ask(carol).accepted
+    if good:
+        assert ask(carol).code == "revoked"
+
+
+def test_an_entry_that_cannot_be_read_is_no_good_news():
+    crl = MIDDLE.crl(ALICE, reason=x509.ReasonFlags.superseded)
+    broken = crl.replace(
+        bytes.fromhex("0603551d1504030a0104"), bytes.fromhex("0603551d1504030a010c")
+    )
+    tbs, algorithm, _ = children(broken, top_node(broken))
+    value = MIDDLE.key.sign(broken[tbs[1] : tbs[3]], ec.ECDSA(hashes.SHA256()))
+    signed = tlv(0x30, broken[tbs[1] : algorithm[3]] + tlv(3, b"\0" + value))
+
+    assert judge(TOP.crl(), crl).revocation.code == "revoked"
+    assert not judge(TOP.crl(), signed, policy=REQUIRE).revocation.accepted

@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, mldsa, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import (
+    dsa,
+    ec,
+    ed25519,
+    mldsa,
+    mlkem,
+    padding,
+    rsa,
+    x25519,
+)
 
 from smime.policy import Policy
 from smime.trust import Anchors, NoTrust, Pinned
@@ -195,11 +204,56 @@ def test_rsa_pss_chains():
     assert Anchors([top.certificate]).judge(claim(Entity(leaf, RSA))).good
 
 
+TRANSPORT, AGREEMENT = key_usage(key_encipherment=True), key_usage(key_agreement=True)
+SIGNATURE = key_usage(digital_signature=True)
+
+
+@pytest.mark.parametrize(
+    ("key", "usage", "good"),
+    [
+        ("rsa", None, True),
+        ("rsa", TRANSPORT, True),
+        ("rsa", SIGNATURE, False),
+        ("rsa", AGREEMENT, False),
+        ("ec", None, True),
+        ("ec", AGREEMENT, True),
+        ("ec", TRANSPORT, False),
+        ("ec", SIGNATURE, False),
+        ("x25519", None, True),
+        ("x25519", AGREEMENT, True),
+        ("x25519", TRANSPORT, False),
+        ("ml-kem", TRANSPORT, True),
+        ("ml-kem", AGREEMENT, False),
+        ("ed25519", None, False),
+        ("ed25519", SIGNATURE, False),
+    ],
+)
+def test_a_certificate_to_seal_to_is_judged_by_another_use(key, usage, good):
+    keys = {
+        "rsa": lambda: rsa.generate_private_key(65537, 2048),
+        "ec": lambda: ec.generate_private_key(ec.SECP256R1()),
+        "x25519": x25519.X25519PrivateKey.generate,
+        "ml-kem": mlkem.MLKEM768PrivateKey.generate,
+        "ed25519": ed25519.Ed25519PrivateKey.generate,
+    }
+    top = root()
+    bob = user(top, key=keys[key](), usage=usage)
+
+    found = Anchors([top.certificate]).judge(claim(bob, use="encrypt", digest_algorithm=""))
+
+    assert codes(found) == ({} if good else {"usage": "usage-wrong"})
+
+
+def test_a_use_that_is_none_is_a_mistake():
+    top = root()
+    with pytest.raises(ValueError, match="sign or encrypt"):
+        Anchors([top.certificate]).judge(claim(user(top), use="read"))
+
+
 @pytest.mark.parametrize("trust", ["pinned", "none"])
 def test_use_and_strength_are_judged_without_a_chain_too(trust):
     for knobs, code in (
         ({"usage": key_usage(key_encipherment=True)}, "usage-wrong"),
-        # Whoever pins a key has said what it is for; partners in AS2 show those of TLS.
         ({"purposes": TLS_CLIENT}, "ok" if trust == "pinned" else "eku-wrong"),
         ({"key": SMALL, "digest": hashes.SHA256()}, "key-too-small"),
     ):

@@ -36,6 +36,7 @@ class Vector:
     policy: str = ""
     signer: str = ""
     content: str = ""
+    damage: str = ""
 
     def __str__(self) -> str:
         return self.name
@@ -45,7 +46,7 @@ def load_vectors() -> list[Vector]:
     found = []
     for told in sorted(FOLDER.glob("*/*.toml")):
         table = tomllib.loads(told.read_text("utf-8"))
-        known = {one: table[one] for one in ("policy", "signer", "content") if one in table}
+        known = {one: table[one] for one in ("policy", "signer", "content", "damage") if one in table}
         found.append(
             Vector(
                 name=f"{told.parent.name}/{told.stem}",
@@ -102,6 +103,11 @@ def floors_of(report: Report, mail: bytes) -> set[str]:
     return found
 
 
+def damages_of(report: Report) -> list[str]:
+    notes = [note for check in report.signatures for note in check.notes]
+    return [note.code for note in notes if note.code.startswith("damage-")]
+
+
 def _floor_of_intact(finding: Finding) -> str:
     return "cms" if finding.code.startswith("attributes-") else "digest"
 
@@ -148,6 +154,8 @@ def test_own_vector_comes_out_as_stated(vector):
         assert report.outcome is Outcome.GOOD, report
     else:
         assert floors_of(report, vector.mail) == {vector.expect}, report
+        # An accident is named where there was one, and never where a forger was at work.
+        assert damages_of(report) == ([vector.damage] if vector.damage else [])
         assert report.signer is None
         assert report.outcome not in (Outcome.GOOD, Outcome.GOOD_THEN)
         with pytest.raises(smime.SmimeError):

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import chains
+import damaged
 import forms
 import sealed
 import signed
@@ -24,7 +25,7 @@ from mails import Vector
 from people import BOB, ROOT
 
 HOME = Path(__file__).resolve().parents[1]
-MAKERS = (signed, structures, sealed, unopened, forms, trust, chains)
+MAKERS = (signed, structures, sealed, unopened, forms, damaged, trust, chains)
 
 
 def describe(vector: Vector, maker: str, answer: str) -> str:
@@ -40,6 +41,8 @@ def describe(vector: Vector, maker: str, answer: str) -> str:
     ]
     if vector.policy:
         lines.append(f'policy  = "{vector.policy}"')
+    if vector.damage:
+        lines.append(f'damage  = "{vector.damage}"')
     if vector.signer:
         lines.append(f'signer  = "{vector.signer}"')
     if vector.content is not None:

@@ -40,6 +40,8 @@ class Vector:
     at: datetime = AT
     policy: str = ""
     signer: str = ""
+    damage: str = ""
+    """The diagnosis that explains why the digest differs, where an accident does."""
 
 
 def shelf(folder: str) -> Callable[..., Vector]:

@@ -227,6 +227,7 @@ def changed() -> Iterator[Vector]:
         "RFC 1847 §2.1",
         "digest",
         detached(blob, lost),
+        damage="damage-blanks",
     )
     yield vector(
         "header-of-part-changed",
@@ -248,6 +249,7 @@ def changed() -> Iterator[Vector]:
         rule,
         "digest",
         detached(blob, ENTITY + b"_____\r\nlist footer\r\n"),
+        damage="damage-footer",
     )
     yield vector(
         "bare-lf",
@@ -262,6 +264,7 @@ def changed() -> Iterator[Vector]:
         "RFC 8551 §3.1.1",
         "digest",
         honest_lf(),
+        damage="damage-line-ends",
     )
     value = signed_value(
         RSA_ALICE,

@@ -1,0 +1,83 @@
+"""``smimetool ca crl``: sign the list of revoked certificates.
+
+Floor:  cli (uses registrar)
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from pki.cli import common
+
+EXAMPLE = "smimetool ca crl --if-due -o /srv/www/club.crl --passphrase-file ca.pass"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="DER file, written over (default: crl/NAME.crl in the CA's folder); "
+        "a folder if there are several lists",
+    )
+    parser.add_argument(
+        "--delta", action="store_true", help="what changed since the last full list"
+    )
+    parser.add_argument(
+        "--if-due",
+        action="store_true",
+        help="only if something changed or half of the last list's time is over; for cron",
+    )
+    parser.add_argument(
+        "--complete", action="store_true", help="one list for all, where there are several"
+    )
+    parser.add_argument(
+        "--days", type=int, default=7, metavar="N", help="until the next list (default: 7)"
+    )
+    common.ca_options(parser)
+    common.json_option(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Sign each list that is called for, record it, write it."""
+    from datetime import timedelta
+
+    from pki.folder import write_over
+    from pki.registrar import Registrar
+
+    if not 1 <= arguments.days <= 366:
+        arguments.refuse("--days is 1 to 366")
+    records = common.records_of(arguments)
+    passphrase = common.given_passphrase(arguments.passphrase_file, arguments.passphrase_env)
+    if not passphrase:
+        passphrase = common.secret(f"Passphrase of {records.name}: ", "--passphrase-file")
+    made = []
+    with Registrar.load(records.folder, passphrase=passphrase) as ca:
+        scopes = ("",) if arguments.complete else ca.scopes()
+        several = scopes != ("",)
+        for scope in scopes:
+            if arguments.if_due and not ca.crl_due(scope):
+                continue
+            crl = ca.crl(scope, delta=arguments.delta, lifetime=timedelta(days=arguments.days))
+            path = _path(arguments.output, records.folder, scope, several, arguments.delta)
+            os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+            write_over(path, crl, mode=0o644)
+            made.append(path)
+    if arguments.json:
+        common.say_json({"written": made})
+        return 0
+    for path in made:
+        common.announce(f"{path}\n  put it where the certificates say")
+    if not made:
+        common.announce("no list is due")
+    return 0
+
+
+def _path(output: str | None, folder: str, scope: str, several: bool, delta: bool) -> str:
+    """Say where a list goes: the file named, or a file of its own in a folder."""
+    if output is not None and not several:
+        return output
+    parts = ["ca", *([scope] if scope else []), *(["delta"] if delta else [])]
+    return os.path.join(output or os.path.join(folder, "crl"), f"{'-'.join(parts)}.crl")

@@ -1,0 +1,41 @@
+"""CAs for tests: with a ledger on the disk, without the sealed keys that take a second."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pki
+from pki.audit import log_key_detail
+from pki.folder import Records
+from pki.keys import generate
+from pki.ledger import Ledger
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pki.keys import Key
+
+
+def quick(folder: Path, *, ledger_url: str = "", **settings: object) -> pki.Registrar:
+    """Open a new CA whose keys are in memory only."""
+    root = pki.Authority.create("Chess Club CA", algorithm="p384")
+    below = root.subordinate("Chess Club CA (issuing)")
+    folder.mkdir(exist_ok=True)
+    records = Records(
+        folder=str(folder),
+        name="Chess Club CA",
+        root=root.certificate,
+        issuing=below.certificate,
+        ledger_url=ledger_url,
+        **{"crl_url": "http://ca.example/club.crl", "ca_url": "", **settings},
+    )
+    records.check()
+    return pki.Registrar(below, records, Ledger.open(records.database))
+
+
+def with_log_key(ca: pki.Registrar) -> Key:
+    """Give the CA's log a key, as ``Registrar.create`` does."""
+    key = generate("p256")
+    with ca.ledger.writing() as log:
+        log.note("log-key", log_key_detail(key), at=pki.authority.moment(None))
+    return key
