@@ -357,9 +357,7 @@ class _Peeled:
             )
         )
 
-    def _unseal(
-        self, envelope: enveloped.Envelope, names: tuple[str, ...]
-    ) -> tuple[bytes, Key]:
+    def _unseal(self, envelope: enveloped.Envelope, names: tuple[str, ...]) -> tuple[bytes, Key]:
         if envelope.why_not:
             raise NotSupported(envelope.why_not)
         if not self.keys:
