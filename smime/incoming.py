@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any
 
-    from smime.cms.recipients import OpeningKey
+    from smime.cms.recipients import Key
     from smime.formats.parts import FoundPart
     from smime.keys import Reader, Recipient
     from smime.mail import Out, Source
@@ -223,7 +223,7 @@ class _Peeled:
         """Why a signature could not be read, where the content is there all the same."""
         self.unauthenticated = False
         """A layer was opened whose content carries no tag."""
-        self.opened_by: OpeningKey | None = None
+        self.opened_by: Key | None = None
         """The key that opened the innermost sealed layer."""
         self.payload: Protected | None = None
         """The header fields that stand inside."""
@@ -333,7 +333,7 @@ class _Peeled:
     def _take_sealed(self, wrapped: form.Wrapped) -> None:
         envelope = enveloped.read(wrapped.blob)
         label = envelope.label
-        names = tuple(one.name for one in envelope.sealed[:MAX_NAMED])
+        names = envelope.sealed.names(MAX_NAMED)
         try:
             self.content, key = self._unseal(envelope, names)
         except SmimeError:
@@ -357,12 +357,12 @@ class _Peeled:
             )
         )
 
-    def _unseal(
-        self, envelope: enveloped.Envelope, names: tuple[str, ...]
-    ) -> tuple[bytes, OpeningKey]:
+    def _unseal(self, envelope: enveloped.Envelope, names: tuple[str, ...]) -> tuple[bytes, Key]:
         if envelope.why_not:
             raise NotSupported(envelope.why_not)
         if not self.keys:
+            if why_not := envelope.sealed.why_not:  # nor would any key help
+                raise NotSupported(why_not)
             raise DecryptionFailed(
                 "the mail is sealed, and no key was given",
                 hint=f"it is sealed for {'; '.join(names[:8]) or 'nobody'}",

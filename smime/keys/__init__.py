@@ -23,17 +23,19 @@ if TYPE_CHECKING:
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
+    from smime.cms import Passphrase as SharedPassphrase
+    from smime.cms import SharedKey
     from smime.protocols import Signer
 
     Passphrase: TypeAlias = str | bytes | Callable[[], str | bytes]
     Sender: TypeAlias = Identity | Signer
-    Reader: TypeAlias = Identity | PrivateKeyTypes
+    Reader: TypeAlias = Identity | PrivateKeyTypes | SharedKey | SharedPassphrase
     Addressee: TypeAlias = Recipient | Identity | x509.Certificate
 else:
     # For whoever looks at run time; evaluated they would import cryptography.
     Passphrase = "str | bytes | Callable[[], str | bytes]"  # noqa: S105
     Sender = "Identity | Signer"
-    Reader = "Identity | PrivateKeyTypes"
+    Reader = "Identity | PrivateKeyTypes | SharedKey | SharedPassphrase"
     Addressee = "Recipient | Identity | x509.Certificate"
 
 __all__ = [
