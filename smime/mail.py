@@ -15,12 +15,16 @@ from __future__ import annotations
 import os
 
 from smime.errors import MalformedMail
+from smime.release import beside
+from smime.release import to as release_to
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from email.message import EmailMessage, Message
     from typing import Any, BinaryIO, TypeAlias
+
+    from smime.release import Release
 
     Source: TypeAlias = (
         "bytes | bytearray | memoryview | os.PathLike[str] | BinaryIO | Message[Any, Any] | Mail"
@@ -32,10 +36,6 @@ else:
     Out = "os.PathLike[str] | BinaryIO"
 
 __all__ = ["Mail", "write_beside", "write_out"]
-
-_NEW_FILE = (
-    os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-)
 
 
 class Mail:
@@ -288,33 +288,16 @@ def write_beside(
     keeps pointing: its target is replaced. On any failure nothing is left
     behind and the former file is untouched. Raises ``OSError``.
     """
-    target = os.path.realpath(path)
-    folder, name = os.path.split(target)
-    # What tempfile.mkstemp does, without its import, which costs more than a signature.
-    temporary = os.path.join(folder, f".{name[:40]}.{os.urandom(8).hex()}.part")
-    handle = os.open(temporary, _NEW_FILE, 0o600)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            for piece in pieces:
-                file.write(piece)
-            file.flush()
-            os.fsync(file.fileno())
-        if not private:
-            mask = os.umask(0)
-            os.umask(mask)
-            os.chmod(temporary, 0o666 & ~mask)
-        os.replace(temporary, target)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    _publish(beside(path, private=private), pieces)
 
 
 def write_out(out: Out, pieces: Iterable[bytes]) -> None:
     """Write ``pieces`` to a path (beside, then renamed) or to an open binary file."""
-    if isinstance(out, str):
-        raise TypeError(f"out=Path({out!r}): a path is given as a Path, not a str")
-    if isinstance(out, os.PathLike):
-        write_beside(out, pieces)
-        return
-    for piece in pieces:
-        out.write(piece)
+    _publish(release_to(out, private=True, wait=False), pieces)
+
+
+def _publish(release: Release, pieces: Iterable[bytes]) -> None:
+    with release:
+        for piece in pieces:
+            release.write(piece)
+        release.publish()

@@ -13,6 +13,7 @@ from typing import Any
 from benchlib.peer import Peer
 
 import smime
+from smime import cms
 
 CIPHERS = {"cbc": "aes-256-cbc", "gcm": "aes-256-gcm"}
 
@@ -56,6 +57,13 @@ class Project(Peer):  # type: ignore[misc]
         policy = self.policies[cipher]
         signed = smime.sign(data, by=self.identities[ident.alg], policy=policy)
         return bytes(smime.encrypt(signed, to=self.recipients[ident.alg], policy=policy))
+
+    def file_encrypt(self, ident: Any, src: str, dst: str, cipher: str) -> None:
+        to = self.recipients[ident.alg]
+        cms.encrypt(Path(src), to=to, policy=self.policies[cipher], out=Path(dst))
+
+    def file_decrypt(self, ident: Any, src: str, dst: str, cipher: str) -> None:
+        cms.decrypt(Path(src), keys=self.identities[ident.alg], out=Path(dst))
 
     def load_recipients(self, pems: list[bytes]) -> object:
         return [smime.Recipient.parse(pem) for pem in pems]
