@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Out: TypeAlias = "os.PathLike[str] | BinaryIO"
     Piece: TypeAlias = "bytes | bytearray | memoryview"
 
-__all__ = ["SPOOL_OCTETS", "Release", "beside", "spool", "to"]
+__all__ = ["SPOOL_OCTETS", "Nowhere", "Release", "beside", "spool", "to"]
 
 SPOOL_OCTETS = 8 << 20  # what is kept in memory; above, an unlinked file takes it
 _COPY_OCTETS = 256 * 1024
@@ -60,6 +60,16 @@ class Release:
 
     def discard(self) -> None:
         """Leave nothing behind, unless it was published."""
+
+
+class Nowhere(Release):
+    """Keeps nothing: for a content that is looked at where it stands."""
+
+    def write(self, piece: Piece) -> object:  # noqa: ARG002
+        return None
+
+    def publish(self) -> None:
+        pass
 
 
 class _Held(Release):

@@ -19,67 +19,78 @@ if TYPE_CHECKING:
 
     from smime.policy import Policy
 
-__all__ = ["check_reads", "check_signs"]
+__all__ = ["Fitness"]
+
+_SIGN = ("digital_signature", "content_commitment")
+_TRANSPORT = ("key_encipherment",)
+_AGREE = ("key_agreement",)
 
 
-def check_signs(certificate: x509.Certificate, at: datetime, policy: Policy) -> None:
-    """Raise ``KeyProblem`` unless the key may sign at this moment under this policy."""
-    _check(certificate, at, policy, "sign", ("digital_signature", "content_commitment"))
+class Fitness:
+    """What one certificate allows, read once and asked at every use.
 
+    Raises ``KeyProblem`` for a certificate that cannot be read.
+    """
 
-def check_reads(certificate: x509.Certificate, at: datetime, policy: Policy) -> None:
-    """Raise ``KeyProblem`` unless content may be sealed for it at this moment."""
-    from cryptography.hazmat.primitives.asymmetric import ec, x448, x25519
+    __slots__ = ("_begin", "_certificate", "_end", "_reads", "_rsa_bits", "_signs")
 
-    agreeing = (ec.EllipticCurvePublicKey, x25519.X25519PublicKey, x448.X448PublicKey)
-    agrees = isinstance(_public_key(certificate), agreeing)
-    _check(
-        certificate,
-        at,
-        policy,
-        "be written to",
-        ("key_agreement",) if agrees else ("key_encipherment",),
-    )
+    def __init__(self, certificate: x509.Certificate) -> None:
+        from cryptography import x509
+        from cryptography.exceptions import UnsupportedAlgorithm
+        from cryptography.hazmat.primitives.asymmetric import ec, rsa, x448, x25519
 
+        try:
+            self._begin = certificate.not_valid_before_utc
+            self._end = certificate.not_valid_after_utc
+            key = certificate.public_key()
+            usage = next(
+                (
+                    one.value
+                    for one in certificate.extensions
+                    if isinstance(one.value, x509.KeyUsage)
+                ),
+                None,
+            )
+        except (
+            UnsupportedAlgorithm,
+            ValueError,
+            x509.DuplicateExtension,
+            x509.UnsupportedGeneralNameType,
+        ) as error:
+            raise KeyProblem(
+                f"a certificate cannot be used: it cannot be read ({error})"
+            ) from error
+        self._certificate = certificate
+        self._rsa_bits = key.key_size if isinstance(key, rsa.RSAPublicKey) else 0
+        agreeing = (ec.EllipticCurvePublicKey, x25519.X25519PublicKey, x448.X448PublicKey)
+        reading = _AGREE if isinstance(key, agreeing) else _TRANSPORT
+        # Without keyUsage all is allowed (RFC 5280 §4.2.1.3).
+        self._signs = usage is None or any(getattr(usage, name) for name in _SIGN)
+        self._reads = usage is None or any(getattr(usage, name) for name in reading)
 
-def _check(
-    certificate: x509.Certificate, at: datetime, policy: Policy, what: str, usages: tuple[str, ...]
-) -> None:
-    from cryptography import x509
-    from cryptography.hazmat.primitives.asymmetric import rsa
+    def check_signs(self, at: datetime, policy: Policy) -> None:
+        """Raise ``KeyProblem`` unless the key may sign at this moment under this policy."""
+        self._check(self._signs, "sign", at, policy)
 
-    problem = ""
-    try:
-        begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-        usage = next(
-            (one.value for one in certificate.extensions if isinstance(one.value, x509.KeyUsage)),
-            None,
-        )
-    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
-        raise KeyProblem(f"a certificate cannot {what}: it cannot be read ({error})") from error
-    key = _public_key(certificate)
-    bits = key.key_size if isinstance(key, rsa.RSAPublicKey) else policy.rsa_bits_min
-    if usage is not None and not any(getattr(usage, name) for name in usages):
-        allowed = " or ".join(usages)
-        problem = f"its keyUsage does not allow {allowed.replace('_', ' ')}"
-    elif at > end:
-        problem = f"it expired on {end:%Y-%m-%d}"
-    elif at < begin:
-        problem = f"it is not valid before {begin:%Y-%m-%d}"
-    elif not policy.rsa_bits_min <= bits <= policy.rsa_bits_max:
-        problem = (
-            f"its RSA key has {bits} bits, and the policy asks for {policy.rsa_bits_min} to"
-            f" {policy.rsa_bits_max}"
-        )
-    if problem:
-        name = certificate.subject.rfc4514_string() or f"serial {certificate.serial_number:x}"
+    def check_reads(self, at: datetime, policy: Policy) -> None:
+        """Raise ``KeyProblem`` unless content may be sealed for it at this moment."""
+        self._check(self._reads, "be written to", at, policy)
+
+    def _check(self, allowed: bool, what: str, at: datetime, policy: Policy) -> None:
+        bits = self._rsa_bits
+        if not allowed:
+            problem = "its keyUsage does not allow it"
+        elif at > self._end:
+            problem = f"it expired on {self._end:%Y-%m-%d}"
+        elif at < self._begin:
+            problem = f"it is not valid before {self._begin:%Y-%m-%d}"
+        elif bits and not policy.rsa_bits_min <= bits <= policy.rsa_bits_max:
+            problem = (
+                f"its RSA key has {bits} bits, and the policy asks for {policy.rsa_bits_min} to"
+                f" {policy.rsa_bits_max}"
+            )
+        else:
+            return
+        one = self._certificate
+        name = one.subject.rfc4514_string() or f"serial {one.serial_number:x}"
         raise KeyProblem(f"the certificate of {name} cannot {what}: {problem}")
-
-
-def _public_key(certificate: x509.Certificate) -> object:
-    from cryptography.exceptions import UnsupportedAlgorithm
-
-    try:
-        return certificate.public_key()
-    except (UnsupportedAlgorithm, ValueError) as error:
-        raise KeyProblem(f"the key of a certificate cannot be read: {error}") from error

@@ -9,8 +9,6 @@ Floor:  cms (uses errors, policy)
 
 from __future__ import annotations
 
-from smime.cms.fitness import check_reads, check_signs
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,7 +34,7 @@ def signing_keys_of(by: Any, at: datetime, policy: Policy) -> list[SigningKey]:
     if not found:
         raise ValueError("by= is empty: a signature needs at least one Identity")
     for one in found:
-        check_signs(one.certificate, at, policy)
+        one.fitness.check_signs(at, policy)
     return found
 
 
@@ -60,18 +58,16 @@ def recipient_keys_of(
 
     Raises ``TypeError``, ``ValueError`` if there is none, and ``KeyProblem``.
     """
-    from smime.cms.recipients import RecipientKey
-
     found: dict[object, Reader] = {}
     capabilities = []
     for one in _several(to, "to", "a Recipient", _RECIPIENT):
-        key, known = _recipient_key(one)
-        name: object = key
-        if isinstance(key, RecipientKey):
-            name = key.identifier
-            if name not in found:
-                check_reads(key.certificate, at, policy)
+        key = getattr(one, "recipient_key", None)  # the ordinary case, thousands at times
+        key, known = (key, one.capabilities) if key is not None else _recipient_key(one)
+        name = getattr(key, "identifier", None) or key
         if name not in found:
+            fitness = getattr(key, "fitness", None)  # of a shared secret there is none
+            if fitness is not None:
+                fitness.check_reads(at, policy)
             found[name] = key
             capabilities.append(known)
     if not found:
@@ -86,9 +82,7 @@ def _recipient_key(given: Any) -> tuple[Reader, tuple[str, ...]]:
     if isinstance(given, (RecipientKey, SharedKey, Passphrase)):
         return given, ()
     if isinstance(getattr(type(given), "recipient", None), property):
-        given = given.recipient
-    if isinstance(getattr(type(given), "recipient_key", None), property):
-        return given.recipient_key, tuple(given.capabilities)
+        return given.recipient.recipient_key, given.recipient.capabilities
     if hasattr(given, "tbs_certificate_bytes"):
         return RecipientKey(given), ()
     raise _refusal(given, "to", "a Recipient", _RECIPIENT)

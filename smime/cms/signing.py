@@ -11,7 +11,7 @@ Source: RFC 5652 §5.1, §5.4; §5.1 for the digests that are announced before t
 from __future__ import annotations
 
 from smime.cms import algorithms as alg
-from smime.cms import signatures, signed
+from smime.cms import signed
 from smime.cms.der import OCTET_STRING, SEQUENCE, SET, children, head, tlv, top
 from smime.cms.schemes import FIXED_DIGEST, MAX_EDDSA_OCTETS, digest_name
 from smime.cms.stream import MAX_HELD_OCTETS, Reader
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any
 
-    from smime.cms.signatures import SignedData
+    from smime.cms.signatures import HashedContent, SignedData, SignerInfo
     from smime.cms.signed import SigningKey
     from smime.policy import Policy
     from smime.release import Release
@@ -69,9 +69,11 @@ class Tally:
     def digests(self) -> dict[str, bytes]:
         return {name: one.digest() for name, one in self._hashes.items()}
 
-    def content(self) -> signatures.HashedContent:
+    def content(self) -> HashedContent:
         """Return the content as signatures are held against it."""
-        return signatures.HashedContent(self.digests, self.beginning, self.octets)
+        from smime.cms.signatures import HashedContent
+
+        return HashedContent(self.digests, self.beginning, self.octets)
 
 
 def signed_pieces(
@@ -128,7 +130,9 @@ def read_signature(source: Source) -> SignedData:
     Raises ``MalformedMail``, also for one that brings a content of its own, for
     nobody could say which of the two was meant.
     """
-    data = signatures.read(read_held(source))
+    from smime.cms.signatures import read
+
+    data = read(read_held(source))
     if data.content is not None:
         raise MalformedMail(
             "the signature carries a content of its own beside the one that is given",
@@ -137,28 +141,25 @@ def read_signature(source: Source) -> SignedData:
     return data
 
 
-def check_detached(
-    data: SignedData, content: Source, policy: Policy, to: Release | None
-) -> signatures.HashedContent:
+def check_detached(data: SignedData, content: Source, policy: Policy, to: Release) -> HashedContent:
     """Digest the content for the signers of ``data``, and pass it on to ``to``."""
     names = {_digest_of(one) for one in data.signers} & _readable(policy)
     pure = any(one.attributes is None and one.scheme.kind in FIXED_DIGEST for one in data.signers)
     tally = Tally(sorted(names), MAX_EDDSA_OCTETS + 1 if pure else _BEGINNING_OCTETS)
     for piece in content.pieces():
         tally.add(piece)
-        if to is not None:
-            to.write(piece)
+        to.write(piece)
     return tally.content()
 
 
-def check_opaque(
-    source: Source, policy: Policy, to: Release
-) -> tuple[SignedData, signatures.HashedContent]:
+def check_opaque(source: Source, policy: Policy, to: Release) -> tuple[SignedData, HashedContent]:
     """Read a SignedData with its content inside, which is passed on to ``to``.
 
     Raises what ``signatures.read`` raises, and ``MalformedMail`` where a signer
     uses a digest that the message does not announce before its content.
     """
+    from smime.cms.signatures import read
+
     reader = Reader(source)
     reader.enter(SEQUENCE)
     kind = reader.whole(0x06)
@@ -188,7 +189,7 @@ def check_opaque(
         reader.leave()
     # The same structure with its content taken out is read as every other is.
     inner = start + announced + tlv(SEQUENCE, content_type) + b"".join(rest)
-    data = signatures.read(tlv(SEQUENCE, kind + tlv(0xA0, tlv(SEQUENCE, inner))))
+    data = read(tlv(SEQUENCE, kind + tlv(0xA0, tlv(SEQUENCE, inner))))
     missing = {_digest_of(one) for one in data.signers} & _readable(policy) - set(tally.digests)
     if missing:
         raise MalformedMail(
@@ -198,7 +199,7 @@ def check_opaque(
     return data, tally.content()
 
 
-def _digest_of(signer: signatures.SignerInfo) -> str:
+def _digest_of(signer: SignerInfo) -> str:
     """Return the digest that a signer takes of the content."""
     if signer.attributes is None and signer.scheme.kind in FIXED_DIGEST:
         return FIXED_DIGEST[signer.scheme.kind]

@@ -11,9 +11,6 @@ Source: RFC 5652; RFC 7468 §8 for the armour
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-
-from smime.cms import enveloped, sealing, signed
 from smime.cms.algorithms import (
     AUTH_ENVELOPED_DATA,
     DATA,
@@ -26,13 +23,13 @@ from smime.cms.der import integer, oid_text, sequence, set_of, tlv
 from smime.cms.roles import opening_keys_of, recipient_keys_of, signing_keys_of
 from smime.errors import MalformedMail
 from smime.policy import MODERN, moment
+from smime.release import Nowhere
 from smime.release import to as release_to
 from smime.source import Source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from contextlib import AbstractContextManager
     from datetime import datetime
     from typing import Any, Literal, overload
 
@@ -125,6 +122,8 @@ def sign(
     }
     with Source(data, "data") as source:
         if source.whole is not None and out is None:
+            from smime.cms import signed
+
             return signed.build(source.whole, keys, **more)[0]
         from smime.cms.signing import signed_pieces
 
@@ -171,7 +170,11 @@ def verify(
         raise ValueError(f"require={require!r}: choose all or any")
     trusts = judging.trusts(trust)
     when = moment(at)
-    with Source(blob, "blob") as given, _output(out, content) as release:
+    target = Nowhere() if out is None and content is not None else None
+    with (
+        Source(blob, "blob") as given,
+        target or release_to(out, private=True, wait=True) as release,
+    ):
         data, checked, held = _check(unarmoured(given), content, evidence, policy, release)
         checks = tuple(
             judging.judged(
@@ -187,8 +190,8 @@ def verify(
             for one in checked
         )
         judging.demand(checks, require)
-        if release is not None:
-            release.publish()
+        release.publish()
+        if target is None:
             held = release.value
     from smime.cms.opened import Opened
 
@@ -200,15 +203,8 @@ def verify(
     )
 
 
-def _output(out: Out | None, content: Data | None) -> AbstractContextManager[Release | None]:
-    """Return where the verified content goes; None for a content that its owner has."""
-    if out is None and content is not None:
-        return nullcontext()
-    return release_to(out, private=True, wait=True)
-
-
 def _check(
-    source: Source, content: Data | None, evidence: Any, policy: Policy, release: Release | None
+    source: Source, content: Data | None, evidence: Any, policy: Policy, release: Release
 ) -> tuple[SignedData, tuple[CheckedSignature, ...], bytes | None]:
     """Do the mathematics; return the content too where it is in memory already."""
     from smime.cms import signatures, signing
@@ -222,8 +218,7 @@ def _check(
             held = beside.whole
             if held is not None:
                 found = signatures.Content(held)
-                if release is not None:
-                    release.write(held)
+                release.write(held)
             else:
                 found = signing.check_detached(data, beside, policy, release)
     elif source.whole is not None:
@@ -231,10 +226,8 @@ def _check(
         if data.content is None:
             raise MalformedMail(signing.DETACHED, hint=signing.DETACHED_HINT)
         found = signatures.Content(data.content)
-        assert release is not None
         release.write(data.content)
     else:
-        assert release is not None
         data, found = signing.check_opaque(source, policy, release)
     return data, signatures.check(data, found, policy=policy, known=known), held
 
@@ -297,9 +290,13 @@ def encrypt(
     transport = "rsa-oaep" if policy.key_transport == "rsa-oaep" else "rsa-v15"
     with Source(data, "data") as source:
         if source.whole is not None and out is None:
+            from smime.cms import enveloped
+
             return enveloped.build(source.whole, readers, cipher=cipher, transport=transport)
+        from smime.cms.sealing import sealed_pieces
+
         with release_to(out, private=False, wait=False) as release:
-            for piece in sealing.sealed_pieces(source, readers, cipher=cipher, transport=transport):
+            for piece in sealed_pieces(source, readers, cipher=cipher, transport=transport):
                 release.write(piece)
             release.publish()
             return release.value
@@ -331,8 +328,12 @@ def decrypt(
     with Source(blob, "blob") as given:
         source = unarmoured(given)
         if source.whole is not None and out is None:
+            from smime.cms import enveloped
+
             return enveloped.open_with(enveloped.read(source.whole), openers, policy)[0]
+        from smime.cms.sealing import unseal
+
         with release_to(out, private=True, wait=True) as release:
-            sealing.unseal(source, openers, policy, release)
+            unseal(source, openers, policy, release)
             release.publish()
             return release.value
