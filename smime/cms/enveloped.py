@@ -249,7 +249,9 @@ def _read_parameters(data: bytes, node: Node | None, found: Envelope) -> None:
         elif mode in ("gcm", "ccm"):
             # RFC 5084 §3: what is absent is 12.
             last = values[1] if len(values) > 1 else None
-            tag_octets = int.from_bytes(data[last[2] : last[3]], "big") if last else 12
+            tag_octets = int.from_bytes(data[last[2] : last[3]][:4], "big") if last else 12
+            if last and last[3] - last[2] > 4:
+                raise MalformedMail("a tag of so many octets does not protect the content")
     if not values or values[0][0] != OCTET_STRING:
         raise MalformedMail("the content cipher has no initialization vector or nonce")
     found.nonce = data[values[0][2] : values[0][3]]

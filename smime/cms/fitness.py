@@ -9,6 +9,7 @@ Source: RFC 5280 §4.1.2.5, §4.2.1.3
 
 from __future__ import annotations
 
+from smime.cms.names import name_of
 from smime.errors import KeyProblem
 
 TYPE_CHECKING = False
@@ -92,5 +93,5 @@ class Fitness:
         else:
             return
         one = self._certificate
-        name = one.subject.rfc4514_string() or f"serial {one.serial_number:x}"
+        name = name_of(lambda: one.subject) or f"serial {one.serial_number:x}"
         raise KeyProblem(f"the certificate of {name} cannot {what}: {problem}")

@@ -11,6 +11,7 @@ from smime.cms import enveloped, signatures
 from smime.cms.ber import parsed
 from smime.cms.content import content_info
 from smime.cms.der import oid_text
+from smime.cms.names import name_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,8 +68,8 @@ def _signer(signer: signatures.SignerInfo) -> dict[str, Any]:
 
 def _certificate(certificate: x509.Certificate) -> dict[str, Any]:
     return {
-        "subject": certificate.subject.rfc4514_string(),
-        "issuer": certificate.issuer.rfc4514_string(),
+        "subject": name_of(lambda: certificate.subject),
+        "issuer": name_of(lambda: certificate.issuer),
         "serial": f"{certificate.serial_number:x}",
         "not_before": certificate.not_valid_before_utc.isoformat(),
         "not_after": certificate.not_valid_after_utc.isoformat(),

@@ -8,6 +8,7 @@ Source: RFC 5652 §5.6
 
 from __future__ import annotations
 
+from smime.cms.names import name_of
 from smime.errors import SignatureRejected
 from smime.report import Answer, Finding, Layer, Outcome, Report, SignatureCheck
 
@@ -156,6 +157,7 @@ def _name(certificate: x509.Certificate) -> str:
         x509.DuplicateExtension,
         x509.UnsupportedGeneralNameType,
         ValueError,
+        Warning,
     ):
         addresses = []
-    return ", ".join(addresses) or certificate.subject.rfc4514_string()
+    return ", ".join(addresses) or name_of(lambda: certificate.subject)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from smime.cms import judging
 from smime.cms.judging import best, trusts
+from smime.cms.names import name_of
 from smime.keys.address import certificate_addresses, same_address
 
 TYPE_CHECKING = False
@@ -29,10 +30,11 @@ def signature_check(
 
 
 def _certificate_name(checked: signatures.CheckedSignature) -> str:
-    if checked.certificate is None:
+    certificate = checked.certificate
+    if certificate is None:
         return checked.name
-    found = certificate_addresses(checked.certificate)
-    return ", ".join(found) or checked.certificate.subject.rfc4514_string() or checked.name
+    found = certificate_addresses(certificate)
+    return ", ".join(found) or name_of(lambda: certificate.subject) or checked.name
 
 
 def names(check: SignatureCheck, sender: str) -> bool:
