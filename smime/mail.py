@@ -52,13 +52,14 @@ class Mail:
     b'Subject: hi\r\n\r\nhello\r\n'
     """
 
-    __slots__ = ("_envelope", "_make", "_octets", "_recipients")
+    __slots__ = ("_envelope", "_make", "_octets", "_recipients", "_size")
 
     def __init__(self, data: Source) -> None:
         self._recipients: tuple[str, ...] | None = None
         self._envelope: bytes | None = None
         self._octets: bytes | None
         self._make: Callable[[], bytes] | None = None
+        self._size: int | None = None
         if isinstance(data, Mail):
             self._octets = data._data
             self._recipients = data._recipients
@@ -77,6 +78,7 @@ class Mail:
         self = cls.__new__(cls)
         self._octets = data
         self._make = make
+        self._size = None
         self._envelope = None
         self._recipients = recipients
         return self
@@ -86,6 +88,20 @@ class Mail:
         made = type(self)._made(data, self._recipients)
         made._envelope = self._data if self._envelope is None else self._envelope
         return made
+
+    @classmethod
+    def _written(cls, size: int, source: bytes) -> Mail:
+        """Stand for a mail that went to ``out=``; ``source`` has the envelope addresses."""
+
+        def elsewhere() -> bytes:
+            raise ValueError(
+                "the mail was written to out= and is not held: for a path, Mail(path) reads it"
+            )
+
+        self = cls._made(None, make=elsewhere)
+        self._envelope = source
+        self._size = size
+        return self
 
     @property
     def _data(self) -> bytes:
@@ -104,7 +120,7 @@ class Mail:
     @property
     def size(self) -> int:
         """Number of octets."""
-        return len(self._data)
+        return len(self._data) if self._size is None else self._size
 
     @property
     def message(self) -> EmailMessage:

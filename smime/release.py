@@ -17,7 +17,7 @@ import stat
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
-    from typing import IO, Any, BinaryIO, Self, TypeAlias
+    from typing import Any, BinaryIO, Self, TypeAlias
 
     Out: TypeAlias = "os.PathLike[str] | BinaryIO"
     Piece: TypeAlias = "bytes | bytearray | memoryview"
@@ -185,14 +185,15 @@ def _give_name(handle: int, path: str) -> None:
         os.close(fds)
 
 
-def spool() -> IO[bytes]:
+def spool() -> BinaryIO:
     """Return a file for what is kept back: memory first, then a file without a name, 0600.
 
     That file is in the folder that ``TMPDIR`` names, else in the system's.
     """
     from tempfile import SpooledTemporaryFile
 
-    return SpooledTemporaryFile(max_size=SPOOL_OCTETS)
+    kept: Any = SpooledTemporaryFile(max_size=SPOOL_OCTETS)  # noqa: SIM115  # its taker closes it
+    return kept  # type: ignore[no-any-return]
 
 
 def to(out: Out | None, *, private: bool, wait: bool) -> Release:

@@ -119,6 +119,11 @@ class Source:
         while count := readinto(buffer):
             yield buffer[:count]
 
+    def take_file(self) -> tuple[Any, bool]:
+        """Return the file that it reads, and whether whoever takes it has to close it."""
+        opened, self._opened = self._opened, False
+        return self._file, opened
+
     def peek(self, count: int) -> bytes:
         """Return the first octets, at most so many; they stay to be read."""
         if self.seekable or self.whole is not None:

@@ -75,6 +75,11 @@ class Project(Peer):  # type: ignore[misc]
         to = self.recipients[ident.alg]
         cms.encrypt(Path(src), to=to, policy=self.policies[cipher], out=Path(dst))
 
+    def file_smime_encrypt(self, ident: Any, src: str, dst: str) -> None:
+        policy = self.policies["cbc"].replace(headers="none", line_ends="exact")
+        to = self.recipients[ident.alg]
+        smime.encrypt(Path(src), to=to, policy=policy, out=Path(dst))
+
     def file_decrypt(self, ident: Any, src: str, dst: str, cipher: str) -> None:
         cms.decrypt(Path(src), keys=self.identities[ident.alg], out=Path(dst))
 

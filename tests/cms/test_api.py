@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 import smime
 from smime import cms
 from smime.cms import ber
-from tests.cms.sources import FORMS, given_as, taken_from
+from tests.support.sources import FORMS, given_as, taken_from
 from tests.support.world import World
 from tests.trust import ca
 

@@ -17,7 +17,7 @@ from smime import cms
 from smime.cms import algorithms as alg
 from smime.cms import ber, ciphers, der, enveloped, stream
 from smime.source import Source
-from tests.cms.sources import given_as, piped
+from tests.support.sources import given_as, piped
 from tests.support.world import World
 
 END = b"\x00\x00"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,7 @@ def folder(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("memory")
     (folder / "alice.p12").write_bytes(world.alice.to_p12(PASSPHRASE))
     (folder / "bob.p12").write_bytes(world.bob.to_p12(PASSPHRASE))
+    (folder / "bob.pem").write_bytes(world.bob.recipient.to_pem())
     (folder / "root.pem").write_bytes(world.ca.certificate.public_bytes(Encoding.PEM))
     with (folder / "big").open("wb") as file:
         file.truncate(OCTETS)
@@ -117,3 +119,49 @@ def test_from_a_pipe(folder: Path) -> None:
     assert peak(folder, seal, stdin=folder / "big") <= PEAK_OCTETS
     assert peak(folder, OPENED.format(c="x").replace("sealed-x", "piped")) <= PEAK_OCTETS
     (folder / "piped").unlink()
+
+
+HEAD = (
+    b"From: alice@example.org\r\nTo: bob@example.org\r\nSubject: large\r\n"
+    b"Content-Type: text/plain; charset=us-ascii\r\n\r\n"
+)
+LINE = b"a line of a large mail, canonical already, of sixty-four in all\r\n"
+MAIL_VERBS = {
+    "sign": "by=alice",
+    "opaque": "by=alice, opaque=True",
+    "encrypt": "to=bob",
+    "protect": "by=alice, to=bob",
+}
+
+
+@pytest.fixture(scope="module")
+def mail(folder: Path) -> Iterator[Path]:
+    path = folder / "large.eml"
+    with path.open("wb") as file:
+        file.write(HEAD)
+        for _ in range(OCTETS >> 20):
+            file.write(LINE * ((1 << 20) // len(LINE)))
+    yield path
+    path.unlink()
+
+
+@pytest.mark.parametrize("verb", MAIL_VERBS)
+def test_mail_goes_out(folder: Path, mail: Path, verb: str) -> None:
+    name = "sign" if verb == "opaque" else verb
+    program = f'smime.{name}(Path("large.eml"), {MAIL_VERBS[verb]}, out=Path("sent.eml"))'
+    assert peak(folder, program) <= PEAK_OCTETS
+    assert (folder / "sent.eml").stat().st_size > OCTETS * 0.9
+    (folder / "sent.eml").unlink()
+
+
+@pytest.mark.parametrize("verb", ["sign", "encrypt", "protect"])
+@pytest.mark.parametrize("output", ["sent.eml", "-"])
+def test_the_command_sends_mail(folder: Path, mail: Path, verb: str, output: str) -> None:
+    (folder / "secret").write_text(PASSPHRASE)
+    (folder / "secret").chmod(0o600)
+    who = ["-i", "alice.p12", "--passphrase-file", "secret"] if verb != "encrypt" else []
+    to = ["--to", "bob.pem"] if verb != "sign" else []
+    argv = [verb, *who, *to, "large.eml", "-o", output]
+    program = f"from smime.cli.main import main\nassert main({argv!r}) == 0"
+    assert peak(folder, program) <= PEAK_OCTETS
+    (folder / "sent.eml").unlink(missing_ok=True)
