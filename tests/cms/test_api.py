@@ -305,6 +305,14 @@ def test_results_pickle_and_are_no_yes_or_no(world: World) -> None:
         bool(opened)
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_inspect_from_any_source(world: World, tmp_path: Path, form: str) -> None:
+    blob = cms.sign(b"x", by=world.alice)
+
+    assert cms.inspect(given_as(form, blob, tmp_path)) == cms.inspect(blob)
+    assert cms.inspect(given_as(form, armoured(blob), tmp_path)) == cms.inspect(blob)
+
+
 # --- certificates ---------------------------------------------------------------------------
 
 

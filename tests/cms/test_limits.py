@@ -22,6 +22,7 @@ from smime.cms import (
     attributes,
     ber,
     der,
+    inspection,
     receipt,
     recipients,
     schemes,
@@ -168,12 +169,19 @@ def names(count: int, world: World, patch: pytest.MonkeyPatch) -> None:
     receipt.write_request([f"{n}@example.org" for n in range(count)])
 
 
+def inspected(count: int, world: World, patch: pytest.MonkeyPatch) -> None:
+    blob = cms.bundle([world.alice.certificate])
+    patch.setattr(inspection, "MAX_INSPECTED_OCTETS", len(blob))
+    cms.inspect(blob + bytes(count - (1 << 30)))
+
+
 REFUSED: dict[str, Try] = {
     "amend.MAX_TOKEN_OCTETS": token,
     "attributes.MAX_ATTRIBUTES": attribute_count,
     "ber.MAX_DEPTH": depth,
     "ber.MAX_ELEMENTS": elements,
     "der.MAX_CHILDREN": children,
+    "inspection.MAX_INSPECTED_OCTETS": inspected,
     "receipt.MAX_NAMES": names,
     "recipients.MAX_RECIPIENTS": recipient_count,
     "recipients.MAX_TRIALS": trials,
