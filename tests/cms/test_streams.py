@@ -215,13 +215,14 @@ def test_a_bare_key_tries_every_recipient_and_believes_one(
     from cryptography.hazmat.primitives.serialization.pkcs12 import load_pkcs12
 
     bare: Any = load_pkcs12(others[1].to_p12("secret"), b"secret").key
-    for cipher in ("aes-256-cbc", "aes-256-gcm"):
-        policy = smime.Policy.modern().replace(cipher=cipher)
-        blob = cms.encrypt(CONTENT, to=others, policy=policy)
+    # With AES-CBC one in 256 wrong keys gives an ending that could be right: then
+    # no key is believed, so there is no certain outcome to test.
+    policy = smime.Policy.modern().replace(cipher="aes-256-gcm")
+    blob = cms.encrypt(CONTENT, to=others, policy=policy)
 
-        assert cms.decrypt(given_as(form, blob, tmp_path), keys=bare) == CONTENT
-        with pytest.raises(smime.DecryptionFailed):
-            cms.decrypt(given_as(form, blob, tmp_path), keys=keys[0])
+    assert cms.decrypt(given_as(form, blob, tmp_path), keys=bare) == CONTENT
+    with pytest.raises(smime.DecryptionFailed):
+        cms.decrypt(given_as(form, blob, tmp_path), keys=keys[0])
 
 
 # --- what changes, and what takes long -----------------------------------------------------------
