@@ -36,6 +36,6 @@ def encrypt(args: argparse.Namespace, files: Files) -> int:
     """Seal IN for the readers."""
     keys.refuse_to_overwrite(args)
     readers = keys.readers_of(args)
-    sealed = smime.encrypt(files.read(args.input), to=readers, policy=options.policy_of(args))
-    files.write(args.output or STANDARD, bytes(sealed), private=False)
+    policy = options.policy_of(args)
+    files.send(args.input, args.output or STANDARD, smime.encrypt, to=readers, policy=policy)
     return 0

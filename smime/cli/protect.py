@@ -42,7 +42,8 @@ def protect(args: argparse.Namespace, files: Files) -> int:
     keys.refuse_to_overwrite(args)
     (signer,) = keys.signers_of(args)
     readers = keys.readers_of(args)
-    mail = files.read(args.input)
-    sealed = smime.protect(mail, by=signer, to=readers, policy=options.policy_of(args))
-    files.write(args.output or STANDARD, bytes(sealed), private=False)
+    policy = options.policy_of(args)
+    files.send(
+        args.input, args.output or STANDARD, smime.protect, by=signer, to=readers, policy=policy
+    )
     return 0

@@ -41,7 +41,12 @@ def sign(args: argparse.Namespace, files: Files) -> int:
     """Sign IN as each of the identities."""
     keys.refuse_to_overwrite(args)
     signers = keys.signers_of(args)
-    mail = files.read(args.input)
-    signed = smime.sign(mail, by=signers, opaque=args.opaque, policy=options.policy_of(args))
-    files.write(args.output or STANDARD, bytes(signed), private=False)
+    files.send(
+        args.input,
+        args.output or STANDARD,
+        smime.sign,
+        by=signers,
+        opaque=args.opaque,
+        policy=options.policy_of(args),
+    )
     return 0
