@@ -6,7 +6,7 @@ Source: RFC 8551 §3.4, §3.5; RFC 9788 for the headers
 
 from __future__ import annotations
 
-from smime.cms import enveloped, signed
+from smime.cms import signed
 from smime.errors import KeyProblem
 from smime.formats import smime as form
 from smime.formats.large import Large, NotCanonical, Parted
@@ -380,6 +380,8 @@ def _seal(
     when: datetime | None,
     outer: bytes,
 ) -> bytes:
+    from smime.cms import enveloped  # late: who only signs need not wait for it
+
     keys, cipher, transport = _seals(readers, policy, when)
     blob = enveloped.build(inner, keys, cipher=cipher, transport=transport)
     return form.wrap_sealed(blob, enveloped.kind_of(cipher), outer)
