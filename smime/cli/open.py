@@ -36,7 +36,9 @@ def main(argv: list[str]) -> int:
         parser, use="who opens the mail, if it is sealed; may be repeated", required=False
     )
     options.add_ca(parser)
+    options.add_revocation(parser)
     options.add_at(parser)
+    options.add_proof(parser)
     options.add_legacy(parser)
     options.add_json(parser, help="say the report as JSON on standard output")
     return options.run(parser, argv, open_)
@@ -53,8 +55,9 @@ def open_(args: argparse.Namespace, files: Files) -> int:
         trust=anchors,
         keys=readers,
         sender=args.sender,
+        evidence=keys.evidence_of(args),
         policy=options.policy_of(args),
-        at=args.at,
+        **keys.proof_of(args),
     )
     verdict.hand_out(opened.mail, opened.report, args, files, output=STANDARD)
     return 0

@@ -47,7 +47,8 @@ def unsigned_or_good(report: smime.Report) -> bool:
 def signature_of(report: smime.Report, *, judged: bool) -> str:
     """Say in one line what holds of the signature inside."""
     if report.signer:
-        return f"signed by {report.signer} (good)"
+        when = " when signed" if report.outcome is Outcome.GOOD_THEN else ""
+        return f"signed by {report.signer} (good{when})"
     checks = _inside(report)
     if not checks and report.problem:
         return f"signature NOT good: {report.problem.reason}"
