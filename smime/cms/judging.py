@@ -61,13 +61,14 @@ def signature_check(
     checked: signatures.CheckedSignature, judgement: Judgement | None, at: datetime, signer: str
 ) -> SignatureCheck:
     """Put what mathematics and what trust found into one check; ``signer`` names who signed."""
-    from cryptography.hazmat.primitives.serialization import Encoding
-
-    certificate = checked.certificate
-    der = certificate.public_bytes(Encoding.DER) if certificate is not None else None
+    der = checked.cert_der
     chain = judgement.chain if judgement else ()
     # Encoding a certificate anew costs more than a digest of it; trust has done it.
     chain_der = judgement.chain_der if judgement else ()
+    if chain and not chain_der:
+        from cryptography.hazmat.primitives.serialization import Encoding
+
+        chain_der = tuple(one.public_bytes(Encoding.DER) for one in chain)
     return SignatureCheck(
         signer=signer,
         intact=checked.intact,
@@ -84,7 +85,7 @@ def signature_check(
         fingerprint=_fingerprint(der),
         proof=judgement.proof if judgement else "",
         notes=checked.notes + judgement.notes if judgement else checked.notes,
-        chain=chain_der or tuple(one.public_bytes(Encoding.DER) for one in chain),
+        chain=chain_der,
         cert_der=der,
     )
 
