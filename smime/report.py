@@ -39,6 +39,7 @@ __all__ = [
     "Report",
     "SignatureCheck",
     "printable",
+    "reasons_of",
 ]
 
 REPORT_VERSION = 1
@@ -363,17 +364,7 @@ class Report:
 
 def _lines(report: Report) -> list[str]:
     """Say the report in plain lines: the verdict first, then why."""
-    lines: list[str] = []
-    for layer in report.layers:
-        for check in layer.signatures:
-            lines += _signature_lines(report, layer, check)
-    for layer in report.layers:
-        if layer.kind == "encrypted":
-            lines.append(_sealed_line(report, layer))
-        elif layer.kind != "signed":
-            lines.append(layer.kind)
-    if report.problem:
-        lines.append(f"stopped: {report.problem.reason}")
+    lines = reasons_of(report)
     if not report.signatures and report.outcome is not Outcome.SEALED:
         lines.insert(0, "unsigned: nobody vouches for this mail")
     lines += [f"note: {note.text}" for layer in report.layers for note in layer.notes]
@@ -383,7 +374,23 @@ def _lines(report: Report) -> list[str]:
     return lines
 
 
-def _signature_lines(report: Report, layer: Layer, check: SignatureCheck) -> list[str]:
+def reasons_of(report: Report, *, notes: bool = True) -> list[str]:
+    """Say in plain lines, not escaped, what each signature and each seal is worth, and why."""
+    lines: list[str] = []
+    for layer in report.layers:
+        for check in layer.signatures:
+            lines += _signature_lines(report, layer, check, notes)
+    for layer in report.layers:
+        if layer.kind == "encrypted":
+            lines.append(_sealed_line(report, layer))
+        elif layer.kind != "signed":
+            lines.append(layer.kind)
+    if report.problem:
+        lines.append(f"stopped: {report.problem.reason}")
+    return lines
+
+
+def _signature_lines(report: Report, layer: Layer, check: SignatureCheck, notes: bool) -> list[str]:
     when = (
         f", says it was signed on {check.signed_at:%Y-%m-%d %H:%M} UTC" if check.signed_at else ""
     )
@@ -399,7 +406,7 @@ def _signature_lines(report: Report, layer: Layer, check: SignatureCheck) -> lis
         verdict = "NOT good"
         why = [f.reason for f in check.problems if f.code != "not-reached"]
     lines = [f"{verdict}: signed by {check.signer}{when}", f"  because {'; '.join(why)}"]
-    return lines + [f"  note: {note.text}" for note in check.notes]
+    return lines + [f"  note: {note.text}" for note in check.notes if notes]
 
 
 def _sealed_line(report: Report, layer: Layer) -> str:

@@ -60,13 +60,14 @@ def signature_check(
     checked: signatures.CheckedSignature, judgement: Judgement | None, at: datetime, signer: str
 ) -> SignatureCheck:
     """Put what mathematics and what trust found into one check; ``signer`` names who signed."""
-    from cryptography.hazmat.primitives.serialization import Encoding
-
-    certificate = checked.certificate
-    der = certificate.public_bytes(Encoding.DER) if certificate is not None else None
+    der = checked.cert_der
     chain = judgement.chain if judgement else ()
     # Encoding a certificate anew costs more than a digest of it; trust has done it.
     chain_der = judgement.chain_der if judgement else ()
+    if chain and not chain_der:
+        from cryptography.hazmat.primitives.serialization import Encoding
+
+        chain_der = tuple(one.public_bytes(Encoding.DER) for one in chain)
     return SignatureCheck(
         signer=signer,
         intact=checked.intact,
@@ -82,7 +83,7 @@ def signature_check(
         digest_algorithm=checked.digest_algorithm,
         fingerprint=_fingerprint(der),
         notes=checked.notes,
-        chain=chain_der or tuple(one.public_bytes(Encoding.DER) for one in chain),
+        chain=chain_der,
         cert_der=der,
     )
 
