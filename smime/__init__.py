@@ -22,7 +22,7 @@ _HOMES = {
     "smime.mail": "Mail Out Source",
     "smime.outgoing": "encrypt protect protect_each sign",
     "smime.policy": "Policy Revocation",
-    "smime.protocols": "Claim Fetcher Judgement Signer Trust Trusts",
+    "smime.protocols": "Claim Fetcher Judgement Opener Signer Trust Trusts",
     "smime.receipts": "make_receipt receipt_wanted verify_receipt",
     "smime.report": "Answer Finding HeaderCheck Layer Note Opened Outcome Part Protection"
     " Report SignatureCheck",
@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from smime.protocols import Claim as Claim
     from smime.protocols import Fetcher as Fetcher
     from smime.protocols import Judgement as Judgement
+    from smime.protocols import Opener as Opener
     from smime.protocols import Signer as Signer
     from smime.protocols import Trust as Trust
     from smime.protocols import Trusts as Trusts
