@@ -19,6 +19,7 @@ _HOMES = {
     " SignatureRejected SmimeError",
     "smime.incoming": "decrypt examine open verify",
     "smime.keys": "Addressee Identity Passphrase Reader Recipient Sender",
+    "smime.keys.token": "Token",
     "smime.mail": "Mail Out Source",
     "smime.outgoing": "encrypt protect protect_each sign",
     "smime.policy": "Policy Revocation",
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from smime.keys import Reader as Reader
     from smime.keys import Recipient as Recipient
     from smime.keys import Sender as Sender
+    from smime.keys.token import Token as Token
     from smime.mail import Mail as Mail
     from smime.mail import Out as Out
     from smime.mail import Source as Source
