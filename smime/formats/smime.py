@@ -244,11 +244,8 @@ def _recognise_signed(entity: Entity) -> Wrapped | None:
 
 def is_named_p7m(entity: Entity) -> bool:
     """Whether the part has a file name of S/MIME."""
-    name = entity.content_type.params.get("name", "")
-    if not name:
-        disposition = entity.get("content-disposition") or ""
-        name = type(entity.content_type).parse("x/" + disposition).params.get("filename", "")
-    return name.lower().endswith((".p7m", ".p7s", ".p7c"))
+    names = (entity.content_type.params.get("name", ""), entity.file_name)
+    return any(name.lower().endswith((".p7m", ".p7s", ".p7c")) for name in names)
 
 
 def binary(entity: Entity) -> bytes:
