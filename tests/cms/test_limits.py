@@ -46,7 +46,7 @@ NOT_REFUSED = {
     "signerinfo.MAX_CERTIFICATES": "more are not looked at",
     "signerinfo.MAX_CRLS": "more are not looked at",
     "signerinfo.MAX_OCSP": "more are not looked at",
-    "timestamp.MAX_ACCURACY_SECONDS": "a time that may be off by more is none: the token is malformed",
+    "timestamp.MAX_ACCURACY_SECONDS": "a token whose time may be off by more is malformed",
 }
 
 Try = Callable[[int, World, pytest.MonkeyPatch], Any]
