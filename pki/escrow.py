@@ -154,10 +154,8 @@ def agents_of(record: bytes) -> tuple[int, frozenset[str]]:
 
     Raises ``MalformedMail`` for what is no record.
     """
-    from smime.cms import enveloped
-
     threshold, blobs = _parse(record)
-    return threshold, frozenset(one.name for blob in blobs for one in enveloped.read(blob).sealed)
+    return threshold, frozenset().union(*map(sealed.readers_of, blobs))
 
 
 # --- what is sealed ---------------------------------------------------------

@@ -56,3 +56,9 @@ def nss() -> Peer:
 def gnutls() -> Peer:
     """GnuTLS's certtool."""
     return peer("gnutls")
+
+
+@pytest.fixture
+def java() -> Peer:
+    """Java's keytool, and jarsigner beside it."""
+    return peer("java")

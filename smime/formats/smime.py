@@ -249,11 +249,8 @@ def _recognise_signed(entity: Entity) -> Wrapped | None:
 
 def is_named_p7m(entity: Entity) -> bool:
     """Whether the part has a file name of S/MIME."""
-    name = entity.content_type.params.get("name", "")
-    if not name:
-        disposition = entity.get("content-disposition") or ""
-        name = type(entity.content_type).parse("x/" + disposition).params.get("filename", "")
-    return name.lower().endswith((".p7m", ".p7s", ".p7c", ".p7z"))
+    names = (entity.content_type.params.get("name", ""), entity.file_name)
+    return any(name.lower().endswith((".p7m", ".p7s", ".p7c", ".p7z")) for name in names)
 
 
 def binary(entity: Entity) -> bytes:
