@@ -48,6 +48,7 @@ NOT_REFUSED = {
     "signerinfo.MAX_CERTIFICATES": "more are not looked at",
     "signerinfo.MAX_CRLS": "more are not looked at",
     "signerinfo.MAX_OCSP": "more are not looked at",
+    "timestamp.MAX_ACCURACY_SECONDS": "a time stamp that is less sure says nothing",
 }
 
 Try = Callable[[int, World, pytest.MonkeyPatch], Any]
