@@ -35,7 +35,7 @@ from smime.mime.canonical import to_crlf
 from smime.mime.entity import split_entity
 from smime.mime.headers import addresses, protected, readable
 from smime.mime.protection import states
-from smime.policy import MODERN, moment
+from smime.policy import MODERN
 from smime.protocols import Claim
 from smime.report import (
     Answer,
@@ -83,14 +83,18 @@ def open(
     evidence: Evidence | None = None,
     policy: Policy = MODERN,
     at: datetime | None = None,
+    received_at: datetime | None = None,
+    tsa: Trusts | None = None,
     out: Out | None = None,
 ) -> Opened:
     """Open whatever arrives, protected or not, as a mail reader does.
 
     ``trust`` says whom to believe, ``keys`` are tried on what is sealed,
     ``sender`` names who must have signed instead of the mail's one From,
-    ``at`` is the moment to judge at (now). The result's ``.signer`` is None
-    unless a good signature of the sender covers the whole mail; the content
+    ``at`` is the moment to judge at (now). What is not good then may have been
+    when it was signed: ``tsa`` is the trust in time-stamp authorities (RFC 3161),
+    ``received_at`` is when the caller had the mail. The result's ``.signer`` is
+    None unless a good signature of the sender covers the whole mail; the content
     is there all the same. With ``out`` the opened mail is also written to a
     path (renamed when whole) or to a binary file.
 
@@ -98,7 +102,9 @@ def open(
     not open, ``MalformedMail`` if its content cannot be got at, ``OSError``
     from the file system.
     """
-    peeled = _Peeled(mail, trust, keys, sender, evidence, policy, at)
+    peeled = _Peeled(
+        mail, trust, keys, sender, evidence, policy, judging.Times(at, received_at, tsa)
+    )
     if peeled.stopped is not None:
         raise peeled.stopped
     return _opened(peeled, out)
@@ -113,6 +119,8 @@ def verify(
     evidence: Evidence | None = None,
     policy: Policy = MODERN,
     at: datetime | None = None,
+    received_at: datetime | None = None,
+    tsa: Trusts | None = None,
     out: Out | None = None,
 ) -> Opened:
     """Return the mail only if a good signature by its From (or ``sender``) covers all of it.
@@ -120,7 +128,9 @@ def verify(
     The arguments are those of ``open``. Raises ``SignatureRejected``, whose
     ``.report`` says why, and what ``open`` raises; nothing is written then.
     """
-    peeled = _Peeled(mail, trust, keys, sender, evidence, policy, at)
+    peeled = _Peeled(
+        mail, trust, keys, sender, evidence, policy, judging.Times(at, received_at, tsa)
+    )
     if peeled.stopped is not None:
         raise peeled.stopped
     if peeled.damaged is not None:
@@ -140,6 +150,8 @@ def decrypt(
     evidence: Evidence | None = None,
     policy: Policy = MODERN,
     at: datetime | None = None,
+    received_at: datetime | None = None,
+    tsa: Trusts | None = None,
     out: Out | None = None,
 ) -> Opened:
     """Return the mail only if all of it was encrypted and opens.
@@ -147,7 +159,9 @@ def decrypt(
     Signatures inside are reported, not required. The arguments are those of
     ``open``. Raises ``DecryptionFailed`` also if the mail is not encrypted.
     """
-    peeled = _Peeled(mail, trust, keys, sender, evidence, policy, at)
+    peeled = _Peeled(
+        mail, trust, keys, sender, evidence, policy, judging.Times(at, received_at, tsa)
+    )
     if peeled.stopped is not None:
         raise peeled.stopped
     if not any(layer.kind == "encrypted" for layer in peeled.layers()):
@@ -167,6 +181,8 @@ def examine(
     evidence: Evidence | None = None,
     policy: Policy = MODERN,
     at: datetime | None = None,
+    received_at: datetime | None = None,
+    tsa: Trusts | None = None,
 ) -> Report:
     """Say what holds for every layer and signature, without giving out the content.
 
@@ -174,7 +190,9 @@ def examine(
     or sealed: ``Report.outcome`` and ``Report.problem`` say so.
     """
     try:
-        return _Peeled(mail, trust, keys, sender, evidence, policy, at).report()
+        return _Peeled(
+            mail, trust, keys, sender, evidence, policy, judging.Times(at, received_at, tsa)
+        ).report()
     except MalformedMail as broken:  # not even a mail
         return Report(Outcome.UNKNOWN, problem=_problem(broken))
 
@@ -203,13 +221,13 @@ class _Peeled:
         sender: str | None,
         evidence: Evidence | None,
         policy: Policy,
-        at: datetime | None,
+        times: judging.Times,
     ) -> None:
         self.trusts = judging.trusts(trust)
         self.parse = judging.parser(self.trusts)
         self.keys = opening_keys_of(keys)
         self.policy = policy
-        self.at = moment(at)
+        self.times = times
         self.evidence = evidence
         self.asked_sender = sender
         self.source = mail if isinstance(mail, Mail) else Mail(mail)
@@ -524,7 +542,7 @@ class _Peeled:
             claim = Claim(
                 certificate=certificate,
                 sender=sender,
-                at=self.at,
+                at=self.times.at,
                 certificates=layer.data.certificates(),
                 crls=layer.data.crls,
                 ocsp=layer.data.ocsp,
@@ -533,8 +551,8 @@ class _Peeled:
                 policy=self.policy,
                 digest_algorithm=checked.digest_algorithm,
             )
-            judgement = judging.best(self.trusts, claim)
-        return judging.signature_check(checked, judgement, self.at)
+            judgement = judging.judge(self.trusts, claim, checked, self.times)
+        return judging.signature_check(checked, judgement, self.times.at)
 
     def _signer(self, layers: tuple[Layer, ...], sender: str | None) -> str | None:
         """Return the sender if a signature of it is good and none of it is bad."""
@@ -556,7 +574,9 @@ class _Peeled:
             sealed = any(layer.kind == "encrypted" and not layer.opened for layer in layers)
             return Outcome.SEALED if sealed else Outcome.UNKNOWN
         if signer is not None:
-            return Outcome.GOOD
+            covering = [layer for layer in layers if layer.covers == "content"]
+            good = [check for layer in covering for check in layer.signatures if check.good]
+            return Outcome.GOOD_THEN if all(check.proof for check in good) else Outcome.GOOD
         covering = [one for one in layers if one.kind == "signed" and one.covers == "content"]
         if not covering:
             return Outcome.UNSIGNED

@@ -157,7 +157,7 @@ class SignatureCheck:
     time: Finding
     """The certificate was valid at the moment judged (RFC 5280 §4.1.2.5)."""
     at: datetime
-    """The moment judged; always with a time zone."""
+    """The moment judged; always with a time zone. With a ``proof`` it lies in the past."""
     signed_at: datetime | None = None
     """What the signer says (signingTime); it moves no verdict."""
     digest: bytes = b""
@@ -165,6 +165,9 @@ class SignatureCheck:
     digest_algorithm: str = ""
     fingerprint: str = ""
     """SHA-256 of the certificate, in lower-case hexadecimal digits."""
+    proof: str = ""
+    """Good when it was signed, not now; and what proves when: ``time-stamp`` (RFC 3161) or
+    ``received`` (the caller's word). Else empty."""
     notes: tuple[Note, ...] = ()
     chain: tuple[bytes, ...] = field(default=(), repr=False)
     """The path found, leaf first, as DER."""
@@ -204,6 +207,7 @@ class SignatureCheck:
             "fingerprint": self.fingerprint,
             "signed_at": self.signed_at.isoformat() if self.signed_at else None,
             "at": self.at.isoformat(),
+            "proof": self.proof,
             "digest": self.digest.hex(),
             "digest_algorithm": self.digest_algorithm,
             **{name: finding.to_dict() for name, finding in self.findings},
@@ -400,8 +404,11 @@ def _signature_lines(report: Report, layer: Layer, check: SignatureCheck, notes:
             "it does not say who wrote the mail"
         ]
     if check.good:
-        verdict = "good" if report.signer else "good by itself, but not by the sender of this mail"
+        verdict = "good when signed" if check.proof else "good"
+        if not report.signer:
+            verdict += " by itself, but not by the sender of this mail"
         why = [check.path.reason, check.revocation.reason]
+        why += [check.time.reason] if check.proof else []
     else:
         verdict = "NOT good"
         why = [f.reason for f in check.problems if f.code != "not-reached"]

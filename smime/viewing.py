@@ -19,6 +19,7 @@ from smime.report import (
     HeaderCheck,
     Note,
     Opened,
+    Outcome,
     Part,
     Protection,
     Report,
@@ -200,7 +201,8 @@ def _verdict(report: Report) -> str:
 def signature_in_words(report: Report, *, judged: bool = True) -> str:
     """Say in one line what holds of the signature inside; not ``judged``: nobody was believed."""
     if report.signer:
-        return f"signed by {report.signer} (good)"
+        when = " when signed" if report.outcome is Outcome.GOOD_THEN else ""
+        return f"signed by {report.signer} (good{when})"
     checks = [
         check for layer in report.layers if layer.covers == "content" for check in layer.signatures
     ]

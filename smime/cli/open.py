@@ -37,7 +37,9 @@ def main(argv: list[str]) -> int:
         parser, use="who opens the mail, if it is sealed; may be repeated", required=False
     )
     options.add_ca(parser)
+    options.add_revocation(parser)
     options.add_at(parser)
+    options.add_proof(parser)
     options.add_legacy(parser)
     options.add_json(parser, help="print the report and what is shown as JSON")
     return options.run(parser, argv, open_)
@@ -54,8 +56,9 @@ def open_(args: argparse.Namespace, files: Files) -> int:
         trust=anchors,
         keys=readers,
         sender=args.sender,
+        evidence=keys.evidence_of(args),
         policy=options.policy_of(args),
-        at=args.at,
+        **keys.proof_of(args),
     )
     shown = smime.view(opened)
     more: dict[str, object] = {"shown": shown.to_dict()}

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from smime.cms import signatures
+    from smime.cms.proving import Times
     from smime.policy import Policy
     from smime.protocols import Claim, Judgement, Trust, Trusts
 
@@ -32,18 +33,18 @@ _NOT_REACHED = Finding.open(
 )
 
 
-def trusts(trust: Trusts) -> tuple[Trust, ...]:
+def trusts(trust: Trusts, argument: str = "trust") -> tuple[Trust, ...]:
     """Return what ``trust=`` holds; raises ``TypeError`` for what cannot judge."""
     several = tuple(trust) if isinstance(trust, list | tuple) else (trust,)
     for one in several:
         if not callable(getattr(one, "judge", None)):
             raise TypeError(
-                f"trust= takes smime.Anchors, smime.Pinned or another Trust, not "
+                f"{argument}= takes smime.Anchors, smime.Pinned or another Trust, not "
                 f"{type(one).__name__}: smime.Anchors.load('root.pem'), or smime.NoTrust() to "
                 "check the mathematics alone"
             )
     if not several:
-        raise TypeError("trust= is empty: smime.Anchors.load('root.pem')")
+        raise TypeError(f"{argument}= is empty: smime.Anchors.load('root.pem')")
     return several
 
 
@@ -90,12 +91,13 @@ def signature_check(
         usage=judgement.usage if judgement else _NOT_REACHED,
         address=judgement.address if judgement else _NOT_REACHED,
         time=judgement.time if judgement else _NOT_REACHED,
-        at=at,
+        at=(judgement.at if judgement else None) or at,
         signed_at=checked.signed_at,
         digest=checked.digest,
         digest_algorithm=checked.digest_algorithm,
         fingerprint=_fingerprint(der),
-        notes=checked.notes,
+        proof=judgement.proof if judgement else "",
+        notes=checked.notes + judgement.notes if judgement else checked.notes,
         chain=chain_der,
         cert_der=der,
     )
@@ -112,13 +114,14 @@ def judged(
     data: signatures.SignedData,
     trusts: tuple[Trust, ...],
     *,
-    at: datetime,
+    times: Times,
     sender: str | None,
     evidence: Any,
     policy: Policy,
     purpose: str,
 ) -> SignatureCheck:
     """Put a signature outside of mail before the trusts; an address is asked only of ``sender``."""
+    from smime.cms.proving import judge
     from smime.protocols import Claim
 
     certificate = checked.certificate
@@ -127,7 +130,7 @@ def judged(
         claim = Claim(
             certificate=certificate,
             sender=sender,
-            at=at,
+            at=times.at,
             certificates=data.certificates(),
             crls=data.crls,
             ocsp=data.ocsp,
@@ -137,9 +140,9 @@ def judged(
             digest_algorithm=checked.digest_algorithm,
             purpose=purpose,
         )
-        judgement = best(trusts, claim)
+        judgement = judge(trusts, claim, checked, times)
     name = checked.name if certificate is None else _name(certificate) or checked.name
-    return signature_check(checked, judgement, at, name)
+    return signature_check(checked, judgement, times.at, name)
 
 
 def demand(checks: tuple[SignatureCheck, ...], require: str) -> None:

@@ -296,6 +296,7 @@ class Anchors:
             others=[one for pool in pools for group in pool.values() for one in group],
             policy=policy,
             cache=self._cache,
+            proof=claim.proof,
         )
         return finding, revoked, 1
 

@@ -8,11 +8,13 @@ Source: RFC 8550 §3, §4.4; RFC 5280 §4.1.2.5, §4.2.1.3, §4.2.1.12; RFC 8551
 
 from __future__ import annotations
 
-from datetime import UTC
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric import ec, mlkem, rsa, x448, x25519
+from cryptography.x509 import ReasonFlags
 
 from smime.keys.address import same_address
 from smime.policy import Revocation
@@ -21,7 +23,6 @@ from smime.trust.chain import ANY_PURPOSE, CURVES, MAIL, STRONG_DIGESTS, Chain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from smime.policy import Policy
     from smime.protocols import Claim
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CODES",
+    "Moment",
     "digest_allowed",
     "judge_address",
     "judge_time",
@@ -246,6 +248,42 @@ def judge_address(claim: Claim, leaf: Facts, *, pinned_sender: str | None = None
         )
     shown = ", ".join(names[:3]) + (" and others" if len(names) > 3 else "")
     return Finding.no("address-differs", f"{who} {shown}, not {claim.sender}", rule)
+
+
+# Who has a stolen key can have written any date; and who gives no reason may mean that.
+_COMPROMISE = frozenset(
+    {
+        None,
+        ReasonFlags.unspecified,
+        ReasonFlags.key_compromise,
+        ReasonFlags.ca_compromise,
+        ReasonFlags.aa_compromise,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The moment that revocation is judged for, and what proves it, as in ``Claim``."""
+
+    at: datetime
+    proof: str = ""
+
+    def counts(self, since: datetime, reason: ReasonFlags | None) -> bool:
+        """Say whether a revocation with this date, or one before, is held against the claim.
+
+        A mere claim does not undo the compromise of a key; a time stamp does, if it is older.
+        """
+        return since <= self.at or (self.proof == "received" and reason in _COMPROMISE)
+
+    def covers(self, said_at: datetime, one: Facts) -> bool:
+        """Say whether "not revoked", said at that time, holds for this earlier moment too.
+
+        Only while the certificate had not expired: lists forget those that have.
+        """
+        return (
+            bool(self.proof) and one.validity is not None and self.at <= said_at <= one.validity[1]
+        )
 
 
 def revocation_not_asked(policy: Policy, why: str) -> Finding:
