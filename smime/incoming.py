@@ -251,7 +251,7 @@ class _Peeled:
         try:
             self._peel()
             if self.taken:
-                self.payload = protected(self.inner)
+                self.payload = protected(self.inner, self.outer)
         except SmimeError as stopped:
             self.stopped = stopped
         inside = self.damaged if self.stopped is None else self.stopped
