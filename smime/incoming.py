@@ -225,6 +225,7 @@ class _Peeled:
         times: judging.Times,
     ) -> None:
         self.trusts = judging.trusts(trust)
+        self.parse = judging.parser(self.trusts)
         self.keys = opening_keys_of(keys)
         self.policy = policy
         self.times = times
@@ -294,7 +295,7 @@ class _Peeled:
         try:
             if wrapped.problem is not None:
                 raise wrapped.problem
-            layer.data = signatures.read(wrapped.blob)
+            layer.data = signatures.read(wrapped.blob, self.parse)
             if layer.data.content_type != DATA:
                 raise MalformedMail("the signature is over something else than mail")
             if layer.data.content is not None:
@@ -326,7 +327,7 @@ class _Peeled:
 
     def _take_opaque(self, wrapped: form.Wrapped) -> bool:
         """Take an opaque layer off; False where nothing is inside (certificates only)."""
-        data = signatures.read(wrapped.blob)
+        data = signatures.read(wrapped.blob, self.parse)
         if not data.signers:
             note = Note("no-signers", "it is called signed, and nobody signed it")
             has_content = data.content is not None
@@ -504,7 +505,7 @@ class _Peeled:
             wrapped = form.recognise(entity)
             if wrapped is None or wrapped.problem is not None:
                 return ()
-            data = signatures.read(wrapped.blob)
+            data = signatures.read(wrapped.blob, self.parse)
             signed = wrapped.content if wrapped.content is not None else data.content
             if signed is None or (wrapped.content is not None and data.content is not None):
                 return ()
