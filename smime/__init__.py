@@ -27,6 +27,7 @@ _HOMES = {
     "smime.report": "Answer Finding HeaderCheck Layer Note Opened Outcome Part Protection"
     " Report SignatureCheck",
     "smime.trust": "Anchors Evidence NoTrust Pinned",
+    "smime.viewing": "ShownFile ShownHeader View view",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
@@ -84,6 +85,10 @@ if TYPE_CHECKING:
     from smime.trust import Evidence as Evidence
     from smime.trust import NoTrust as NoTrust
     from smime.trust import Pinned as Pinned
+    from smime.viewing import ShownFile as ShownFile
+    from smime.viewing import ShownHeader as ShownHeader
+    from smime.viewing import View as View
+    from smime.viewing import view as view
 else:
 
     def __getattr__(name: str) -> object:

@@ -49,17 +49,17 @@ _MICALG = {
 }
 
 
-def moment(at: datetime | None) -> datetime:
-    """Return the moment meant by ``at=``: now if it is None, in UTC.
+def moment(at: datetime | None, name: str = "at") -> datetime:
+    """Return the moment meant by ``at=``, or the argument ``name``: now if it is None, in UTC.
 
     Raises ``ValueError`` for a time without a zone, ``TypeError`` for anything else.
     """
     if at is None:
         return datetime.now(UTC)
     if not isinstance(at, datetime):
-        raise TypeError(f"at= takes a datetime with a time zone, not {type(at).__name__}")
+        raise TypeError(f"{name}= takes a datetime with a time zone, not {type(at).__name__}")
     if at.tzinfo is None:
-        raise ValueError(f"at={at.isoformat()} has no time zone: add tzinfo=datetime.UTC")
+        raise ValueError(f"{name}={at.isoformat()} has no time zone: add tzinfo=datetime.UTC")
     return at.astimezone(UTC)
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-    from smime.report import Finding
+    from smime.report import Finding, Note
 
 __all__ = ["Claim", "Fetcher", "Judgement", "Signer", "Trust", "Trusts"]
 
@@ -58,6 +58,11 @@ class Claim:
     purpose: str = "mail"
     """What certificates with an extended key usage must be meant for: ``mail``, a dotted
     identifier, or ``any`` where it is not asked."""
+    proof: str = ""
+    """What shows that the signature was there at ``at``, if that lies in the past:
+    ``time-stamp`` (a token by an authority that is believed) or ``received`` (the caller says
+    so). What was revoked since then counts unless it was right at ``at``; a claim does not
+    undo a key's compromise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,12 @@ class Judgement:
     """The path that was found, leaf first, anchor last."""
     chain_der: tuple[bytes, ...] = field(default=(), repr=False)
     """The same as DER, where it is at hand; empty otherwise."""
+    notes: tuple[Note, ...] = ()
+    """What is worth knowing and moves no verdict."""
+    at: datetime | None = None
+    """The moment that was judged, where it is another than the claim's."""
+    proof: str = ""
+    """What proves that moment, as in ``Claim``."""
 
     @property
     def good(self) -> bool:

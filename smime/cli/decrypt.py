@@ -36,7 +36,9 @@ def main(argv: list[str]) -> int:
     )
     options.add_identity(parser, use="who opens the mail; may be repeated")
     options.add_ca(parser, required=False)
+    options.add_revocation(parser)
     options.add_at(parser)
+    options.add_proof(parser)
     options.add_legacy(parser)
     options.add_json(parser, help="say the report as JSON on standard output")
     return options.run(parser, argv, decrypt)
@@ -44,9 +46,11 @@ def main(argv: list[str]) -> int:
 
 def decrypt(args: argparse.Namespace, files: Files) -> int:
     """Open IN; with --ca, only if what is signed inside is good."""
-    if not args.ca and (args.sender or args.at):
+    named = ("sender", "at", "crl", "ocsp", "revocation", "received_at", "tsa")
+    alone = [f"--{name.replace('_', '-')}" for name in named if getattr(args, name)]
+    if alone and not args.ca:
         raise UsageError(
-            "--sender and --at need --ca", hint="without --ca no signature is judged at all"
+            f"{', '.join(alone)} needs --ca", hint="without --ca no signature is judged at all"
         )
     verdict.refuse_two_on_one_stream(args)
     keys.refuse_to_overwrite(args)
@@ -57,8 +61,9 @@ def decrypt(args: argparse.Namespace, files: Files) -> int:
         trust=trust,
         keys=readers,
         sender=args.sender,
+        evidence=keys.evidence_of(args),
         policy=options.policy_of(args),
-        at=args.at,
+        **keys.proof_of(args),
     )
     report = opened.report
     line = verdict.signature_of(report, judged=bool(args.ca))

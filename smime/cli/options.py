@@ -32,6 +32,7 @@ __all__ = [
     "add_in_and_out",
     "add_json",
     "add_legacy",
+    "add_proof",
     "add_revocation",
     "add_to",
     "parser_of",
@@ -213,6 +214,25 @@ def add_at(parser: Parser) -> None:
         type=_moment,
         help="judge certificates at this moment: 2026-11-24T09:30:00Z, or 2026-11-24; "
         "UTC if it has no zone; without it, now",
+    )
+
+
+def add_proof(parser: Parser) -> None:
+    """Add --received-at and --tsa: what proves that a mail was good when it was signed."""
+    parser.add_argument(
+        "--received-at",
+        metavar="TIME",
+        type=_moment,
+        help="you had the mail at this moment, and know that not from the mail: what expired "
+        "since is good when signed",
+    )
+    parser.add_argument(
+        "--tsa",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="certificates of those who vouch for time-stamp authorities: what expired after a "
+        "time stamp is good when signed; may be repeated",
     )
 
 
