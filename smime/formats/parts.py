@@ -25,8 +25,6 @@ MAX_PARTS = 1000  # parts that are looked at in all
 MAX_FOUND = 100  # that are named
 PEEK = 16_384  # octets of a part that tell what it is; more are copied only where they matter
 
-_TNEF = frozenset({"application/ms-tnef", "application/vnd.ms-tnef"})
-
 
 class FoundPart:
     """A part that is signed, sealed or TNEF."""
@@ -106,7 +104,7 @@ def _kind(entity: Entity) -> str:
         if said in ("signed-data", "certs-only"):
             return "signed"
         return "encrypted" if said or not _is_signed(entity) else "signed"
-    if value in _TNEF or kind.params.get("name", "").lower() == "winmail.dat":
+    if form.is_tnef(entity):
         return "tnef"
     return ""
 
