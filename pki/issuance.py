@@ -9,9 +9,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import smime
-from pki import keys
+from pki import archive, keys
 from pki.authority import Authority, halves, moment, new_serial
 from pki.errors import RequestRefused
+from pki.escrow import may_be_kept
 from pki.facts import Issue, public_key_hash
 from pki.orders import Known, Order, Outcome
 from pki.profiles import Profile
@@ -20,11 +21,14 @@ from pki.requests import CertificationRequest
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
+    from typing import TypeAlias
 
     from cryptography import x509
 
     from pki.folder import Records
-    from pki.ledger import Ledger
+    from pki.ledger import Ledger, Writing
+
+    Pair: TypeAlias = tuple[keys.AnyKey, x509.Certificate]
 
 __all__ = ["GROUP", "Issuance", "profile_named"]
 
@@ -73,11 +77,42 @@ class Issuance:
         )
         return Issue(certificate, profile_name, scope, order.label, order.renews)
 
-    def record(self, issues: Sequence[Issue]) -> None:
-        """Record certificates that were signed, all in one commit."""
+    def record(self, issues: Sequence[Issue], kept: Sequence[Pair] = ()) -> None:
+        """Record certificates that were signed, and keys to keep, all in one commit."""
         if issues:
             with self.ledger.writing() as log:
-                log.record(issues, self.issuer, at=moment(None))
+                self._write(log, issues, kept)
+
+    def _write(self, log: Writing, issues: Sequence[Issue], kept: Sequence[Pair]) -> None:
+        log.record(issues, self.issuer, at=moment(None))
+        if kept:
+            archive.keep(log, kept, self._demand_agents(), at=moment(None))
+
+    def to_keep(self, made: Sequence[Pair], keep: bool | None) -> list[Pair]:
+        """Choose the keys of which a sealed copy is kept.
+
+        That is, unless told otherwise, all that only read, if there are recovery agents.
+        Raises ``RequestRefused`` if told to keep and it cannot be.
+        """
+        if keep is False or (keep is None and archive.agents(self.ledger) is None):
+            return []
+        found = [pair for pair in made if may_be_kept(pair[1])]
+        if keep:
+            self._demand_agents()
+            if not found:
+                raise RequestRefused(
+                    "a key that signs too is never kept", hint="two keys are needed: --pair"
+                )
+        return found
+
+    def _demand_agents(self) -> archive.Agents:
+        found = archive.agents(self.ledger)
+        if found is None:
+            raise RequestRefused(
+                "there are no recovery agents to keep keys for",
+                hint="`smimetool ca escrow agents` names them",
+            )
+        return found
 
     def _for_scope(self, scope: str) -> Authority:
         """Give the same CA, which writes the URL of that scope's list into certificates."""
@@ -107,22 +142,24 @@ class Issuance:
         at: datetime | None,
         lifetime_days: int | None,
         pair: bool | None,
+        keep: bool | None,
         subject: dict[str, str],
-    ) -> list[tuple[keys.AnyKey, x509.Certificate]]:
+    ) -> list[Pair]:
         """Make the keys of a person, certify and record them: the signing one first."""
         chosen = profile if isinstance(profile, Profile) else Profile.named(profile)
         if lifetime_days is not None:
             chosen = chosen.lasting(lifetime_days)
         if not addresses:
             raise RequestRefused("no mail address to certify", hint="issue('alice@example.org')")
-        made, issues, when = [], [], moment(at)
+        made: list[Pair] = []
+        issues, when = [], moment(at)
         for half, kind in halves(chosen, algorithm, pair):
             key = keys.generate(kind)
             request = CertificationRequest(key.public_key(), addresses, name, **subject)
             issue = self.sign(Order(request, half), when, profile_name(profile, half))
             issues.append(issue)
             made.append((key, issue.certificate))
-        self.record(issues)
+        self.record(issues, self.to_keep(made, keep))
         return made
 
     # --- orders -------------------------------------------------------------
@@ -171,7 +208,12 @@ class Issuance:
                         if outcome is not None:
                             outcomes[place] = outcome
                             del issues[place]
-                log.record(list(issues.values()), self.issuer, at=moment(None))
+                kept = [
+                    (key, issue.certificate)
+                    for place, issue in issues.items()
+                    if (key := orders[place].kept) is not None
+                ]
+                self._write(log, list(issues.values()), kept)
         return outcomes
 
 

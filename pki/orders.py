@@ -5,7 +5,7 @@ Floor:  orders (uses ledger)
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -18,6 +18,7 @@ from pki.profiles import Profile
 from pki.requests import CertificationRequest
 
 if TYPE_CHECKING:
+    from pki.keys import AnyKey
     from pki.tables import sql
 
 __all__ = ["Known", "Order", "Outcome"]
@@ -32,6 +33,8 @@ class Order:
     label: str | None = None
     """Names this order for good: ordered again, it gives the certificate made the first time."""
     renews: int | None = None
+    kept: AnyKey | None = field(default=None, repr=False)
+    """A reading key that was made on behalf, to be kept for the recovery agents."""
 
 
 @dataclass(frozen=True, slots=True)

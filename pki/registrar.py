@@ -117,12 +117,15 @@ class Registrar:
         at: datetime | None = None,
         lifetime_days: int | None = None,
         pair: bool | None = None,
+        keep: bool | None = None,
         **subject: str,
     ) -> smime.Identity:
         """Make a key, certify it for these addresses, record the certificate.
 
         As ``Authority.issue``, but RSA-3072 unless told otherwise: every mail program
-        reads it. The key is kept by nobody but the caller.
+        reads it. Where recovery agents are named (``pki.archive``) a sealed copy of a key
+        that only reads is kept for them, unless ``keep`` is false; with ``keep=True`` it is
+        an error if that cannot be. Any other key is kept by nobody but the caller.
         """
         made = self._desk.make(
             addresses,
@@ -132,6 +135,7 @@ class Registrar:
             at=at,
             lifetime_days=lifetime_days,
             pair=pair,
+            keep=keep,
             subject=subject,
         )
         return identity_of(made, self.chain)
@@ -197,6 +201,7 @@ class Registrar:
         algorithm: str = "",
         at: datetime | None = None,
         lifetime_days: int = 365,
+        keep: bool | None = None,
     ) -> smime.Identity:
         """Make new keys for the same names, of the same kinds unless told otherwise.
 
@@ -205,7 +210,12 @@ class Registrar:
         Raises ``RequestRefused`` for a certificate that is not here.
         """
         made = renewal.rekey(
-            self._desk, serials, algorithm=algorithm, at=at, lifetime_days=lifetime_days
+            self._desk,
+            serials,
+            algorithm=algorithm,
+            at=at,
+            lifetime_days=lifetime_days,
+            keep=keep,
         )
         return identity_of(made, self.chain)
 

@@ -57,9 +57,11 @@ def rekey(
     algorithm: str,
     at: datetime | None,
     lifetime_days: int,
+    keep: bool | None,
 ) -> list[tuple[keys.AnyKey, x509.Certificate]]:
     """Make new keys for the same names, all recorded in one commit. Raises ``RequestRefused``."""
-    made, issues, when = [], [], moment(at)
+    made: list[tuple[keys.AnyKey, x509.Certificate]] = []
+    issues, when = [], moment(at)
     for serial in serials:
         before = find(desk.ledger, serial)
         profile = profile_named(before.profile).lasting(lifetime_days)
@@ -68,7 +70,7 @@ def rekey(
         issue = desk.sign(Order(request, profile, renews=serial), when, before.profile)
         issues.append(issue)
         made.append((key, issue.certificate))
-    desk.record(issues)
+    desk.record(issues, desk.to_keep(made, keep))
     return made
 
 

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 __all__ = [
     "REVISION",
     "addresses",
+    "agents",
+    "archive",
     "certificates",
     "connect",
     "crls",
@@ -41,6 +43,7 @@ __all__ = [
     "issuers",
     "prepare",
     "reader",
+    "reminders",
     "revocations",
     "sql",
     "sqlite_url",
@@ -49,7 +52,7 @@ __all__ = [
 ]
 
 _ = alembic  # imported to be missed early; its parts are imported where tables are made
-REVISION = "0001"  # of the tables below; the way from older ones is in migrations/
+REVISION = "0002"  # of the tables below; the way from older ones is in migrations/
 LOCK_SECONDS = 60  # longer than any commit; who waits longer waits for something hung
 _ADVISORY = 0x736D696D65  # PostgreSQL's lock while the tables are made: any fixed number
 
@@ -110,6 +113,30 @@ crls = sql.Table(
     sql.Column("next_update", sql.BigInteger, nullable=False),
     sql.Column("covers", sql.BigInteger, nullable=False),  # the last entry that it takes in
     sql.Column("sha256", sql.LargeBinary(32), nullable=False),
+)
+agents = sql.Table(
+    "agents",
+    metadata,
+    # Its entry in the log. The latest row counts, the others say whose turn it was before.
+    sql.Column("number", sql.BigInteger, primary_key=True, autoincrement=False),
+    sql.Column("threshold", sql.Integer, nullable=False),
+    sql.Column("pem", sql.LargeBinary, nullable=False),  # certificates of the recovery agents
+)
+archive = sql.Table(
+    "archive",
+    metadata,
+    sql.Column("serial", sql.String(40), sql.ForeignKey("certificates.serial"), primary_key=True),
+    sql.Column("number", sql.BigInteger, nullable=False),  # of the entry that sealed it last
+    sql.Column("agents", sql.BigInteger, sql.ForeignKey("agents.number"), nullable=False),
+    sql.Column("record", sql.LargeBinary, nullable=False),  # a reading key, sealed to them
+    sql.Index("ix_archive_agents", "agents"),
+)
+reminders = sql.Table(
+    "reminders",
+    metadata,
+    sql.Column("serial", sql.String(40), sql.ForeignKey("certificates.serial"), primary_key=True),
+    sql.Column("number", sql.BigInteger, nullable=False),
+    sql.Column("at", sql.BigInteger, nullable=False),  # when its holder was last written to
 )
 events = sql.Table(
     "events",

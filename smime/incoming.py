@@ -71,6 +71,7 @@ _log = logging.getLogger("smime")
 
 MAX_LAYERS = 8  # deeper nesting is an attack, not mail
 MAX_CHECKED_PARTS = 8  # signed parts of which the signatures are checked; each costs as a mail does
+MAX_INFLATED_OCTETS = 256 << 20  # out of all compressed layers of a mail; it is held in memory
 MAX_NAMED = 100  # recipients of a layer that a report names; a mailing can have thousands
 
 
@@ -224,6 +225,7 @@ class _Peeled:
         times: judging.Times,
     ) -> None:
         self.trusts = judging.trusts(trust)
+        self.parse = judging.parser(self.trusts)
         self.keys = opening_keys_of(keys)
         self.policy = policy
         self.times = times
@@ -239,6 +241,8 @@ class _Peeled:
         """Why the content could not be got at."""
         self.damaged: MalformedMail | None = None
         """Why a signature could not be read, where the content is there all the same."""
+        self.inflated = 0
+        """What came out of compressed layers, in octets."""
         self.unauthenticated = False
         """A layer was opened whose content carries no tag."""
         self.opened_by: Key | None = None
@@ -274,6 +278,8 @@ class _Peeled:
                 kind = cms_kind(wrapped.blob)
                 if kind in ("envelopedData", "authEnvelopedData"):
                     self._take_sealed(wrapped)
+                elif kind == "compressedData":
+                    self._take_compressed(wrapped)
                 elif kind != "signedData":
                     raise NotSupported(f"mail in the form of CMS {kind} is not supported")
                 elif not self._take_opaque(wrapped):
@@ -289,7 +295,7 @@ class _Peeled:
         try:
             if wrapped.problem is not None:
                 raise wrapped.problem
-            layer.data = signatures.read(wrapped.blob)
+            layer.data = signatures.read(wrapped.blob, self.parse)
             if layer.data.content_type != DATA:
                 raise MalformedMail("the signature is over something else than mail")
             if layer.data.content is not None:
@@ -321,7 +327,7 @@ class _Peeled:
 
     def _take_opaque(self, wrapped: form.Wrapped) -> bool:
         """Take an opaque layer off; False where nothing is inside (certificates only)."""
-        data = signatures.read(wrapped.blob)
+        data = signatures.read(wrapped.blob, self.parse)
         if not data.signers:
             note = Note("no-signers", "it is called signed, and nobody signed it")
             has_content = data.content is not None
@@ -332,6 +338,8 @@ class _Peeled:
                 return False
             self.content = data.content
             return True
+        if data.content is None and wrapped.form == "text/plain":
+            return False  # the signature of some file, in a letter: a text like any other
         layer = _Signed(wrapped.form)
         layer.data = data
         self.taken.append(layer)
@@ -374,6 +382,18 @@ class _Peeled:
                 opened_by=key.label,
             )
         )
+
+    def _take_compressed(self, wrapped: form.Wrapped) -> None:
+        from smime.cms import compressed  # rare, and it brings zlib along
+
+        self.taken.append(Layer("compressed", wrapped.form, algorithm="zlib"))
+        # One packed into another would multiply what each may grow by.
+        limit = compressed.FREE_OCTETS + compressed.MAX_RATIO * self.source.size
+        limit = min(MAX_INFLATED_OCTETS, limit) - self.inflated
+        self.content, content_type = compressed.unpacked(wrapped.blob, limit)
+        self.inflated += len(self.content)
+        if content_type != DATA:
+            raise NotSupported(f"what is compressed is {content_name(content_type)}, and no mail")
 
     def _unseal(self, envelope: enveloped.Envelope, names: tuple[str, ...]) -> tuple[bytes, Key]:
         if envelope.why_not:
@@ -487,7 +507,7 @@ class _Peeled:
             wrapped = form.recognise(entity)
             if wrapped is None or wrapped.problem is not None:
                 return ()
-            data = signatures.read(wrapped.blob)
+            data = signatures.read(wrapped.blob, self.parse)
             signed = wrapped.content if wrapped.content is not None else data.content
             if signed is None or (wrapped.content is not None and data.content is not None):
                 return ()

@@ -9,11 +9,13 @@ Source: RFC 5652 §5.6
 from __future__ import annotations
 
 from smime.cms.names import name_of
+from smime.cms.signerinfo import parse_certificate
 from smime.errors import SignatureRejected
 from smime.report import Answer, Finding, Layer, Outcome, Report, SignatureCheck
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
     from typing import Any
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from smime.policy import Policy
     from smime.protocols import Claim, Judgement, Trust, Trusts
 
-__all__ = ["best", "demand", "judged", "signature_check", "trusts"]
+__all__ = ["best", "demand", "judged", "parser", "signature_check", "trusts"]
 
 _NOT_REACHED = Finding.open(
     "not-reached", "not asked, since the signature itself does not hold", "RFC 5652 §5.6"
@@ -44,6 +46,17 @@ def trusts(trust: Trusts, argument: str = "trust") -> tuple[Trust, ...]:
     if not several:
         raise TypeError(f"{argument}= is empty: smime.Anchors.load('root.pem')")
     return several
+
+
+def parser(trusts: tuple[Trust, ...]) -> Callable[[bytes], x509.Certificate | None]:
+    """Return what parses certificates: a trust that keeps those it has parsed, else the plain way.
+
+    That saves work; what a certificate is worth is judged all the same.
+    """
+    kept: list[Callable[[bytes], x509.Certificate | None]] = [
+        one.parse_certificate for one in trusts if hasattr(one, "parse_certificate")
+    ]
+    return kept[0] if kept else parse_certificate
 
 
 def best(trusts: tuple[Trust, ...], claim: Claim) -> Judgement:

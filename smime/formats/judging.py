@@ -7,7 +7,7 @@ Source: RFC 8550 §3 for the signer's address
 from __future__ import annotations
 
 from smime.cms import judging
-from smime.cms.judging import best, trusts
+from smime.cms.judging import best, parser, trusts
 from smime.cms.names import name_of
 from smime.cms.proving import Times, judge
 from smime.keys.address import certificate_addresses, same_address
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from smime.protocols import Judgement
     from smime.report import SignatureCheck
 
-__all__ = ["Times", "best", "judge", "names", "signature_check", "trusts"]
+__all__ = ["Times", "best", "judge", "names", "parser", "signature_check", "trusts"]
 
 
 def signature_check(

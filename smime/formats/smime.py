@@ -54,6 +54,7 @@ _SMIME_TYPE = {
     "signedData": "signed-data",
     "envelopedData": "enveloped-data",
     "authEnvelopedData": "authEnveloped-data",  # so spelled in the IANA registry
+    "compressedData": "compressed-data",
     "receipt": "signed-receipt",  # a signedData with another content (RFC 2634 §2.5)
 }
 _PREAMBLE = b"This is a signed mail in S/MIME form (RFC 8551).\r\n"
@@ -158,23 +159,27 @@ def signed_end(signature_der: bytes, boundary: bytes) -> bytes:
 def wrap_sealed(cms_der: bytes, kind: str, outer: bytes = b"") -> bytes:
     """Return a mail in the form application/pkcs7-mime (RFC 8551 §3.2).
 
-    ``kind`` is the CMS content type: ``signedData``, ``envelopedData`` or
-    ``authEnvelopedData``, or ``receipt``; ``outer`` are the message's own header fields.
+    ``kind`` is the CMS content type: ``signedData``, ``envelopedData``,
+    ``authEnvelopedData``, ``compressedData``, or ``receipt``; ``outer`` are the
+    message's own header fields.
     """
     return sealed_start(kind, outer) + base64_lines(cms_der)
 
 
 def sealed_start(kind: str, outer: bytes = b"") -> bytes:
     """Return what stands before the base64 text of an application/pkcs7-mime."""
+    name = b"smime.p7z" if kind == "compressedData" else b"smime.p7m"  # RFC 8551 §3.2.1
     return b"".join(
         (
             outer,
             b"MIME-Version: 1.0\r\nContent-Type: application/pkcs7-mime; smime-type=",
             _SMIME_TYPE[kind].encode("ascii"),
-            b';\r\n name="smime.p7m"\r\n'
-            b"Content-Transfer-Encoding: base64\r\n"
-            b'Content-Disposition: attachment; filename="smime.p7m"\r\n'
-            b"\r\n",
+            b';\r\n name="',
+            name,
+            b'"\r\nContent-Transfer-Encoding: base64\r\n'
+            b'Content-Disposition: attachment; filename="',
+            name,
+            b'"\r\n\r\n',
         )
     )
 
@@ -218,9 +223,20 @@ def recognise(entity: Entity) -> Wrapped | None:
     if content_type.value == "application/octet-stream" and is_named_p7m(entity):
         return Wrapped("application/octet-stream", binary(entity))
     if content_type.value == "text/plain" and _is_armoured(entity):
-        blob = binary(entity)
-        return Wrapped("text/plain", blob) if blob[:1] == b"0" else None
+        return _recognise_armour(entity)
     return None
+
+
+def _recognise_armour(entity: Entity) -> Wrapped | None:
+    """Return the layer that a text is; one that is no CMS after all is a text."""
+    from smime.cms.content import kind
+
+    blob = binary(entity)
+    try:
+        kind(blob)
+    except MalformedMail:
+        return None
+    return Wrapped("text/plain", blob)
 
 
 def _is_armoured(entity: Entity) -> bool:
@@ -279,7 +295,7 @@ def is_tnef(entity: Entity) -> bool:
 def is_named_p7m(entity: Entity) -> bool:
     """Whether the part has a file name of S/MIME."""
     names = (entity.content_type.params.get("name", ""), entity.file_name)
-    return any(name.lower().endswith((".p7m", ".p7s", ".p7c")) for name in names)
+    return any(name.lower().endswith((".p7m", ".p7s", ".p7c", ".p7z")) for name in names)
 
 
 def binary(entity: Entity) -> bytes:

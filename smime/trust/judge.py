@@ -10,15 +10,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric import ec, mlkem, rsa, x448, x25519
 from cryptography.x509 import ReasonFlags
-from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from smime.keys.address import same_address
 from smime.policy import Revocation
 from smime.report import Finding
+from smime.trust.chain import ANY_PURPOSE, CURVES, MAIL, STRONG_DIGESTS, Chain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,21 +70,7 @@ CODES = {
     "not-asked": "the caller did not ask for it",
 }
 
-_EMAIL_PROTECTION = ExtendedKeyUsageOID.EMAIL_PROTECTION.dotted_string
-_ANY_PURPOSE = ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE.dotted_string
 _EKU_RULE = "RFC 8550 §4.4.4"
-_MAIL = frozenset({_EMAIL_PROTECTION, _ANY_PURPOSE})
-_CURVES = {
-    "secp256r1",
-    "secp384r1",
-    "secp521r1",
-    "brainpoolP256r1",
-    "brainpoolP384r1",
-    "brainpoolP512r1",
-}
-_STRONG_DIGESTS = {"sha224", "sha256", "sha384", "sha512", "shake256"} | {
-    f"sha3-{bits}" for bits in (224, 256, 384, 512)
-}
 _MAY_SIGN = Finding.yes("the key may sign mail", "RFC 8550 §4.4")
 _MAY_ENCRYPT = Finding.yes("mail may be sealed to the key", "RFC 8550 §4.4")
 _DATES_RULE = "RFC 5280 §4.1.2.5"
@@ -105,6 +92,15 @@ def judge_usage(chain: Sequence[Facts], claim: Claim, *, purposes: bool = True) 
     ``purposes=False`` leaves the extended key usage out.
     """
     policy, digest = claim.policy, claim.digest_algorithm
+    if claim.use == "sign" and claim.purpose == "mail" and isinstance(chain, Chain):
+        bits = chain.mail_rsa_bits
+        if (
+            bits is not None
+            and policy.rsa_bits_min <= bits[0]
+            and bits[1] <= policy.rsa_bits_max
+            and digest in STRONG_DIGESTS
+        ):
+            return _MAY_SIGN  # what follows would find nothing
     encrypts = claim.use == "encrypt"
     if not encrypts and claim.use != "sign":
         raise ValueError(f"use={claim.use!r} of a claim: choose sign or encrypt")
@@ -120,7 +116,7 @@ def judge_usage(chain: Sequence[Facts], claim: Claim, *, purposes: bool = True) 
         return Finding.no(
             "usage-wrong", f"the certificate's key is not meant for {what}", "RFC 8550 §4.4.2"
         )
-    wanted = _MAIL if claim.purpose == "mail" else frozenset({claim.purpose, _ANY_PURPOSE})
+    wanted = MAIL if claim.purpose == "mail" else frozenset({claim.purpose, ANY_PURPOSE})
     for one in chain if purposes and claim.purpose != "any" else ():
         found = one.purposes
         if found is not None and found.isdisjoint(wanted):
@@ -168,7 +164,7 @@ def _key_problem(one: Facts, policy: Policy, is_leaf: bool) -> Finding | None:
             return Finding.no("key-too-small", what, "RFC 8550 §4.3")
         what += f"; at most {policy.rsa_bits_max} are read"
         return Finding.no("key-too-large", what, "RFC 8550 §4.3")
-    if kind == "other" or (kind == "ec" and size in _CURVES):
+    if kind == "other" or (kind == "ec" and size in CURVES):
         return None
     if kind == "dsa" and "dsa" in policy.weak:
         return None
@@ -192,11 +188,11 @@ def _who(one: Facts, is_leaf: bool) -> str:
 
 def digest_allowed(digest: str, policy: Policy) -> bool:
     """Say whether signatures with this digest, ``sha256``, are believed."""
-    if digest in _STRONG_DIGESTS:
+    if digest in STRONG_DIGESTS:
         return True
     name = digest.lower()
     # An algorithm without a digest of its own (Ed25519, ML-DSA) names none.
-    return not name or name in _STRONG_DIGESTS or name in policy.weak
+    return not name or name in STRONG_DIGESTS or name in policy.weak
 
 
 def _spell(digest: str) -> str:
@@ -207,6 +203,8 @@ def judge_time(chain: Sequence[Facts], at: datetime) -> Finding:
     """Were all certificates of the chain valid at ``at``, both ends included?"""
     rule = "RFC 5280 §4.1.2.5"
     leaf = chain[0]
+    if isinstance(chain, Chain) and chain.lasts and chain.lasts[0] <= at <= chain.lasts[1]:
+        return leaf.in_time
     if leaf.validity is None:
         return Finding.no("certificate-malformed", "the certificate's dates cannot be read", rule)
     for one in chain:
@@ -221,7 +219,7 @@ def judge_time(chain: Sequence[Facts], at: datetime) -> Finding:
         else:
             code, what = "expired", f"expired on {end:%Y-%m-%d}"
         return Finding.no(code if one is leaf else "chain-expired", f"{whose} {what}", rule)
-    return Finding.yes(f"the certificate is valid {leaf.dates}", rule)
+    return leaf.in_time
 
 
 def judge_address(claim: Claim, leaf: Facts, *, pinned_sender: str | None = None) -> Finding:
@@ -232,6 +230,8 @@ def judge_address(claim: Claim, leaf: Facts, *, pinned_sender: str | None = None
     if claim.sender is None:
         reason = claim.sender_reason or "the mail has not exactly one sender"
         return Finding.no("sender-unknown", reason, rule)
+    if pinned_sender is None and (found := leaf.naming.get(claim.sender)) is not None:
+        return found
     if pinned_sender is not None:
         names: tuple[str, ...] = (pinned_sender,)
         who = "the key was pinned for"
@@ -290,6 +290,11 @@ def revocation_not_asked(policy: Policy, why: str) -> Finding:
     """Return the open finding of a chain whose revocation is not looked at."""
     if policy.revocation is Revocation.OFF:
         why = "revocation was not checked: the policy does not ask for it"
+    return _not_checked(why)
+
+
+@cache  # a handful of sentences
+def _not_checked(why: str) -> Finding:
     return Finding.open("revocation-not-checked", why, "RFC 5280 §6.3")
 
 
@@ -298,6 +303,6 @@ def whole_seconds(at: datetime) -> datetime:
 
     Raises ``ValueError`` for a moment without a time zone.
     """
-    if at.utcoffset() is None:
+    if at.tzinfo is not UTC and at.utcoffset() is None:
         raise ValueError(f"at={at!r} has no time zone: use datetime(..., tzinfo=UTC)")
-    return at.astimezone(UTC).replace(microsecond=0)
+    return (at if at.tzinfo is UTC else at.astimezone(UTC)).replace(microsecond=0)

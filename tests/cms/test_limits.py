@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +22,7 @@ from smime.cms import (
     amend,
     attributes,
     ber,
+    compressed,
     der,
     inspection,
     receipt,
@@ -46,6 +48,7 @@ NOT_REFUSED = {
     "signerinfo.MAX_CERTIFICATES": "more are not looked at",
     "signerinfo.MAX_CRLS": "more are not looked at",
     "signerinfo.MAX_OCSP": "more are not looked at",
+    "timestamp.MAX_ACCURACY_SECONDS": "a time stamp that is less sure says nothing",
 }
 
 Try = Callable[[int, World, pytest.MonkeyPatch], Any]
@@ -175,11 +178,27 @@ def inspected(count: int, world: World, patch: pytest.MonkeyPatch) -> None:
     cms.inspect(blob + bytes(count - (1 << 30)))
 
 
+def inflated(count: int, world: World, patch: pytest.MonkeyPatch) -> None:
+    limit = compressed.MAX_INFLATED_OCTETS
+    assert (cms.decompress.__kwdefaults__ or {})["limit_octets"] == limit
+    cms.decompress(cms.compress(bytes(1000 + count - limit)), limit_octets=1000)
+
+
+def ratio(count: int, world: World, patch: pytest.MonkeyPatch) -> None:
+    limit = compressed.MAX_RATIO
+    stream = zlib.compress(bytes(1000))
+    patch.setattr(compressed, "FREE_OCTETS", 1000 - limit * len(stream) - (count - limit))
+    assert (cms.decompress.__kwdefaults__ or {})["limit_ratio"] == limit
+    list(compressed.inflated([stream], 1 << 20, limit))
+
+
 REFUSED: dict[str, Try] = {
     "amend.MAX_TOKEN_OCTETS": token,
     "attributes.MAX_ATTRIBUTES": attribute_count,
     "ber.MAX_DEPTH": depth,
     "ber.MAX_ELEMENTS": elements,
+    "compressed.MAX_INFLATED_OCTETS": inflated,
+    "compressed.MAX_RATIO": ratio,
     "der.MAX_CHILDREN": children,
     "inspection.MAX_INSPECTED_OCTETS": inspected,
     "receipt.MAX_NAMES": names,
