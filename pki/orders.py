@@ -1,6 +1,6 @@
 """Orders for many certificates, and what the ledger says of them before one is made.
 
-Floor:  orders (uses ledger)
+Floor:  orders (uses questions)
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from cryptography import x509
 import smime
 from pki.errors import RequestRefused
 from pki.facts import REASONS
-from pki.ledger import head_of, holders, labelled
 from pki.profiles import Profile
+from pki.questions import head_of, holders, labelled
 from pki.requests import CertificationRequest
 
 if TYPE_CHECKING:

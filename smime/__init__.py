@@ -19,10 +19,11 @@ _HOMES = {
     " SignatureRejected SmimeError",
     "smime.incoming": "decrypt examine open verify",
     "smime.keys": "Addressee Identity Passphrase Reader Recipient Sender",
+    "smime.keys.token": "Token",
     "smime.mail": "Mail Out Source",
     "smime.outgoing": "encrypt protect protect_each sign",
     "smime.policy": "Policy Revocation",
-    "smime.protocols": "Claim Fetcher Judgement Signer Trust Trusts",
+    "smime.protocols": "Claim Fetcher Judgement Opener Signer Trust Trusts",
     "smime.receipts": "make_receipt receipt_wanted verify_receipt",
     "smime.report": "Answer Finding HeaderCheck Layer Note Opened Outcome Part Protection"
     " Report SignatureCheck",
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from smime.keys import Reader as Reader
     from smime.keys import Recipient as Recipient
     from smime.keys import Sender as Sender
+    from smime.keys.token import Token as Token
     from smime.mail import Mail as Mail
     from smime.mail import Out as Out
     from smime.mail import Source as Source
@@ -64,6 +66,7 @@ if TYPE_CHECKING:
     from smime.protocols import Claim as Claim
     from smime.protocols import Fetcher as Fetcher
     from smime.protocols import Judgement as Judgement
+    from smime.protocols import Opener as Opener
     from smime.protocols import Signer as Signer
     from smime.protocols import Trust as Trust
     from smime.protocols import Trusts as Trusts

@@ -24,7 +24,7 @@ from smime.errors import (
     SignatureRejected,
     SmimeError,
 )
-from smime.formats import judging, shown
+from smime.formats import judging, senders, shown
 from smime.formats import smime as form
 from smime.formats.parts import find_parts
 from smime.formats.structure import inspect
@@ -71,6 +71,7 @@ _log = logging.getLogger("smime")
 
 MAX_LAYERS = 8  # deeper nesting is an attack, not mail
 MAX_CHECKED_PARTS = 8  # signed parts of which the signatures are checked; each costs as a mail does
+MAX_INFLATED_OCTETS = 256 << 20  # out of all compressed layers of a mail; it is held in memory
 MAX_NAMED = 100  # recipients of a layer that a report names; a mailing can have thousands
 
 
@@ -240,6 +241,8 @@ class _Peeled:
         """Why the content could not be got at."""
         self.damaged: MalformedMail | None = None
         """Why a signature could not be read, where the content is there all the same."""
+        self.inflated = 0
+        """What came out of compressed layers, in octets."""
         self.unauthenticated = False
         """A layer was opened whose content carries no tag."""
         self.opened_by: Key | None = None
@@ -275,6 +278,8 @@ class _Peeled:
                 kind = cms_kind(wrapped.blob)
                 if kind in ("envelopedData", "authEnvelopedData"):
                     self._take_sealed(wrapped)
+                elif kind == "compressedData":
+                    self._take_compressed(wrapped)
                 elif kind != "signedData":
                     raise NotSupported(f"mail in the form of CMS {kind} is not supported")
                 elif not self._take_opaque(wrapped):
@@ -333,6 +338,8 @@ class _Peeled:
                 return False
             self.content = data.content
             return True
+        if data.content is None and wrapped.form == "text/plain":
+            return False  # the signature of some file, in a letter: a text like any other
         layer = _Signed(wrapped.form)
         layer.data = data
         self.taken.append(layer)
@@ -375,6 +382,18 @@ class _Peeled:
                 opened_by=key.label,
             )
         )
+
+    def _take_compressed(self, wrapped: form.Wrapped) -> None:
+        from smime.cms import compressed  # rare, and it brings zlib along
+
+        self.taken.append(Layer("compressed", wrapped.form, algorithm="zlib"))
+        # One packed into another would multiply what each may grow by.
+        limit = compressed.FREE_OCTETS + compressed.MAX_RATIO * self.source.size
+        limit = min(MAX_INFLATED_OCTETS, limit) - self.inflated
+        self.content, content_type = compressed.unpacked(wrapped.blob, limit)
+        self.inflated += len(self.content)
+        if content_type != DATA:
+            raise NotSupported(f"what is compressed is {content_name(content_type)}, and no mail")
 
     def _unseal(self, envelope: enveloped.Envelope, names: tuple[str, ...]) -> tuple[bytes, Key]:
         if envelope.why_not:
@@ -421,8 +440,14 @@ class _Peeled:
         layers = None
         payload = self.payload
         inside: tuple[str, ...] = ()
-        if self.asked_sender is None and payload is not None:
-            authors = [f for f in (*payload.fields, *payload.ignored) if f.key == "from"]
+        within = (*payload.fields, *payload.ignored) if payload is not None else ()
+        blocked = ""
+        if self.asked_sender is None:
+            blocked = senders.sender_problem(self.outer.fields, within)
+            if blocked:
+                sender, reason = None, blocked
+        if self.asked_sender is None and payload is not None and not blocked:
+            authors = [f for f in within if f.key == "from"]
             outside = [f.raw for f in self.outer.fields if f.key == "from"]
             if len(authors) == 1:  # of two, readers would show one or the other
                 same = sender is not None and outside == [authors[0].raw]
@@ -451,6 +476,9 @@ class _Peeled:
             self.opened_by.label if self.opened_by else None, self.payload, signer
         )
         notes += shown.header_notes(found_states, but_from=bool(notes))
+        notes += senders.sender_notes(
+            sender, senders.shown(self.outer.fields, within, use_from=self.use_inner_from)
+        )
         notes += shown.part_notes(parts, found is None or found.complete)
         if to_me.answer is Answer.NO:
             notes.append(Note(to_me.code, to_me.reason))
@@ -504,12 +532,7 @@ class _Peeled:
         """Return the one address that must be spoken for, or why there is none."""
         if self.asked_sender is not None:
             return self.asked_sender, ""
-        found = addresses(self.outer, "from")
-        if len(found) == 1:
-            return found[0], ""
-        if not found:
-            return None, "the mail has no From address"
-        return None, f"the mail has {len(found)} From addresses, and one signer cannot be all"
+        return senders.sole_author(self.outer.fields)
 
     def _judge_layers(self, sender: str | None, reason: str) -> tuple[Layer, ...]:
         return tuple(
@@ -518,12 +541,12 @@ class _Peeled:
         )
 
     def _judge_layer(self, layer: _Signed, sender: str | None, reason: str) -> Layer:
+        checks = [self._judge_signature(layer, one, sender, reason) for one in layer.checked]
+        inside = self.payload.fields if self.payload is not None else ()
         return Layer(
             "signed",
             layer.form,
-            signatures=tuple(
-                self._judge_signature(layer, one, sender, reason) for one in layer.checked
-            ),
+            signatures=senders.with_gaps(checks, (*inside, *self.outer.fields)),
             covers="sealed form" if layer.sealed_form else "content",
             notes=layer.notes,
         )
@@ -565,7 +588,7 @@ class _Peeled:
         # others shows that the layer was put together from two messages.
         if any(check.intact.answer is Answer.NO for check in checks):
             return None
-        mine = [check for check in checks if check.good or judging.names(check, sender)]
+        mine = [one for one in checks if one.good or judging.names(one, sender, self.policy)]
         good = [check for check in mine if check.good]
         return sender if good and len(good) == len(mine) else None
 

@@ -36,6 +36,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "key_transport": ("auto", *KEY_TRANSPORTS),
     "headers": HEADER_POLICIES,
     "line_ends": ("repair", "exact"),
+    "local_part": ("exact", "any-case"),
     "readers": READERS,
 }
 _MICALG = {
@@ -118,6 +119,9 @@ class Policy:
       signed attributes), ``dsa``.
     - ``line_ends``: ``repair`` (a bare LF may have been CRLF when it was
       signed) or ``exact``.
+    - ``local_part``: ``exact`` (what stands before the @ in a certificate and
+      in the mail must be the same, as RFC 5321 §2.4 has it), or ``any-case``:
+      for servers that take Alice@ and alice@ for one mailbox.
     - ``revocation``: see ``Revocation``.
 
     Certificate policies (RFC 5280 §6.1.1), which few users need:
@@ -145,6 +149,7 @@ class Policy:
         "key_transport",
         "legacy_display",
         "line_ends",
+        "local_part",
         "micalg",
         "readers",
         "receipts_to",
@@ -167,6 +172,7 @@ class Policy:
     key_transport: str
     legacy_display: bool
     line_ends: str
+    local_part: str
     micalg: str
     readers: str
     receipts_to: tuple[str, ...]
@@ -190,6 +196,7 @@ class Policy:
         rsa_bits_max: int = 8192,
         weak: Iterable[str] = (),
         line_ends: str = "repair",
+        local_part: str = "exact",
         readers: str = "given",
         receipts_to: Iterable[str] = (),
         revocation: Revocation = Revocation.IF_AVAILABLE,
@@ -207,6 +214,7 @@ class Policy:
             "key_transport": key_transport,
             "headers": headers,
             "line_ends": line_ends,
+            "local_part": local_part,
             "readers": readers,
         }
         for name, value in given.items():

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from smime.report import Finding, Note
 
-__all__ = ["Claim", "Fetcher", "Judgement", "Signer", "Trust", "Trusts"]
+__all__ = ["Claim", "Fetcher", "Judgement", "Opener", "Signer", "Trust", "Trusts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +116,41 @@ class Signer(Protocol):
         RSA keys sign with PKCS#1 v1.5, or with RSASSA-PSS and a salt as long as
         the digest where it is ``rsa-pss-sha256`` and the like; EC keys with
         ECDSA in DER. Ed25519, Ed448 and ML-DSA keys sign ``data`` as it is.
+        """
+        ...
+
+
+class Opener(Protocol):
+    """Anything that has a certificate and opens: a token, a KMS.
+
+    Of an RSA key ``decrypt`` is asked, of an EC, X25519 or X448 key ``agree``;
+    the other one is never called. Whatever they raise for a message that does
+    not open looks to the caller as a wrong key does, and is not shown. Three
+    kinds of errors pass through as they are, for they tell nothing of the
+    message: ``OSError`` (not reached), ``KeyProblem`` (not logged in, not
+    allowed) and ``NotSupported`` (not an algorithm of this key).
+    """
+
+    @property
+    def certificate(self) -> x509.Certificate:
+        """The certificate of the key: it says which recipient of a message is meant."""
+        ...
+
+    def decrypt(self, wrapped: bytes, algorithm: str) -> bytes:
+        """Return the content key that is encrypted to the RSA key.
+
+        ``algorithm`` is ``rsa-v15`` (RFC 8017 §7.2), or ``rsa-oaep-sha256`` and
+        the like (§7.1) with MGF1 of the same digest and no label; for another
+        digest in MGF1 it is named: ``rsa-oaep-sha256-mgf1-sha1``.
+        """
+        ...
+
+    def agree(self, public: bytes) -> bytes:
+        """Return the secret agreed on with the sender's ``public`` key.
+
+        That is a SubjectPublicKeyInfo in DER, on the curve of this key. The
+        secret is raw: for EC keys the x coordinate (RFC 5753 §7.1, without
+        cofactor on curves whose cofactor is 1), else what RFC 7748 §6 gives.
         """
         ...
 

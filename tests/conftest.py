@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support import sources
+from tests.support.hsm import make_tokens
 from tests.support.peers import Peer, peer
 from tests.support.world import LETTER, World, make_world
 
@@ -44,6 +45,12 @@ def openssl() -> Peer:
 def softhsm() -> Peer:
     """SoftHSM: a PKCS#11 token in files."""
     return peer("softhsm")
+
+
+@pytest.fixture(scope="session")
+def token_module(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """SoftHSM's PKCS#11 module, with tokens in a folder of this run's."""
+    return make_tokens(tmp_path_factory.mktemp("tokens"))
 
 
 @pytest.fixture

@@ -179,6 +179,13 @@ def add_ca(parser: Parser, *, required: bool = True, sender: bool = True) -> Non
         type=_address,
         help="who must have signed, instead of the mail's one From address",
     )
+    parser.add_argument(
+        "--any-case",
+        action="store_const",
+        const="any-case",
+        dest="local_part",
+        help="take Alice@ and alice@ for the same mailbox; domains never have a case",
+    )
 
 
 def add_revocation(parser: Parser) -> None:
@@ -294,7 +301,7 @@ def policy_of(args: argparse.Namespace) -> Policy:
     """Return the policy that the options name."""
     from smime.policy import Policy
 
-    names = ("digest", "signature", "cipher", "key_transport", "revocation")
+    names = ("digest", "signature", "cipher", "key_transport", "revocation", "local_part")
     named = {name: getattr(args, name, None) for name in names}
     legacy = getattr(args, "legacy", False)
     policy = Policy.legacy_read() if legacy else Policy.modern()

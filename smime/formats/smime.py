@@ -10,12 +10,14 @@ Source: RFC 8551 §3; RFC 1847 §2.1 for multipart/signed
 
 from __future__ import annotations
 
+import logging
 import os
 import struct
 
 from pybase64 import b64decode, b64encode
 
 from smime.errors import MalformedMail
+from smime.mime.entity import split_entity
 from smime.mime.multipart import split_signed
 
 TYPE_CHECKING = False
@@ -30,6 +32,7 @@ __all__ = [
     "base64_lines",
     "binary",
     "is_named_p7m",
+    "is_tnef",
     "lines_of",
     "new_boundary",
     "recognise",
@@ -41,6 +44,7 @@ __all__ = [
 ]
 
 PKCS7_MIME = frozenset({"application/pkcs7-mime", "application/x-pkcs7-mime"})
+_TNEF_TYPES = frozenset({"application/ms-tnef", "application/vnd.ms-tnef"})
 PKCS7_SIGNATURE = frozenset({"application/pkcs7-signature", "application/x-pkcs7-signature"})
 LINE_OCTETS = 76
 _LINE_INPUT = 57  # what one line holds
@@ -50,9 +54,12 @@ _SMIME_TYPE = {
     "signedData": "signed-data",
     "envelopedData": "enveloped-data",
     "authEnvelopedData": "authEnveloped-data",  # so spelled in the IANA registry
+    "compressedData": "compressed-data",
     "receipt": "signed-receipt",  # a signedData with another content (RFC 2634 §2.5)
 }
 _PREAMBLE = b"This is a signed mail in S/MIME form (RFC 8551).\r\n"
+
+_log = logging.getLogger("smime")
 
 _cutters: dict[int, struct.Struct] = {}
 
@@ -152,23 +159,27 @@ def signed_end(signature_der: bytes, boundary: bytes) -> bytes:
 def wrap_sealed(cms_der: bytes, kind: str, outer: bytes = b"") -> bytes:
     """Return a mail in the form application/pkcs7-mime (RFC 8551 §3.2).
 
-    ``kind`` is the CMS content type: ``signedData``, ``envelopedData`` or
-    ``authEnvelopedData``, or ``receipt``; ``outer`` are the message's own header fields.
+    ``kind`` is the CMS content type: ``signedData``, ``envelopedData``,
+    ``authEnvelopedData``, ``compressedData``, or ``receipt``; ``outer`` are the
+    message's own header fields.
     """
     return sealed_start(kind, outer) + base64_lines(cms_der)
 
 
 def sealed_start(kind: str, outer: bytes = b"") -> bytes:
     """Return what stands before the base64 text of an application/pkcs7-mime."""
+    name = b"smime.p7z" if kind == "compressedData" else b"smime.p7m"  # RFC 8551 §3.2.1
     return b"".join(
         (
             outer,
             b"MIME-Version: 1.0\r\nContent-Type: application/pkcs7-mime; smime-type=",
             _SMIME_TYPE[kind].encode("ascii"),
-            b';\r\n name="smime.p7m"\r\n'
-            b"Content-Transfer-Encoding: base64\r\n"
-            b'Content-Disposition: attachment; filename="smime.p7m"\r\n'
-            b"\r\n",
+            b';\r\n name="',
+            name,
+            b'"\r\nContent-Transfer-Encoding: base64\r\n'
+            b'Content-Disposition: attachment; filename="',
+            name,
+            b'"\r\n\r\n',
         )
     )
 
@@ -207,12 +218,25 @@ def recognise(entity: Entity) -> Wrapped | None:
         return _recognise_signed(entity)
     if content_type.value in PKCS7_MIME:
         return Wrapped("application/pkcs7-mime", binary(entity))
+    if is_tnef(entity):
+        return _recognise_tnef(entity)
     if content_type.value == "application/octet-stream" and is_named_p7m(entity):
         return Wrapped("application/octet-stream", binary(entity))
     if content_type.value == "text/plain" and _is_armoured(entity):
-        blob = binary(entity)
-        return Wrapped("text/plain", blob) if blob[:1] == b"0" else None
+        return _recognise_armour(entity)
     return None
+
+
+def _recognise_armour(entity: Entity) -> Wrapped | None:
+    """Return the layer that a text is; one that is no CMS after all is a text."""
+    from smime.cms.content import kind
+
+    blob = binary(entity)
+    try:
+        kind(blob)
+    except MalformedMail:
+        return None
+    return Wrapped("text/plain", blob)
 
 
 def _is_armoured(entity: Entity) -> bool:
@@ -222,6 +246,25 @@ def _is_armoured(entity: Entity) -> bool:
         return False
     text = entity.body.strip()
     return text.count(b"-----BEGIN ") == 1 and text.rpartition(b"\n")[2].startswith(b"-----END ")
+
+
+def _recognise_tnef(entity: Entity) -> Wrapped | None:
+    """Return the layer that Exchange packed into winmail.dat, or None for any other message."""
+    from smime.mime.tnef import smime_of
+
+    try:
+        data = smime_of(entity.decoded())
+        if not data:
+            return None
+        inner = split_entity(data)
+    except MalformedMail as problem:
+        _log.debug("winmail.dat: %s", problem)
+        return None
+    signed = inner.content_type.value == "multipart/signed"
+    found = _recognise_signed(inner) if signed else Wrapped("", data)
+    if found is not None:
+        found.form = entity.content_type.value
+    return found
 
 
 def _recognise_signed(entity: Entity) -> Wrapped | None:
@@ -242,10 +285,17 @@ def _recognise_signed(entity: Entity) -> Wrapped | None:
         return Wrapped("multipart/signed", content=content, problem=broken)
 
 
+def is_tnef(entity: Entity) -> bool:
+    """Whether the part is Outlook's winmail.dat."""
+    kind = entity.content_type.value
+    unnamed = kind == "application/octet-stream"
+    return kind in _TNEF_TYPES or (unnamed and entity.file_name.lower() == "winmail.dat")
+
+
 def is_named_p7m(entity: Entity) -> bool:
     """Whether the part has a file name of S/MIME."""
     names = (entity.content_type.params.get("name", ""), entity.file_name)
-    return any(name.lower().endswith((".p7m", ".p7s", ".p7c")) for name in names)
+    return any(name.lower().endswith((".p7m", ".p7s", ".p7c", ".p7z")) for name in names)
 
 
 def binary(entity: Entity) -> bytes:

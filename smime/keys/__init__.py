@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 
     from smime.cms import Passphrase as SharedPassphrase
     from smime.cms import SharedKey
-    from smime.protocols import Signer
+    from smime.protocols import Opener, Signer
 
     Passphrase: TypeAlias = str | bytes | Callable[[], str | bytes]
     Sender: TypeAlias = Identity | Signer
-    Reader: TypeAlias = Identity | PrivateKeyTypes | SharedKey | SharedPassphrase
+    Reader: TypeAlias = Identity | PrivateKeyTypes | Opener | SharedKey | SharedPassphrase
     Addressee: TypeAlias = Recipient | Identity | x509.Certificate
 else:
     # For whoever looks at run time; evaluated they would import cryptography.
     Passphrase = "str | bytes | Callable[[], str | bytes]"  # noqa: S105
     Sender = "Identity | Signer"
-    Reader = "Identity | PrivateKeyTypes | SharedKey | SharedPassphrase"
+    Reader = "Identity | PrivateKeyTypes | Opener | SharedKey | SharedPassphrase"
     Addressee = "Recipient | Identity | x509.Certificate"
 
 __all__ = [

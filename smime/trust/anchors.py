@@ -29,6 +29,7 @@ from smime.trust.constraints import constraint_problem
 from smime.trust.facts import Cache, Facts
 from smime.trust.fast import is_surely_valid
 from smime.trust.judge import (
+    Looked,
     judge_address,
     judge_time,
     judge_usage,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
     from smime.policy import Policy
     from smime.protocols import Claim
+    from smime.report import Note
 
 __all__ = ["Anchors"]
 
@@ -160,11 +162,13 @@ class Anchors:
             time = judge_time(path, at)
             usage = judge_usage(path, claim)
             revoked = False
+            notes: tuple[Note, ...] = ()
             if found.accepted and time.accepted:
                 if runs_left == 0:
                     return
-                revocation, revoked, ran = self._revocation(claim, path, at, others)
-                runs_left -= ran
+                looked = self._revocation(claim, path, at, others)
+                runs_left -= looked.ran
+                revocation, revoked, notes = looked.finding, looked.revoked, looked.notes
             else:
                 revocation = revocation_not_asked(
                     claim.policy, "revocation was not checked: the chain is not good anyway"
@@ -177,6 +181,7 @@ class Anchors:
                 time=time,
                 chain=path.certificates,
                 chain_der=path.ders,
+                notes=notes,
             )
             good = found.accepted and time.accepted and usage.accepted and revocation.accepted
             # A certificate that its issuer revoked is that on every path.
@@ -268,12 +273,11 @@ class Anchors:
         path: Sequence[Facts],
         at: datetime,
         pools: Sequence[dict[object, list[Facts]]],
-    ) -> tuple[Finding, bool, int]:
-        """Return the finding, if the leaf is revoked, and how many looks it took."""
+    ) -> Looked:
         policy = claim.policy
         if len(path) == 1:
             why = "revocation was not checked: the certificate is itself an anchor"
-            return revocation_not_asked(policy, why), False, 0
+            return Looked(revocation_not_asked(policy, why))
         evidence = claim.evidence
         at_hand = bool(
             claim.crls or claim.ocsp or (evidence is not None and (evidence.crls or evidence.ocsp))
@@ -281,11 +285,12 @@ class Anchors:
         required = policy.revocation is Revocation.REQUIRE
         if policy.revocation is Revocation.OFF or not (at_hand or required):
             why = "revocation was not checked: no CRL or OCSP answer is at hand"
-            return revocation_not_asked(policy, why), False, 0
+            return Looked(revocation_not_asked(policy, why))
+        from smime.trust.crl import Numbers
         from smime.trust.ocsp import read_answers
         from smime.trust.revocation import judge_revocation, read_lists
 
-        finding, revoked = judge_revocation(
+        return judge_revocation(
             path,
             at=at,
             lists=[read_lists(claim.crls), evidence.lists if evidence is not None else {}],
@@ -296,9 +301,9 @@ class Anchors:
             others=[one for pool in pools for group in pool.values() for one in group],
             policy=policy,
             cache=self._cache,
+            numbers=evidence.numbers if evidence is not None else Numbers(),
             proof=claim.proof,
         )
-        return finding, revoked, 1
 
     def _no_anchor(self, leaf: Facts, search: Search) -> Finding:
         if search.exhausted:
