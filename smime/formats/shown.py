@@ -16,7 +16,14 @@ if TYPE_CHECKING:
     from smime.mime.protection import States
     from smime.report import Part
 
-__all__ = ["addressed_to_me", "header_checks", "header_notes", "part_notes", "rendering"]
+__all__ = [
+    "addressed_to_me",
+    "header_checks",
+    "header_notes",
+    "part_notes",
+    "rendering",
+    "signed_values",
+]
 
 MAX_LISTED = 8  # names in one sentence
 
@@ -56,6 +63,13 @@ def header_checks(found: States, signer: str | None) -> tuple[HeaderCheck, ...]:
             for one in found.fields
         ]
     )
+
+
+def signed_values(payload: Protected | None, signer: str | None) -> dict[str, str | None]:
+    """Return the Date and Message-ID that were signed; whoever sends a mail again keeps both."""
+    if payload is None or signer is None:
+        return {}
+    return {"date": payload.get("date"), "message_id": payload.get("message-id")}
 
 
 def header_notes(found: States, *, but_from: bool) -> list[Note]:
