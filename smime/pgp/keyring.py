@@ -1,0 +1,462 @@
+"""OpenPGP keys: in a private GnuPG home, or the user's own.
+
+A key's secret half stays in the home; what is handed about is its name. The
+keyring is a ``Trust`` too: the keys that somebody put into it may speak for the
+addresses they name.
+
+Floor:  pgp (uses errors, keys, policy, protocols, report)
+Source: RFC 9580 §5.11 for user IDs
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING
+
+from smime.errors import KeyProblem
+from smime.keys.address import same_address, split_address
+from smime.pgp import judging
+from smime.pgp.gnupg import GnuPG, Run, find_gpg, version_of
+from smime.pgp.homes import PrivateHome
+from smime.pgp.listing import KeyFacts, UserId, address_of, read_listing
+from smime.pgp.manager import Manager
+from smime.policy import MODERN, moment
+from smime.protocols import Judgement
+from smime.report import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+    from types import TracebackType
+    from typing import NoReturn, Self
+
+    from smime.keys import Passphrase
+    from smime.policy import Policy
+    from smime.protocols import Claim, PgpClaim
+
+__all__ = ["PgpKey", "PgpKeyring"]
+
+MAX_NAME = 200  # octets of a name before the address; people's have some dozens
+_KINDS = {
+    "ed25519": ("EDDSA", "Key-Curve: ed25519", "ECDH", "Subkey-Curve: cv25519"),
+    "rsa3072": ("RSA", "Key-Length: 3072", "RSA", "Subkey-Length: 3072"),
+}
+
+
+class PgpKey:
+    """One OpenPGP key of a keyring: signs and reads if its secret half is there, else it is only written to.
+
+    It is a name and what was known when it was found; it works as long as its
+    keyring is open. Immutable; it refuses to pickle.
+    """  # noqa: E501
+
+    is_openpgp = True
+    __slots__ = ("_facts", "_keyring", "_passphrase")
+
+    def __init__(
+        self, keyring: PgpKeyring, facts: KeyFacts, passphrase: Passphrase | None = None
+    ) -> None:
+        self._keyring = keyring
+        self._facts = facts
+        self._passphrase = passphrase
+
+    @property
+    def keyring(self) -> PgpKeyring:
+        """The keyring that holds it."""
+        return self._keyring
+
+    @property
+    def facts(self) -> KeyFacts:
+        """Its subkeys and user IDs, with their dates."""
+        return self._facts
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the primary key: 40 or 64 hexadecimal digits, lower case."""
+        return self._facts.fingerprint
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The mail addresses in its user IDs that are valid today."""
+        return self._facts.addresses_at(moment(None))
+
+    @property
+    def user_ids(self) -> tuple[str, ...]:
+        """Its user IDs, as they are spelled."""
+        return tuple(one.text for one in self._facts.user_ids)
+
+    @property
+    def created(self) -> datetime:
+        """When the primary key was made."""
+        return self._facts.primary.created
+
+    @property
+    def expires(self) -> datetime | None:
+        """When the primary key ceases to be valid; None for never."""
+        return self._facts.primary.expires
+
+    @property
+    def is_secret(self) -> bool:
+        """Whether its secret half is at hand, so that it signs and reads."""
+        return self._facts.secret
+
+    @property
+    def key_ids(self) -> tuple[str, ...]:
+        """Key ids of the primary key and its subkeys, as messages name their readers."""
+        return tuple(one.key_id for one in self._facts.keys)
+
+    def passphrase(self) -> bytes | None:
+        """Return what opens its secret half; asks, if it was given as a function."""
+        return _asked(self._passphrase)
+
+    def check_signs(self, at: datetime, policy: Policy = MODERN) -> None:
+        """Raise ``KeyProblem`` unless it may sign at that moment."""
+        if not self.is_secret:
+            raise KeyProblem(f"{self!r} cannot sign: only its public half is in the keyring")
+        self._check(self._facts.signs_at(at), at, policy, "sign")
+
+    def check_reads(self, at: datetime, policy: Policy = MODERN) -> None:
+        """Raise ``KeyProblem`` unless mail may be written to it at that moment."""
+        self._check(self._facts.encrypts_at(at) is not None, at, policy, "be written to")
+
+    def _check(self, fit: bool, at: datetime, policy: Policy, what: str) -> None:
+        primary = self._facts.primary
+        if primary.revoked_at(at):
+            why = "it was revoked"
+        elif primary.expires is not None and primary.expires <= at:
+            why = f"it expired on {primary.expires:%Y-%m-%d}"
+        elif not fit:
+            why = "no part of it that is valid is meant for that"
+        else:
+            problem = judging.weakness(primary, policy)
+            if problem is None:
+                return
+            why = problem.reason
+        raise KeyProblem(f"{self!r} cannot {what}: {why}", missing=self.addresses)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, PgpKey):
+            return NotImplemented
+        return self.fingerprint == other.fingerprint and self._keyring is other._keyring
+
+    def __hash__(self) -> int:
+        return hash(self.fingerprint)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a PgpKey is part of a keyring and is not pickled: find it there again")
+
+    def __repr__(self) -> str:
+        kind = "secret" if self.is_secret else "public"
+        until = f"until {self.expires:%Y-%m-%d}" if self.expires else "without end"
+        named = ", ".join(self.addresses[:3]) or "no address"
+        return f"<PgpKey {named}, {kind}, {until}, {self.fingerprint}>"
+
+
+class PgpKeyring:
+    """OpenPGP keys in a private GnuPG home, or the user's own; a context manager.
+
+    ``keys`` are keys as octets, armoured or not; ``passphrase`` opens their secret
+    halves, as text, octets, or a function that asks. The home is made below the
+    system's folder for temporary files, mode 0700, and wiped by ``close``, with
+    the agents that GnuPG started.
+
+    As a ``Trust`` it says good of signatures by its keys for the addresses that they
+    name themselves: put in only keys of which you know whose they are. In the
+    user's own keyring (``user()``), where keys come in by many ways, only
+    addresses count that GnuPG takes for the owner's by what its user told it
+    (own keys, and what was certified with ``gpg --quick-lsign-key``).
+
+    Raises ``NotSupported`` if GnuPG is not installed, ``KeyProblem`` and
+    ``MalformedMail`` for what are no keys.
+    """
+
+    def __init__(self, *keys: bytes, passphrase: Passphrase | None = None) -> None:
+        self._open(PrivateHome(), passphrase)
+        try:
+            for data in keys:
+                self.add(data)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, home: PrivateHome | None, passphrase: Passphrase | None) -> None:
+        path = find_gpg()
+        self._home = home
+        self._passphrase = passphrase
+        where = home.path if home is not None else None
+        self._engine = GnuPG(path, where)
+        self._manager = Manager(path, where)
+        self._known: dict[str, KeyFacts] = {}
+        self._index: dict[str, tuple[str, ...]] | None = None
+        self._lock = threading.Lock()
+        self._closed = False
+
+    @classmethod
+    def load(cls, *paths: os.PathLike[str] | str, passphrase: Passphrase | None = None) -> Self:
+        """Make a private keyring from files of keys. Raises ``OSError`` too."""
+        found = []
+        for path in paths:
+            with open(path, "rb") as file:
+                found.append(file.read())
+        return cls(*found, passphrase=passphrase)
+
+    @classmethod
+    def user(cls, *, passphrase: Passphrase | None = None) -> Self:
+        """Use the user's own keyring, with its agent and smartcards (``GNUPGHOME``, ``~/.gnupg``).
+
+        Nothing asks the user anything: a key is used if the agent has it open, or
+        with ``passphrase``. ``close`` leaves the agent alone.
+        """
+        made = cls.__new__(cls)
+        made._open(None, passphrase)
+        return made
+
+    @property
+    def engine(self) -> GnuPG:
+        """What signs, checks, encrypts and decrypts with these keys."""
+        if self._closed:
+            raise ValueError("the keyring is closed")
+        return self._engine
+
+    @property
+    def version(self) -> str:
+        """The version of GnuPG."""
+        return ".".join(map(str, version_of(self._engine.path)))
+
+    # --- keys ---------------------------------------------------------------
+
+    def add(self, data: bytes) -> tuple[PgpKey, ...]:
+        """Take keys in, armoured or not; of a key that is there already, what is new.
+
+        A revocation certificate revokes its key, and returns none.
+        Raises ``KeyProblem`` or ``MalformedMail`` if there is none, ``LimitExceeded``
+        for more than any file of keys has.
+        """
+        if not isinstance(data, bytes | bytearray | memoryview):
+            raise TypeError(
+                f"keys are octets, not a {type(data).__name__}: PgpKeyring.load('alice.asc')"
+            )
+        self.engine  # noqa: B018  # raises if closed
+        found = self._manager.import_keys(bytes(data))
+        self._forget()
+        return tuple(self.key(one) for one in found if self._facts(one) is not None)
+
+    def generate(
+        self,
+        address: str,
+        *,
+        name: str = "",
+        algorithm: str = "ed25519",
+        lifetime_days: int | None = 730,
+        passphrase: Passphrase | None = None,
+    ) -> PgpKey:
+        """Make a key that signs, with a subkey to encrypt to, both of version 4.
+
+        ``algorithm`` is ``ed25519`` or ``rsa3072``; ``lifetime_days=None`` makes one
+        without end. ``passphrase`` locks its secret half. Raises ``ValueError`` for
+        what is no address or no name.
+        """
+        if split_address(address) is None or "<" in address or ">" in address:
+            raise ValueError(f"{address!r} is no mail address")
+        if not name.isprintable() or len(name.encode()) > MAX_NAME or set(name) & set("<>@()"):
+            raise ValueError("a name is printable, short, and holds none of <>@()")
+        if algorithm not in _KINDS:
+            raise ValueError(f"algorithm={algorithm!r}: choose one of {', '.join(_KINDS)}")
+        if lifetime_days is not None and lifetime_days < 1:
+            raise ValueError("a key lives for a day at least")
+        kind, size, subkind, subsize = _KINDS[algorithm]
+        secret = _asked(passphrase)
+        lines = [
+            *(f"Key-Type: {kind}", size, "Key-Usage: sign,cert"),
+            *(f"Subkey-Type: {subkind}", subsize, "Subkey-Usage: encrypt"),
+            *([f"Name-Real: {name}"] if name else []),
+            f"Name-Email: {address}",
+            f"Expire-Date: {f'{lifetime_days}d' if lifetime_days else '0'}",
+            *(["%no-protection"] if secret is None else []),
+            "%commit\n",
+        ]
+        run = self.engine.run("--generate-key", data="\n".join(lines).encode(), passphrase=secret)
+        made = [rest.split() for rest in run.status.all("KEY_CREATED")]
+        if run.exit_status != 0 or len(made) != 1 or len(made[0]) < 2:
+            raise KeyProblem("gpg made no key")
+        self._forget()
+        return self.key(made[0][1].lower(), passphrase=passphrase)
+
+    def find(self, address: str, *, passphrase: Passphrase | None = None) -> PgpKey:
+        """Return the key for this address: one that is valid today before one that is not.
+
+        Of several that are, one with a secret half, then the newest. A key that is
+        expired or revoked still reads old mail. Raises ``KeyProblem``, whose
+        ``missing`` names the address, if there is none.
+        """
+        now = moment(None)
+        found = []
+        for fingerprint, names in self._names().items():
+            if any(same_address(address, address_of(name)) for name in names):
+                facts = self._facts(fingerprint)
+                if facts is not None:
+                    found.append(facts)
+
+        def worth(facts: KeyFacts) -> tuple[bool, bool, bool, datetime]:
+            named = any(same_address(address, one) for one in facts.addresses_at(now))
+            encrypts = facts.encrypts_at(now)
+            newest = encrypts.created if encrypts else facts.primary.created
+            return named, facts.primary.valid_at(now), facts.secret, newest
+
+        if not found:
+            raise KeyProblem(
+                f"the keyring has no key for {address}",
+                hint="add it: keyring.add(data), or smimetool pgp import",
+                missing=(address,),
+            )
+        return PgpKey(self, max(found, key=worth), self._or_ours(passphrase))
+
+    def key(self, fingerprint: str, *, passphrase: Passphrase | None = None) -> PgpKey:
+        """Return the key whose primary key has this whole fingerprint. Raises ``KeyProblem``."""
+        wanted = "".join(fingerprint.split()).lower()
+        facts = self._facts(wanted)
+        if facts is None:
+            raise KeyProblem(f"the keyring has no key {wanted}")
+        return PgpKey(self, facts, self._or_ours(passphrase))
+
+    def __iter__(self) -> Iterator[PgpKey]:
+        for fingerprint in self._names():
+            if self._facts(fingerprint) is not None:
+                yield self.key(fingerprint)
+
+    def __len__(self) -> int:
+        return len(self._names())
+
+    def export(self, *keys: PgpKey, secret: bool = False) -> bytes:
+        """Return keys as armour, all of the keyring if none is named; with ``secret`` both halves.
+
+        What has a passphrase keeps it. Raises ``KeyProblem`` if there is none.
+        """
+        chosen = keys or tuple(self)
+        if not chosen:
+            raise KeyProblem("the keyring is empty")
+        self.engine  # noqa: B018  # raises if closed
+        return b"".join(
+            self._manager.export(
+                [one.fingerprint],
+                secret=secret,
+                passphrase=one.passphrase() if secret else None,
+            )
+            for one in chosen
+        )
+
+    def revocation_certificate(self, key: PgpKey) -> bytes:
+        """Return what revokes a key that was made here, if its secret half is lost or stolen.
+
+        Whoever has it can revoke the key: keep it apart, readable by nobody else.
+        Raises ``KeyProblem`` if the key was not made in this keyring.
+        """
+        home = self.engine.home
+        if home is None:
+            raise KeyProblem("GnuPG keeps the revocation certificates of your own keyring itself")
+        name = os.path.join(home, "openpgp-revocs.d", f"{key.fingerprint.upper()}.rev")
+        try:
+            with open(name, "rb") as file:
+                return file.read()
+        except FileNotFoundError:
+            raise KeyProblem(f"{key!r} was not made in this keyring") from None
+
+    def _or_ours(self, passphrase: Passphrase | None) -> Passphrase | None:
+        return self._passphrase if passphrase is None else passphrase
+
+    def _forget(self) -> None:
+        with self._lock:
+            self._known.clear()
+            self._index = None
+
+    def _names(self) -> dict[str, tuple[str, ...]]:
+        self.engine  # noqa: B018  # raises if closed
+        with self._lock:
+            if self._index is None or self._home is None:
+                self._index = self._manager.names()
+                if self._home is None:
+                    self._known.clear()  # other programs write there, too
+            return self._index
+
+    def _facts(self, fingerprint: str) -> KeyFacts | None:
+        with self._lock:
+            known = self._known.get(fingerprint)
+        if known is not None:
+            return known
+        if len(fingerprint) not in (40, 64) or not set(fingerprint) <= set("0123456789abcdef"):
+            return None
+        run = self._list(fingerprint)
+        found = next((o for o in read_listing(run.output) if o.fingerprint == fingerprint), None)
+        if found is not None:
+            with self._lock:
+                self._known[fingerprint] = found
+        return found
+
+    def _list(self, fingerprint: str) -> Run:
+        # How far GnuPG takes an address for the owner's is asked of the user's own only.
+        model = ("--trust-model", "pgp") if self._home is None else ()
+        return self.engine.run(
+            *(*model, "--with-colons", "--with-secret", "--with-fingerprint", "--with-fingerprint"),
+            *("--check-sigs", fingerprint.upper()),
+        )
+
+    # --- trust --------------------------------------------------------------
+
+    def judge(self, claim: Claim) -> Judgement:
+        """Say that certificates are no matter of a keyring."""
+        rule = "RFC 9580 §12"
+        other = Finding.open("not-asked", f"not asked by an OpenPGP keyring: {claim.use}", rule)
+        return Judgement(
+            path=Finding.no("no-anchor", "an OpenPGP keyring vouches for no certificate", rule),
+            revocation=other,
+            usage=other,
+            address=other,
+            time=other,
+        )
+
+    def judge_openpgp(self, claim: PgpClaim) -> Judgement:
+        """Say whether the key of the claim may speak for its sender. Never raises for a bad one."""
+        facts = self._facts(claim.signature.primary)
+        if facts is None:
+            return judging.unknown_key(claim)
+        return judging.judge(facts, claim, self._speaks_for)
+
+    def _speaks_for(self, user_id: UserId) -> bool:
+        return self._home is not None or user_id.vouched
+
+    # --- ending -------------------------------------------------------------
+
+    def close(self) -> None:
+        """End the agents of a private home and wipe it; more than once does nothing more."""
+        self._closed = True
+        if self._home is not None:
+            self._home.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a keyring owns a folder and processes, and is not pickled")
+
+    def __repr__(self) -> str:
+        if self._closed:
+            return "<PgpKeyring, closed>"
+        whose = "the user's own" if self._home is None else "private"
+        return f"<PgpKeyring, {whose}, GnuPG {self.version}>"
+
+
+def _asked(passphrase: Passphrase | None) -> bytes | None:
+    """Return a passphrase as octets; an empty one is none."""
+    given = passphrase() if callable(passphrase) else passphrase
+    if given is None:
+        return None
+    return (given.encode() if isinstance(given, str) else bytes(given)) or None
