@@ -405,10 +405,9 @@ class _Peeled:
         if self.asked_sender is None and payload is not None:
             authors = [f for f in (*payload.fields, *payload.ignored) if f.key == "from"]
             outside = [f.raw for f in self.outer.fields if f.key == "from"]
-            if sender is not None and outside == [f.raw for f in authors]:
-                inside = (sender,)
-            else:
-                inside = addresses(authors, "from")
+            if len(authors) == 1:  # of two, readers would show one or the other
+                same = sender is not None and outside == [authors[0].raw]
+                inside = (sender or "",) if same else addresses(authors, "from")
             if len(inside) == 1 and (sender is None or not same_address(inside[0], sender)):
                 # RFC 9788 §4.4: a From that stands only inside counts if a good
                 # signature is by that address; anybody can write one there.

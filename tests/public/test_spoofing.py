@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import smime
 from smime import Protection
+from smime.mime.entity import split_entity
+from smime.mime.headers import addresses
 from tests.support.world import World
 
 MAIL = (
@@ -410,3 +414,57 @@ def test_protect_signs_what_binds_a_mail_to_its_reader(world: World) -> None:
         if one.protection in (Protection.SIGNED, Protection.BOTH)
     }
     assert signed == {"From", "To", "Cc", "Date", "Message-ID", "Subject"}
+
+
+FROMS = [
+    b"From: Alice <alice@example.org>\r\n",
+    b"From: alice@example.org\r\n",
+    b"From: Eve <carol@example.org>\r\n",
+    b'From: "alice@example.org" <carol@example.org>\r\n',
+    b"From: alice@example.org, carol@example.org\r\n",
+    b"From: alice@example.org (carol@example.org)\r\n",
+    b"From : alice@example.org\r\n",
+    b"FROM:\r\n carol@example.org\r\n",
+    b"From: alice@example.org\0\r\n",
+    b"From:\r\n",
+    b"Sender: alice@example.org\r\n",
+    b"",
+]
+KINDS = [b'hp="clear"', b'hp="cipher"', b'protected-headers="v1"', b"x=y"]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    inside=st.lists(st.sampled_from(FROMS), max_size=3),
+    outside=st.lists(st.sampled_from(FROMS), max_size=3),
+    kind=st.sampled_from(KINDS),
+    by=st.sampled_from(["alice", "carol"]),
+    wrapped=st.booleans(),
+    sealed=st.booleans(),
+)
+def test_a_signer_is_always_the_from_that_is_shown(
+    world: World,
+    inside: list[bytes],
+    outside: list[bytes],
+    kind: bytes,
+    by: str,
+    wrapped: bool,
+    sealed: bool,
+) -> None:
+    """Whatever stands inside and outside: who is called the signer is the one From, and signed."""
+    identity = getattr(world, by)
+    payload = body(b"".join(inside), kind)
+    if wrapped:
+        payload = b"Content-Type: message/rfc822; forwarded=no\r\n\r\n" + payload
+    mail = payload_signed(identity, payload, b"" if sealed else b"".join(outside))
+    if sealed:
+        mail = payload_sealed(world.bob, mail, b"".join(outside))
+
+    opened = smime.open(mail, keys=world.bob, trust=world.anchors)
+
+    if opened.signer is not None:
+        assert opened.signer == f"{by}@example.org"
+        assert addresses(split_entity(bytes(opened.mail)), "from") == (opened.signer,)
+    for one in opened.report.headers:
+        if one.protection is not Protection.NONE:
+            assert opened.signer is not None or one.protection is Protection.ENCRYPTED
