@@ -25,6 +25,7 @@ from smime.errors import (
     SmimeError,
 )
 from smime.formats import judging, shown
+from smime.formats import pgpmime as pgp
 from smime.formats import smime as form
 from smime.formats.parts import find_parts
 from smime.formats.structure import inspect
@@ -206,7 +207,9 @@ class _Peeled:
         at: datetime | None,
     ) -> None:
         self.trusts = judging.trusts(trust)
-        self.keys = opening_keys_of(keys)
+        self.pgp_keys, others = pgp.keys_apart(keys)
+        self.keys = opening_keys_of(others)
+        self.rings = pgp.rings_of(self.trusts, self.pgp_keys)
         self.policy = policy
         self.at = moment(at)
         self.evidence = evidence
@@ -216,14 +219,14 @@ class _Peeled:
         self.outer.fields  # noqa: B018  # all are needed later: read once, not one by one
         self.inner = self.outer
         self.content = bytes(self.source)
-        self.taken: list[_Signed | Layer] = []
+        self.taken: list[_Signed | pgp.SignedLayer | Layer] = []
         self.stopped: SmimeError | None = None
         """Why the content could not be got at."""
         self.damaged: MalformedMail | None = None
         """Why a signature could not be read, where the content is there all the same."""
         self.unauthenticated = False
         """A layer was opened whose content carries no tag."""
-        self.opened_by: OpeningKey | None = None
+        self.opened_by: OpeningKey | pgp.Opener | None = None
         """The key that opened the innermost sealed layer."""
         self.payload: Protected | None = None
         """The header fields that stand inside."""
@@ -247,10 +250,12 @@ class _Peeled:
     # --- taking layers off --------------------------------------------------
 
     def _peel(self) -> None:
-        while (wrapped := form.recognise(self.inner)) is not None:
-            if len(self.taken) == MAX_LAYERS:
+        while wrapped := pgp.recognise(self.inner) or form.recognise(self.inner):
+            if len(self.taken) >= MAX_LAYERS:
                 raise LimitExceeded(f"the mail is wrapped in more than {MAX_LAYERS} layers")
-            if wrapped.content is not None:
+            if isinstance(wrapped, pgp.Wrapped):
+                self._take_openpgp(wrapped)
+            elif wrapped.content is not None:
                 self._take_detached(wrapped)
             else:
                 kind = cms_kind(wrapped.blob)
@@ -342,10 +347,7 @@ class _Peeled:
             )
             raise
         self.unauthenticated = self.unauthenticated or not envelope.authenticated
-        self.opened_by = key
-        for layer in self.taken:
-            if isinstance(layer, _Signed):
-                layer.sealed_form = True
+        self._was_sealed(key)
         self.taken.append(
             Layer(
                 "encrypted",
@@ -356,6 +358,37 @@ class _Peeled:
                 opened_by=key.label,
             )
         )
+
+    def _was_sealed(self, key: OpeningKey | pgp.Opener) -> None:
+        self.opened_by = key
+        for layer in self.taken:
+            if not isinstance(layer, Layer):
+                layer.sealed_form = True
+
+    def _take_openpgp(self, wrapped: pgp.Wrapped) -> None:
+        layer = pgp.SignedLayer(wrapped.form)
+        if wrapped.content is not None:
+            self.taken.append(layer)
+            self.content = wrapped.content
+            try:
+                signatures = pgp.signatures_of(wrapped)
+            except MalformedMail as broken:
+                self.damaged = broken
+                return
+            repair = _crlf_form if self.policy.line_ends == "repair" else None
+            self.content = layer.check(wrapped.content, signatures, self.rings, self.at, repair)
+            return
+        try:
+            message, key = pgp.open_sealed(wrapped, self.pgp_keys)
+        except SmimeError:
+            self.taken.append(pgp.sealed_layer(wrapped))
+            raise
+        self._was_sealed(key)
+        self.taken.append(pgp.opened_layer(wrapped, message, key, self.pgp_keys))
+        self.content = message.content
+        if message.signatures:
+            layer.check(message.content, message.signatures, self.rings, self.at)
+            self.taken.append(layer)
 
     def _unseal(
         self, envelope: enveloped.Envelope, names: tuple[str, ...]
@@ -493,12 +526,15 @@ class _Peeled:
         return None, f"the mail has {len(found)} From addresses, and one signer cannot be all"
 
     def _judge_layers(self, sender: str | None, reason: str) -> tuple[Layer, ...]:
-        return tuple(
-            self._judge_layer(layer, sender, reason) if isinstance(layer, _Signed) else layer
-            for layer in self.taken
-        )
+        return tuple(self._judge_layer(layer, sender, reason) for layer in self.taken)
 
-    def _judge_layer(self, layer: _Signed, sender: str | None, reason: str) -> Layer:
+    def _judge_layer(
+        self, layer: _Signed | pgp.SignedLayer | Layer, sender: str | None, reason: str
+    ) -> Layer:
+        if isinstance(layer, Layer):
+            return layer
+        if isinstance(layer, pgp.SignedLayer):
+            return layer.judged(self.trusts, sender, reason, self.at, self.policy)
         return Layer(
             "signed",
             layer.form,

@@ -1,13 +1,17 @@
 """Outgoing mail: content goes in, protected mail comes out.
 
+What is given as ``by=`` and ``to=`` says in which form: certificates make S/MIME,
+OpenPGP keys make PGP/MIME.
+
 Floor:  outgoing (uses formats, keys, mime, cms)
-Source: RFC 8551 §3.4, §3.5; RFC 9788 for the headers
+Source: RFC 8551 §3.4, §3.5; RFC 3156; RFC 9788 for the headers
 """
 
 from __future__ import annotations
 
 from smime.cms import enveloped, signed
 from smime.errors import KeyProblem
+from smime.formats import pgpmime as pgp
 from smime.formats import smime as form
 from smime.keys.choice import chosen, refuse_strangers
 from smime.keys.roles import recipients_of, signers_of
@@ -20,10 +24,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
+    from typing import Any
 
     from smime.keys import Addressee, Identity, Recipient, Sender
     from smime.mail import Out, Source
     from smime.mime.entity import Entity
+    from smime.pgp import PgpKey
     from smime.policy import Policy
 
 __all__ = ["encrypt", "protect", "protect_each", "sign"]
@@ -48,15 +54,21 @@ def sign(
     content is brought into canonical form first (CRLF, 7 bits), unless the
     policy says ``line_ends="exact"``. ``at`` is the signing time. With ``out``
     the mail is also written to a path (renamed when whole) or a binary file.
+    One ``PgpKey`` signs in the form of OpenPGP, which has no opaque one here.
 
     Raises ``KeyProblem`` for a certificate that is expired or must not sign,
     ``MalformedMail`` for what is not a mail, ``OSError`` from the file system.
     """
     source = mail if isinstance(mail, Mail) else Mail(mail)
-    signers = signers_of(by)
+    openpgp, others = _apart(by, "by")
+    signers = () if openpgp else signers_of(others)
     when = moment(at)
     entity = split_entity(bytes(source))
     outer, inner, _ = _divide(entity, policy, "clear")
+    if openpgp:
+        if opaque:
+            raise TypeError("an OpenPGP key signs in the open: leave opaque=True out")
+        return _made(source, pgp.sign(inner, _only(openpgp), policy, at, outer), out)
     return _made(source, _sign(inner, signers, opaque, policy, when, outer), out)
 
 
@@ -76,6 +88,9 @@ def encrypt(
     AES-256-CBC unless every reader is known to read AES-GCM; CBC does not show
     whether the content was changed on the way.
 
+    A ``PgpKey`` or several, all of one keyring, seal in the form of OpenPGP: its
+    content shows whether it was changed, and Bcc readers are not named in it.
+
     Raises ``KeyProblem`` for readers whose certificates are expired or must not
     be written to (``missing`` lists their addresses), and when a Bcc reader is
     among ``to``: a sealed mail names all its readers. With the policy
@@ -83,12 +98,16 @@ def encrypt(
     ``MalformedMail``, ``LimitExceeded`` and ``OSError`` as ``sign``.
     """
     source = mail if isinstance(mail, Mail) else Mail(mail)
-    readers = recipients_of(to)
+    openpgp, rest = _apart(to, "to")
+    readers = () if openpgp else recipients_of(rest)
     entity = split_entity(bytes(source))
     _refuse_bcc(entity, readers)
     if policy.readers == "named":
-        refuse_strangers(readers, source.recipients)
+        refuse_strangers(openpgp or readers, source.recipients)
     _, inner, sealed_outer = _divide(entity, policy, "cipher", travels=False)
+    if openpgp:
+        blind = pgp.blind_readers(entity)
+        return _made(source, pgp.seal(inner, openpgp, policy, blind=blind, outer=sealed_outer), out)
     return _made(source, _seal(inner, readers, policy, None, sealed_outer), out)
 
 
@@ -108,8 +127,11 @@ def protect(
     the sender out of the readers. Raises what they raise.
     """
     source = mail if isinstance(mail, Mail) else Mail(mail)
+    keys, _ = _apart(by, "by")
+    if keys:
+        return _protect_openpgp(source, _only(keys), to, to_self, policy, at, out)
     (signer,) = _one(by)
-    others = recipients_of(to)
+    others = recipients_of(_certified(to))
     readers = _with_self(others, signer, to_self)
     entity = split_entity(bytes(source))
     _refuse_bcc(entity, readers)
@@ -138,6 +160,9 @@ def protect_each(
     ``protect`` raises, for a reader when its copy is due.
     """
     source = mail if isinstance(mail, Mail) else Mail(mail)
+    keys, _ = _apart(by, "by")
+    if keys:
+        return _openpgp_copies(source, _only(keys), to, to_self, policy, at)
     (signer,) = _one(by)
     when = moment(at)
     _, inner, sealed_outer = _divide(split_entity(bytes(source)), policy, "cipher")
@@ -145,7 +170,7 @@ def protect_each(
 
     def copies() -> Iterator[Mail]:
         for one in to:
-            (reader,) = recipients_of(one)
+            (reader,) = recipients_of(_certified(one))
             readers = _with_self((reader,), signer, to_self)
             yield Mail._made(
                 _seal(signed_inner, readers, policy, when, sealed_outer),
@@ -153,6 +178,90 @@ def protect_each(
             )
 
     return copies()
+
+
+def _protect_openpgp(
+    source: Mail,
+    signer: PgpKey,
+    to: Addressee | Iterable[Addressee],
+    to_self: bool,
+    policy: Policy,
+    at: datetime | None,
+    out: Out | None,
+) -> Mail:
+    """Sign and seal in one message (RFC 3156 §6.2)."""
+    others = _openpgp_readers(to)
+    entity = split_entity(bytes(source))
+    if policy.readers == "named":
+        refuse_strangers(others, source.recipients, also=signer.addresses)
+    readers = (*others, signer) if to_self else others
+    _, inner, sealed_outer = _divide(entity, policy, "cipher")
+    sealed = pgp.seal(
+        inner,
+        readers,
+        policy,
+        blind=pgp.blind_readers(entity),
+        signer=signer,
+        at=at,
+        outer=sealed_outer,
+    )
+    return _made(source, sealed, out)
+
+
+def _openpgp_copies(
+    source: Mail,
+    signer: PgpKey,
+    to: Iterable[Addressee],
+    to_self: bool,
+    policy: Policy,
+    at: datetime | None,
+) -> Iterator[Mail]:
+    """Sign once, and seal what was signed for one reader after the other (RFC 3156 §6.1)."""
+    _, inner, sealed_outer = _divide(split_entity(bytes(source)), policy, "cipher")
+    signed_inner = pgp.sign(inner, signer, policy, at)
+
+    def copies() -> Iterator[Mail]:
+        for one in to:
+            (reader,) = _openpgp_readers(one)
+            readers = (reader, signer) if to_self else (reader,)
+            yield Mail._made(
+                pgp.seal(signed_inner, readers, policy, outer=sealed_outer),
+                recipients=reader.addresses,
+            )
+
+    return copies()
+
+
+def _apart(given: Any, name: str) -> tuple[tuple[PgpKey, ...], Any]:
+    """Return OpenPGP keys or what else was given; a mail has one form, so never both."""
+    keys, others = pgp.keys_apart(given)
+    if keys and others:
+        raise TypeError(
+            f"{name}= holds OpenPGP keys and certificates: a mail has one form, call once for each"
+        )
+    return keys, others
+
+
+def _only(keys: tuple[PgpKey, ...]) -> PgpKey:
+    if len(keys) != 1:
+        raise TypeError("one OpenPGP key signs a mail: by=alice, not by=[alice, bob]")
+    return keys[0]
+
+
+def _openpgp_readers(to: Addressee | Iterable[Addressee]) -> tuple[PgpKey, ...]:
+    keys, others = _apart(to, "to")
+    if not keys:
+        recipients_of(others)  # says what is wrong with what is no reader at all
+        raise TypeError("by= is an OpenPGP key and to= holds certificates: a mail has one form")
+    return keys
+
+
+def _certified(to: Any) -> Any:
+    """Return the readers of S/MIME mail; raises ``TypeError`` for OpenPGP keys."""
+    keys, others = _apart(to, "to")
+    if keys:
+        raise TypeError("by= has a certificate and to= holds OpenPGP keys: a mail has one form")
+    return others
 
 
 def _one(by: Sender) -> tuple[Identity, ...]:

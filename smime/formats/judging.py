@@ -94,8 +94,8 @@ def _certificate_name(checked: signatures.CheckedSignature) -> str:
 
 
 def names(check: SignatureCheck, sender: str) -> bool:
-    """The certificate that the signature names is one of the sender's."""
+    """The certificate or OpenPGP key that the signature names is one of the sender's."""
     certificate = check.certificate
     if certificate is None:
-        return False
+        return any(same_address(sender, one) for one in check.addresses)
     return any(same_address(sender, one) for one in certificate_addresses(certificate))

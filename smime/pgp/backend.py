@@ -98,9 +98,9 @@ class Decrypted:
     opened_by: str
     """Fingerprint of the primary key whose subkey opened it; empty for a passphrase."""
     cipher: str
-    """Content cipher with what protects it from change: ``AES-256 with MDC``."""
-    signatures: tuple[SignatureFacts, ...] = ()
-    """Of the signatures inside, in their order."""
+    """Content cipher and what protects it from change: ``AES-256 (MDC)``."""
+    signatures: tuple[bytes, ...] = field(default=(), repr=False)
+    """The signatures inside, as packets: for ``check`` with exactly this content."""
 
 
 class Opening(Protocol):

@@ -274,8 +274,7 @@ class GnuPG:
         """See ``Backend.decrypt``.
 
         One session key and one key to a run: gpg counts every key that did not fit
-        as a fault. It takes the encryption off, and the signatures inside are held
-        against exactly the content that stands in the message.
+        as a fault. It only takes the encryption off.
         """
         if sealed.container_tag == PROTECTED and sealed.container_version != 1:
             raise NotSupported("GnuPG does not open encrypted content of version 2 (RFC 9580)")
@@ -300,12 +299,7 @@ class GnuPG:
                 failed = problem if key else DecryptionFailed(said.FAILED)
                 continue
             message = read_message(run.output)
-            return Decrypted(
-                message.content,
-                opened_by,
-                cipher,
-                self.check(message.content, message.signatures, at=at),
-            )
+            return Decrypted(message.content, opened_by, cipher, message.signatures)
         if failed is None or (isinstance(failed, DecryptionFailed) and not _named(sealed, keys)):
             failed = DecryptionFailed(
                 "the mail is sealed for other OpenPGP keys than those given",

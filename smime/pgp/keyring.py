@@ -320,6 +320,17 @@ class PgpKeyring:
             raise KeyProblem(f"the keyring has no key {wanted}")
         return PgpKey(self, facts, self._or_ours(passphrase))
 
+    def addresses_of(self, key: str) -> tuple[str, ...]:
+        """Return the addresses that the owner of a key or subkey names; a key id will do.
+
+        For telling whom a signature speaks of, be it good or bad; not for trusting it.
+        """
+        if len(key) not in (16, 40, 64) or not set(key) <= set("0123456789abcdef"):
+            return ()
+        now = moment(None)
+        found = read_listing(self._list(key).output)
+        return tuple(dict.fromkeys(a for one in found for a in one.addresses_at(now)))
+
     def __iter__(self) -> Iterator[PgpKey]:
         for fingerprint in self._names():
             if self._facts(fingerprint) is not None:

@@ -227,7 +227,7 @@ def opened(status: Status, exit_status: int) -> tuple[str, str]:
     if keys and not _FINGERPRINT.fullmatch(primary):
         raise DecryptionFailed(FAILED)
     kind = _AEAD.get(aead, "MDC")
-    return primary.lower(), f"{_CIPHERS.get(cipher, f'cipher {cipher}')} with {kind}"
+    return primary.lower(), f"{_CIPHERS.get(cipher, f'cipher {cipher}')} ({kind})"
 
 
 def _refuse_locked(status: Status) -> None:

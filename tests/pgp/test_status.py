@@ -137,7 +137,7 @@ def test_each_signature_has_its_own_answer_in_any_order():
 
 
 def test_a_message_is_opened_when_all_is_said_once():
-    assert status.opened(stream(*OPENED), 0) == (PRIMARY.lower(), "AES-256 with MDC")
+    assert status.opened(stream(*OPENED), 0) == (PRIMARY.lower(), "AES-256 (MDC)")
 
 
 @pytest.mark.parametrize("missing", range(2, len(OPENED)))
