@@ -64,6 +64,10 @@ class SignatureFacts:
     """The digest under the signature: ``sha256``; empty if it is not known."""
     reason: str = ""
     """Why it does not hold; one sentence for a person."""
+    text: bool = False
+    """It is over text, whose line ends may differ, and not over octets."""
+    loose: bool = False
+    """The text has line ends that are read in more than one way."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,12 +17,13 @@ import shutil
 import subprocess
 import tempfile
 import threading
+from dataclasses import replace
 from functools import cache
 
 from smime.errors import DecryptionFailed, KeyProblem, LimitExceeded, NotSupported, SmimeError
 from smime.pgp import status as said
 from smime.pgp.backend import Decrypted, Encrypted, SignatureFacts, Signed
-from smime.pgp.packets import MAX_INFLATED, PROTECTED, read_message
+from smime.pgp.packets import AEAD, MAX_INFLATED, PROTECTED, read_message
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ _ARGUMENTS = (
     "--display-charset", "utf-8", "--enable-special-filenames", "-z", "0",
 )  # fmt: skip
 _VERSION = re.compile(r"gpg \(GnuPG[^)]*\) (\d+)\.(\d+)\.(\d+)")
+_BARE_CR = re.compile(rb"\r(?!\n)")
 _FINGERPRINT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
@@ -230,7 +232,8 @@ class GnuPG:
         run = self.run(
             "--no-armor", "--verify", "--", "{beside}", "-", data=data, beside=signature, at=at
         )
-        return said.checked(run.status, run.exit_status)
+        facts = said.checked(run.status, run.exit_status)
+        return replace(facts, loose=facts.text and _BARE_CR.search(data) is not None)
 
     def encrypt(
         self,
@@ -288,7 +291,9 @@ class GnuPG:
                 at=at,
             )
             try:
-                opened_by, cipher = said.opened(run.status, run.exit_status)
+                opened_by, cipher = said.opened(
+                    run.status, run.exit_status, aead=sealed.container_tag == AEAD
+                )
                 if opened_by != key:
                     raise DecryptionFailed(said.FAILED)
             except DecryptionFailed as problem:

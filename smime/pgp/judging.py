@@ -49,7 +49,7 @@ def judge(facts: KeyFacts, claim: PgpClaim, speaks_for: Callable[[UserId], bool]
         revocation=_judge_revocation(facts, key, made),
         usage=_judge_usage(facts, key, signature, claim.policy),
         address=_judge_address(facts, claim, made, speaks_for),
-        time=_judge_time(facts, key, signature, made, claim.at),
+        time=_judge_time(facts, key, signature, made, claim),
     )
 
 
@@ -77,9 +77,10 @@ def _judge_revocation(facts: KeyFacts, key: Subkey, made: datetime) -> Finding:
 
 
 def _judge_time(
-    facts: KeyFacts, key: Subkey, signature: SignatureFacts, made: datetime, at: datetime
+    facts: KeyFacts, key: Subkey, signature: SignatureFacts, made: datetime, claim: PgpClaim
 ) -> Finding:
     rule = "RFC 9580 §5.2.3.13"
+    at = claim.at
     if (made - at).total_seconds() > FUTURE_SECONDS:
         text = (
             f"the signature says it was made on {made:%Y-%m-%d %H:%M} UTC, after the moment judged"
@@ -90,10 +91,12 @@ def _judge_time(
     for one in dict.fromkeys((facts.primary, key)):
         what = "key" if one is facts.primary else "subkey"
         begin = one.created
-        if one is not facts.primary and one.marks:
+        # A subkey is part of the key once it is bound. A primary key whose older
+        # self-signatures were left out (as Autocrypt does) may have said more before.
+        if one.marks and not (one is facts.primary and "loose" in claim.policy.weak):
             begin = max(begin, min(mark.made for mark in one.marks))
         if made < begin:
-            text = f"the signature was made before its {what} was part of the key"
+            text = f"the signature is older than what makes its {what} a part of the key"
             return Finding.no("not-yet-valid", text, rule)
         if one.expires is not None and one.expires <= made:
             text = f"the {what} expired on {one.expires:%Y-%m-%d}, before it signed"
@@ -117,6 +120,9 @@ def _judge_usage(
             f"the signature uses {signature.digest.upper() or 'an unknown digest'}, which is weak"
         )
         return Finding.no("weak-algorithm", text, "RFC 9580 §9.5")
+    if signature.loose and "loose" not in policy.weak:
+        text = "the signature is over text with line ends that are read in more than one way"
+        return Finding.no("weak-algorithm", text, "RFC 9580 §5.2.1.2")
     for one in dict.fromkeys((facts.primary, key)):
         problem = weakness(one, policy)
         if problem is not None:

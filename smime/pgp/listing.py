@@ -13,13 +13,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
 
 from smime.pgp.backend import DIGESTS
 from smime.pgp.status import moment_of
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 __all__ = ["KeyFacts", "Mark", "Subkey", "UserId", "read_listing"]
 
@@ -29,6 +26,8 @@ ALGORITHMS = {
 }  # fmt: skip
 # Superseded, retired, and for a user ID no longer valid: what was signed before stays signed.
 SOFT_REASONS = frozenset({1, 3, 32})
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _ESCAPE = re.compile(r"(?:\\x[0-9a-fA-F]{2})+")
 _ADDRESS = re.compile(r"[^<>]*<([^<>\s]+)>\s*")
@@ -246,7 +245,8 @@ def _user_id(fields: list[str], marks: list[Mark], revocations: list[Revocation]
 def _subkey(
     fields: list[str], fingerprint: str, marks: list[Mark], revocations: list[Revocation]
 ) -> Subkey | None:
-    created = moment_of(fields[5])
+    # Some keys say that they were made when time began.
+    created = EPOCH if fields[5] == "0" else moment_of(fields[5])
     if created is None or not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", fingerprint):
         return None
     letters = {"s": "sign", "e": "encrypt", "c": "certify", "a": "authenticate"}

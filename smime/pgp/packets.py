@@ -364,6 +364,9 @@ def _message(data: bytes, depth: int) -> Message:
         if before != [ONE_PASS] * at or after != [SIGNATURE] * at:
             raise MalformedMail("the signatures of the OpenPGP message do not fit together")
         signatures = found[at + 1 :]
+        # The first one in front announces the last one behind.
+        if [_announced(one) for one in found[:at]] != [_kind(one) for one in signatures[::-1]]:
+            raise MalformedMail("the signatures of the OpenPGP message are others than announced")
     else:
         if after:
             raise MalformedMail("something follows the content of the OpenPGP message")
@@ -375,6 +378,22 @@ def _message(data: bytes, depth: int) -> Message:
     if raw and inner.signatures:
         raise MalformedMail("the OpenPGP message is signed twice over, once inside the other")
     return Message(inner.content, raw or inner.signatures)
+
+
+def _announced(one_pass: Packet) -> bytes:
+    """Return class, key algorithm and digest of the signature that is to come."""
+    body = one_pass.beginning(4)
+    if body[:1] not in (b"\3", b"\6"):
+        raise MalformedMail("a signature of the OpenPGP message is announced in no known way")
+    return bytes((body[1], body[3], body[2])) if len(body) == 4 else b""
+
+
+def _kind(signature: Packet) -> bytes:
+    """Return class, key algorithm and digest of a signature (RFC 9580 §5.2.2, §5.2.3)."""
+    body = signature.beginning(17)
+    if body[:1] in (b"\2", b"\3"):
+        return body[2:3] + body[15:17]
+    return body[1:4]
 
 
 def _literal(body: bytes) -> bytes:

@@ -161,6 +161,7 @@ def _valid(parts: list[str]) -> SignatureFacts | None:
         created=created,
         expires=expires,
         digest=DIGESTS.get(int(digest), f"digest {digest}"),
+        text=kind == "01",
     )
 
 
@@ -195,10 +196,11 @@ def checked(status: Status, exit_status: int) -> SignatureFacts:
     return one
 
 
-def opened(status: Status, exit_status: int) -> tuple[str, str]:
+def opened(status: Status, exit_status: int, *, aead: bool = False) -> tuple[str, str]:
     """Return who opened and which cipher, if a run opened one message that is whole and unchanged.
 
-    The first is the fingerprint of the primary key, empty for a passphrase.
+    The first is the fingerprint of the primary key, empty for a passphrase. ``aead``
+    says that what was handed over is of that kind, of which gpg 2.2 says no more.
     Raises ``DecryptionFailed``, or ``KeyProblem`` for a locked key, or
     ``NotSupported`` for what gpg does not know.
     """
@@ -208,14 +210,15 @@ def opened(status: Status, exit_status: int) -> tuple[str, str]:
     once = ("BEGIN_DECRYPTION", "DECRYPTION_INFO", "DECRYPTION_OKAY", "END_DECRYPTION")
     parts = info[0].split() if info else []
     numbers = [int(one) for one in parts[:3] if one.isascii() and one.isdigit()]
-    mdc, cipher, aead = (*numbers, 0, 0, 0)[:3]
+    mdc, cipher, mode = (*numbers, 0, 0, 0)[:3]
     whole = (
         not status.odd
         and exit_status == 0
         and len(numbers) > 1
         and all(status.count(one) == 1 for one in once)
         and not status.count("BADMDC", "DECRYPTION_FAILED", "FAILURE", "NODATA", "UNEXPECTED")
-        and (aead in _AEAD or (aead == 0 and mdc == 2 and status.count("GOODMDC") == 1))
+        and (mode in _AEAD or status.count("GOODMDC") == 1)
+        and (mode in _AEAD or mode == 0 == mdc if aead else mode == 0 and mdc == 2)
     )
     if not whole:
         if status.codes & {_BAD_PASSPHRASE, _NO_PASSPHRASE} and not status.count("DECRYPTION_KEY"):
@@ -226,7 +229,7 @@ def opened(status: Status, exit_status: int) -> tuple[str, str]:
     primary = fingerprints[1] if len(fingerprints) > 1 else ""
     if keys and not _FINGERPRINT.fullmatch(primary):
         raise DecryptionFailed(FAILED)
-    kind = _AEAD.get(aead, "MDC")
+    kind = _AEAD.get(mode, "AEAD") if aead else "MDC"
     return primary.lower(), f"{_CIPHERS.get(cipher, f'cipher {cipher}')} ({kind})"
 
 

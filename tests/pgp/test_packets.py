@@ -32,7 +32,9 @@ def squeezed(data: bytes) -> bytes:
 
 
 NAMED, OTHER = "0123456789abcdef", "fedcba9876543210"
-ONE_PASS, SIGNATURE = packet(4, b"\3one pass"), packet(2, b"\4signature")
+# Class 0, a digest, a key algorithm; the signature has the latter two the other way round.
+ONE_PASS, SIGNATURE = packet(4, b"\3\0\x08\x16one pass"), packet(2, b"\4\0\x16\x08signature")
+OTHER_SIGNATURE = packet(2, b"\4\0\x16\x0asignature")
 SEALED = packet(18, b"\1sealed")
 ARMOUR = b"-----BEGIN PGP MESSAGE-----\r\n\r\n%b\r\n-----END PGP MESSAGE-----\r\n"
 
@@ -45,6 +47,7 @@ ARMOUR = b"-----BEGIN PGP MESSAGE-----\r\n\r\n%b\r\n-----END PGP MESSAGE-----\r\
         (ONE_PASS + literal(b"noon") + SIGNATURE, 1),
         (ONE_PASS * 2 + literal(b"noon") + SIGNATURE * 2, 2),
         (SIGNATURE + literal(b"noon"), 1),
+        (ONE_PASS + literal(b"noon") + packet(2, b"\3\5\0" + bytes(12) + b"\x16\x08sig"), 1),
         (squeezed(ONE_PASS + literal(b"noon") + SIGNATURE), 1),
         (ONE_PASS + squeezed(literal(b"noon")) + SIGNATURE, 1),
         (packet(8, b"\1" + zlib.compress(literal(b"noon"))[2:-4]), 0),
@@ -71,6 +74,8 @@ def test_a_message_has_one_content(data, signatures):
         squeezed(literal(b"noon") + literal(b"dusk")),
         literal(b"noon") + SIGNATURE,
         ONE_PASS + literal(b"noon"),
+        ONE_PASS + literal(b"noon") + OTHER_SIGNATURE,
+        packet(4, b"\4\0\x08\x16one pass") + literal(b"noon") + SIGNATURE,
         ONE_PASS + literal(b"noon") + SIGNATURE * 2,
         SIGNATURE + ONE_PASS + literal(b"noon") + SIGNATURE,
         ONE_PASS + squeezed(ONE_PASS + literal(b"noon") + SIGNATURE) + SIGNATURE,

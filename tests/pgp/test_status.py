@@ -167,6 +167,17 @@ def test_nothing_is_opened_without_protection_against_change(info):
         status.opened(stream(*lines), 0)
 
 
+@pytest.mark.parametrize("info", ["0 9 0", "0 9 2", "0 9 1"])
+def test_gnupgs_own_form_is_opened_where_it_was_handed_over(info):
+    """gpg 2.2 does not tell the mode, so what the packet says counts (tag 20)."""
+    lines = [line.replace("DECRYPTION_INFO 2 9 0", f"DECRYPTION_INFO {info}") for line in OPENED]
+
+    assert status.opened(stream(*lines), 0, aead=True)[0] == PRIMARY.lower()
+    for bad in (OPENED, lines[:-2] + lines[-1:] if info == "0 9 0" else lines[:-1]):
+        with pytest.raises(smime.DecryptionFailed):
+            status.opened(stream(*bad), 0, aead=True)
+
+
 def test_a_locked_key_is_a_matter_of_the_key():
     with pytest.raises(smime.KeyProblem, match="passphrase"):
         status.opened(stream("ENC_TO 1 1 0", "NEED_PASSPHRASE 1 1 18 0", "INQUIRE_MAXLEN 100"), 2)
