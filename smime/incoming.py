@@ -24,8 +24,8 @@ from smime.errors import (
     SignatureRejected,
     SmimeError,
 )
-from smime.formats import judging, shown
-from smime.formats import pgpmime as pgp
+from smime.formats import judging, pgpmime, shown
+from smime.formats import pgplayers as pgp
 from smime.formats import smime as form
 from smime.formats.parts import find_parts
 from smime.formats.structure import inspect
@@ -207,7 +207,7 @@ class _Peeled:
         at: datetime | None,
     ) -> None:
         self.trusts = judging.trusts(trust)
-        self.pgp_keys, others = pgp.keys_apart(keys)
+        self.pgp_keys, others = pgpmime.keys_apart(keys)
         self.keys = opening_keys_of(others)
         self.rings = pgp.rings_of(self.trusts, self.pgp_keys)
         self.policy = policy
@@ -250,11 +250,13 @@ class _Peeled:
     # --- taking layers off --------------------------------------------------
 
     def _peel(self) -> None:
-        while wrapped := pgp.recognise(self.inner) or form.recognise(self.inner):
+        while wrapped := pgpmime.recognise(self.inner) or form.recognise(self.inner):
             if len(self.taken) >= MAX_LAYERS:
                 raise LimitExceeded(f"the mail is wrapped in more than {MAX_LAYERS} layers")
-            if isinstance(wrapped, pgp.Wrapped):
+            head = b""
+            if isinstance(wrapped, pgpmime.Wrapped):
                 self._take_openpgp(wrapped)
+                head = wrapped.head
             elif wrapped.content is not None:
                 self._take_detached(wrapped)
             else:
@@ -266,7 +268,7 @@ class _Peeled:
                 elif not self._take_opaque(wrapped):
                     return
             # Nothing at all may be sealed, too: then it is a mail without fields and text.
-            self.inner = split_entity(self.content or b"\r\n")
+            self.inner = split_entity(head + self.content or b"\r\n")
 
     def _take_detached(self, wrapped: form.Wrapped) -> None:
         layer = _Signed(wrapped.form)
@@ -365,7 +367,7 @@ class _Peeled:
             if not isinstance(layer, Layer):
                 layer.sealed_form = True
 
-    def _take_openpgp(self, wrapped: pgp.Wrapped) -> None:
+    def _take_openpgp(self, wrapped: pgpmime.Wrapped) -> None:
         layer = pgp.SignedLayer(wrapped.form)
         if wrapped.content is not None:
             self.taken.append(layer)
@@ -466,6 +468,7 @@ class _Peeled:
         )
         notes += shown.header_notes(found_states, but_from=bool(notes))
         notes += shown.part_notes(parts, found is None or found.complete)
+        notes += pgp.text_notes(self.inner)
         if to_me.answer is Answer.NO:
             notes.append(Note(to_me.code, to_me.reason))
         return Report(

@@ -98,10 +98,10 @@ def _judge_time(
         if made < begin:
             text = f"the signature is older than what makes its {what} a part of the key"
             return Finding.no("not-yet-valid", text, rule)
-        if one.expires is not None and one.expires <= made:
-            text = f"the {what} expired on {one.expires:%Y-%m-%d}, before it signed"
+        if one.ends is not None and one.ends <= made:
+            text = f"the {what} expired on {one.ends:%Y-%m-%d}, before it signed"
             return Finding.no("expired", text, rule)
-    ended = min((one.expires for one in (facts.primary, key) if one.expires), default=None)
+    ended = min((one.ends for one in (facts.primary, key) if one.ends), default=None)
     if ended is not None and ended <= at:
         text = f"the key was valid when it signed, and expired on {ended:%Y-%m-%d}"
         return Finding.yes(text, rule)

@@ -124,8 +124,8 @@ class PgpKey:
         primary = self._facts.primary
         if primary.revoked_at(at):
             why = "it was revoked"
-        elif primary.expires is not None and primary.expires <= at:
-            why = f"it expired on {primary.expires:%Y-%m-%d}"
+        elif primary.ends is not None and primary.ends <= at:
+            why = f"it expired on {primary.ends:%Y-%m-%d}"
         elif not fit:
             why = "no part of it that is valid is meant for that"
         else:

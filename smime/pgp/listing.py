@@ -36,10 +36,11 @@ _BARE = re.compile(r"[^<>\s()]+@[^<>\s()]+")
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A signature of the key over itself: made when, with which digest."""
+    """A signature of the key over itself: made when, with which digest, holding until when."""
 
     made: datetime
     digest: str
+    expires: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,8 @@ class Subkey:
     """What binds it to the primary key, newest first; of the primary key, all that it says
     of itself and its user IDs."""
     revocations: tuple[Revocation, ...] = ()
+    bound_until: datetime | None = None
+    """When what binds it ceases to hold; None for never."""
     usable: bool = True
     """gpg found no fault with it beyond expiry and revocation."""
     secret: bool = False
@@ -82,11 +85,17 @@ class Subkey:
             max(taken_back) < one.made <= moment for one in self.marks
         )
 
+    @property
+    def ends(self) -> datetime | None:
+        """When it ceases to be valid: itself, or what binds it."""
+        both = (self.expires, self.bound_until)
+        return min((one for one in both if one is not None), default=None)
+
     def valid_at(self, moment: datetime) -> bool:
         return (
             self.usable
             and self.created <= moment
-            and (self.expires is None or moment < self.expires)
+            and (self.ends is None or moment < self.ends)
             and not self.revoked_at(moment)
         )
 
@@ -106,6 +115,8 @@ class UserId:
     def valid_at(self, moment: datetime) -> bool:
         """Whether the key said so itself, and had not taken it back."""
         if not self.marks or any(one.hard for one in self.revocations):
+            return False
+        if self.marks[0].expires is not None and self.marks[0].expires <= moment:
             return False
         taken_back = [one.made for one in self.revocations if one.made <= moment]
         return not taken_back or any(max(taken_back) < one.made <= moment for one in self.marks)
@@ -207,7 +218,7 @@ class _Reader:
         marks, revocations = self._target
         if kind == "sig":
             digest = DIGESTS.get(int(fields[15]), "") if fields[15].isdigit() else ""
-            marks.append(Mark(made, digest))
+            marks.append(Mark(made, digest, moment_of(fields[6])))
         else:
             _, _, reason = fields[10].partition(",")
             soft = bool(re.fullmatch(r"[0-9a-f]{2}", reason)) and int(reason, 16) in SOFT_REASONS
@@ -221,7 +232,16 @@ class _Reader:
             for n, ((fields, fingerprint), (marks, revocations)) in enumerate(
                 zip(self._subkeys, self._marks, strict=True)
             )
-            if (one := _subkey(fields, fingerprint, marks if n else marks + of_names, revocations))
+            if (
+                one := _subkey(
+                    fields,
+                    fingerprint,
+                    # The newest binds a subkey; a primary key stands as long as any of its own.
+                    _newest_first(marks if n else marks + of_names),
+                    revocations,
+                    primary=n == 0,
+                )
+            )
             is not None
         ]
         primary_read = bool(subkeys) and subkeys[0].fingerprint == self._subkeys[0][1]
@@ -243,7 +263,12 @@ def _user_id(fields: list[str], marks: list[Mark], revocations: list[Revocation]
 
 
 def _subkey(
-    fields: list[str], fingerprint: str, marks: list[Mark], revocations: list[Revocation]
+    fields: list[str],
+    fingerprint: str,
+    marks: tuple[Mark, ...],
+    revocations: list[Revocation],
+    *,
+    primary: bool,
 ) -> Subkey | None:
     # Some keys say that they were made when time began.
     created = EPOCH if fields[5] == "0" else moment_of(fields[5])
@@ -260,11 +285,17 @@ def _subkey(
         bits=int(fields[2]) if fields[2].isdigit() else 0,
         # Capital letters speak of the key as a whole; small ones of this one.
         capabilities=frozenset(letters[one] for one in fields[11] if one in letters),
-        marks=_newest_first(marks),
+        marks=marks,
         revocations=tuple(revocations),
+        bound_until=_end_of(marks if primary else marks[:1]),
         usable=fields[1][:1] not in ("i", "d"),
         secret=fields[0] in ("sec", "ssb") or fields[14] not in ("", "#"),
     )
+
+
+def _end_of(marks: tuple[Mark, ...]) -> datetime | None:
+    ends = [one.expires for one in marks if one.expires is not None]
+    return max(ends) if ends and len(ends) == len(marks) else None
 
 
 def _newest_first(marks: list[Mark]) -> tuple[Mark, ...]:

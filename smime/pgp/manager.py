@@ -9,6 +9,7 @@ Floor:  pgp (uses errors, gnupg, packets)
 
 from __future__ import annotations
 
+import logging
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -119,6 +120,10 @@ class Manager:
             raise NotSupported(
                 "OpenPGP needs python-gnupg", hint="pip install python-gnupg"
             ) from missing
+        # It writes the beginning of keys into its log, and that keys were not found.
+        log = logging.getLogger("gnupg")
+        if log.level == logging.NOTSET:
+            log.setLevel(logging.CRITICAL)
         manager = self
 
         base: Any = gnupg.GPG

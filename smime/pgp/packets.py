@@ -28,6 +28,7 @@ __all__ = [
     "dearmor",
     "dearmor_keys",
     "packets",
+    "read_cleartext",
     "read_message",
     "read_sealed",
     "read_signatures",
@@ -48,6 +49,10 @@ _HIDDEN = "0" * 16
 _BEGIN = re.compile(rb"-----BEGIN PGP ([A-Z ]{1,40})-----[ \t]*+\r?\n")
 _HEADERS = re.compile(rb"(?:[!-9;-~]++:[^\n]*+\n)*+[ \t]*+\r?\n")
 _CHECKSUM = re.compile(rb"^=[A-Za-z0-9+/]{4}[ \t]*+\r?\n?", re.MULTILINE)
+_CLEARTEXT = re.compile(rb"-----BEGIN PGP SIGNED MESSAGE-----[ \t]*+\r?\n")
+# Others than Hash have been used to show as signed what is not (RFC 9580 §7.2).
+_HASHES = re.compile(rb"(?:Hash:[ \tA-Za-z0-9,/-]*+\r?\n)*+[ \t]*+\r?\n")
+_SIGNATURE_BLOCK = b"-----BEGIN PGP SIGNATURE-----"
 _KEY_BLOCK = re.compile(
     rb"^-----BEGIN PGP (PUBLIC|PRIVATE) KEY BLOCK-----.*?^-----END PGP \1 KEY BLOCK-----",
     re.MULTILINE | re.DOTALL,
@@ -184,6 +189,39 @@ def dearmor(data: bytes, *kinds: str) -> bytes:
         return b64decode(b"".join(inside.split()), validate=True)
     except ValueError as wrong:
         raise MalformedMail("the OpenPGP armour is not base64") from wrong
+
+
+def read_cleartext(data: bytes) -> Message:
+    r"""Read text that is signed in the clear (RFC 9580 §7).
+
+    The content is the text as it was signed: no dashes escaped, no blanks at line
+    ends, CRLF between lines and none at the end. Around the block only blanks may
+    stand. Raises ``MalformedMail`` for anything that two readers could take
+    differently: headers but Hash, dashes that are not escaped, something behind.
+
+    >>> hello = b"-----BEGIN PGP SIGNED MESSAGE-----\n\nhi \n- --\n-----BEGIN PGP SIGNATURE-----\n"
+    >>> read_cleartext(hello + b"\nwgFx\n-----END PGP SIGNATURE-----\n").content
+    b'hi\r\n--'
+    """
+    text = data.strip(_BLANKS)
+    begin = _CLEARTEXT.match(text)
+    headers = _HASHES.match(text, begin.end()) if begin else None
+    if headers is None:
+        raise MalformedMail("this is no text that is signed in the clear, or has strange headers")
+    lines: list[bytes] = []
+    at = headers.end()
+    while not text.startswith(_SIGNATURE_BLOCK, at):
+        end = text.find(b"\n", at)
+        if end < 0:
+            raise MalformedMail("the text that is signed in the clear has no signature")
+        line = text[at:end].removesuffix(b"\r").rstrip(b" \t")
+        if line.startswith(b"-"):
+            if line[:2] != b"- " and line != b"-":
+                raise MalformedMail("a dash in the text that is signed is not escaped")
+            line = line[2:]
+        lines.append(line)
+        at = end + 1
+    return Message(b"\r\n".join(lines), read_signatures(text[at:]))
 
 
 def dearmor_keys(data: bytes) -> bytes:
