@@ -353,7 +353,7 @@ class Registrar:
         if before.revocation is not None and not revoked:
             raise RequestRefused(
                 f"the certificate {serial:x} is revoked: {before.revocation.reason}",
-                hint="a new key is needed: `smimetool ca renew --rekey`",
+                hint="a new key is needed: Registrar.rekey(), or `smimetool ca issue`",
             )
         return before
 

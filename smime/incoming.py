@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any
 
-    from smime.cms.recipients import OpeningKey
+    from smime.cms.recipients import Key
     from smime.formats.parts import FoundPart
     from smime.keys import Reader, Recipient
     from smime.mail import Out, Source
@@ -226,7 +226,7 @@ class _Peeled:
         """Why a signature could not be read, where the content is there all the same."""
         self.unauthenticated = False
         """A layer was opened whose content carries no tag."""
-        self.opened_by: OpeningKey | pgp.Opener | None = None
+        self.opened_by: Key | pgp.Opener | None = None
         """The key that opened the innermost sealed layer."""
         self.payload: Protected | None = None
         """The header fields that stand inside."""
@@ -340,7 +340,7 @@ class _Peeled:
     def _take_sealed(self, wrapped: form.Wrapped) -> None:
         envelope = enveloped.read(wrapped.blob)
         label = envelope.label
-        names = tuple(one.name for one in envelope.sealed[:MAX_NAMED])
+        names = envelope.sealed.names(MAX_NAMED)
         try:
             self.content, key = self._unseal(envelope, names)
         except SmimeError:
@@ -361,7 +361,7 @@ class _Peeled:
             )
         )
 
-    def _was_sealed(self, key: OpeningKey | pgp.Opener) -> None:
+    def _was_sealed(self, key: Key | pgp.Opener) -> None:
         self.opened_by = key
         for layer in self.taken:
             if not isinstance(layer, Layer):
@@ -392,12 +392,12 @@ class _Peeled:
             layer.check(message.content, message.signatures, self.rings, self.at)
             self.taken.append(layer)
 
-    def _unseal(
-        self, envelope: enveloped.Envelope, names: tuple[str, ...]
-    ) -> tuple[bytes, OpeningKey]:
+    def _unseal(self, envelope: enveloped.Envelope, names: tuple[str, ...]) -> tuple[bytes, Key]:
         if envelope.why_not:
             raise NotSupported(envelope.why_not)
         if not self.keys:
+            if why_not := envelope.sealed.why_not:  # nor would any key help
+                raise NotSupported(why_not)
             raise DecryptionFailed(
                 "the mail is sealed, and no key was given",
                 hint=f"it is sealed for {'; '.join(names[:8]) or 'nobody'}",

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 _HOME_OF = {
     "OpeningKey": "smime.cms.recipients",
+    "Passphrase": "smime.cms.shared_keys",
     "RecipientKey": "smime.cms.recipients",
+    "SharedKey": "smime.cms.shared_keys",
     "SigningKey": "smime.cms.signed",
     "add_signer": "smime.cms.amend",
     "attach": "smime.cms.amend",
@@ -20,7 +22,9 @@ _HOME_OF = {
 
 __all__ = [
     "OpeningKey",
+    "Passphrase",
     "RecipientKey",
+    "SharedKey",
     "SigningKey",
     "add_signer",
     "attach",
@@ -42,6 +46,8 @@ if TYPE_CHECKING:
     from smime.cms.inspection import inspect as inspect
     from smime.cms.recipients import OpeningKey as OpeningKey
     from smime.cms.recipients import RecipientKey as RecipientKey
+    from smime.cms.shared_keys import Passphrase as Passphrase
+    from smime.cms.shared_keys import SharedKey as SharedKey
     from smime.cms.signed import SigningKey as SigningKey
 else:
 

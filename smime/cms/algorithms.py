@@ -207,10 +207,21 @@ CIPHERS = {
     "aes-128-gcm": (oid("2.16.840.1.101.3.4.1.6"), 16, "gcm", "AES-128-GCM"),
     "aes-192-gcm": (oid("2.16.840.1.101.3.4.1.26"), 24, "gcm", "AES-192-GCM"),
     "aes-256-gcm": (oid("2.16.840.1.101.3.4.1.46"), 32, "gcm", "AES-256-GCM"),
+    "aes-128-ccm": (oid("2.16.840.1.101.3.4.1.7"), 16, "ccm", "AES-128-CCM"),
+    "aes-192-ccm": (oid("2.16.840.1.101.3.4.1.27"), 24, "ccm", "AES-192-CCM"),
+    "aes-256-ccm": (oid("2.16.840.1.101.3.4.1.47"), 32, "ccm", "AES-256-CCM"),
+    "chacha20-poly1305": (
+        oid("1.2.840.113549.1.9.16.3.18"),
+        32,
+        "chacha",
+        "ChaCha20-Poly1305",
+    ),
     "3des-cbc": (oid("1.2.840.113549.3.7"), 24, "cbc", "3DES-CBC"),
+    # RC2 has one identifier for all key sizes; only 128 bits are known here.
+    "rc2-128-cbc": (oid("1.2.840.113549.3.2"), 16, "cbc", "RC2-128-CBC"),
 }
 CIPHER_OF = {whole[2:]: name for name, (whole, _, _, _) in CIPHERS.items()}
-WEAK_CIPHERS = frozenset({"3des-cbc"})
+WEAK_CIPHERS = frozenset({"3des-cbc", "rc2-128-cbc"})
 
 # AES key wrap by key octets (RFC 3565 §2.3.2): parameters absent.
 KEY_WRAP = {
@@ -220,19 +231,26 @@ KEY_WRAP = {
 }
 KEY_WRAP_OF = {whole[2:]: octets for octets, whole in KEY_WRAP.items()}
 
-# Key agreement (RFC 5753 §7.1.4): standard and cofactor Diffie-Hellman are the
-# same on the curves with cofactor 1 that are read here.
+# Key agreement: derivation and its digest. Standard and cofactor Diffie-Hellman
+# (RFC 5753 §7.1.4) are the same on the curves with cofactor 1 that are read here;
+# HKDF is for X25519 and X448 (RFC 8418 §2.2).
+HKDF_AGREEMENT = {
+    "sha256": oid("1.2.840.113549.1.9.16.3.19"),
+    "sha384": oid("1.2.840.113549.1.9.16.3.20"),
+    "sha512": oid("1.2.840.113549.1.9.16.3.21"),
+}
 AGREEMENTS = {
-    oid("1.3.133.16.840.63.0.2")[2:]: "sha1",
-    oid("1.3.132.1.11.0")[2:]: "sha224",
-    oid("1.3.132.1.11.1")[2:]: "sha256",
-    oid("1.3.132.1.11.2")[2:]: "sha384",
-    oid("1.3.132.1.11.3")[2:]: "sha512",
-    oid("1.3.133.16.840.63.0.3")[2:]: "sha1",
-    oid("1.3.132.1.14.0")[2:]: "sha224",
-    oid("1.3.132.1.14.1")[2:]: "sha256",
-    oid("1.3.132.1.14.2")[2:]: "sha384",
-    oid("1.3.132.1.14.3")[2:]: "sha512",
+    oid("1.3.133.16.840.63.0.2")[2:]: ("x963", "sha1"),
+    oid("1.3.132.1.11.0")[2:]: ("x963", "sha224"),
+    oid("1.3.132.1.11.1")[2:]: ("x963", "sha256"),
+    oid("1.3.132.1.11.2")[2:]: ("x963", "sha384"),
+    oid("1.3.132.1.11.3")[2:]: ("x963", "sha512"),
+    oid("1.3.133.16.840.63.0.3")[2:]: ("x963", "sha1"),
+    oid("1.3.132.1.14.0")[2:]: ("x963", "sha224"),
+    oid("1.3.132.1.14.1")[2:]: ("x963", "sha256"),
+    oid("1.3.132.1.14.2")[2:]: ("x963", "sha384"),
+    oid("1.3.132.1.14.3")[2:]: ("x963", "sha512"),
+    **{whole[2:]: ("hkdf", name) for name, whole in HKDF_AGREEMENT.items()},
 }
 AGREEMENT_WRITTEN = {
     "sha256": oid("1.3.132.1.11.1"),
@@ -240,6 +258,36 @@ AGREEMENT_WRITTEN = {
     "sha512": oid("1.3.132.1.11.3"),
 }
 EC_PUBLIC_KEY = oid("1.2.840.10045.2.1")
+X25519 = oid("1.3.101.110")
+X448 = oid("1.3.101.111")
+
+# Key encapsulation (RFC 9629, RFC 9936) and the derivations in it (RFC 8619).
+ORI_KEM = oid("1.2.840.113549.1.9.16.13.3")
+KEMS = {
+    "ml-kem-768": oid("2.16.840.1.101.3.4.4.2"),
+    "ml-kem-1024": oid("2.16.840.1.101.3.4.4.3"),
+}
+KEM_OF = {whole[2:]: name for name, whole in KEMS.items()}
+# Known by name alone: there is no primitive.
+KEM_OF[oid("2.16.840.1.101.3.4.4.1")[2:]] = "ML-KEM-512"
+HKDF = {
+    "sha256": oid("1.2.840.113549.1.9.16.3.28"),
+    "sha384": oid("1.2.840.113549.1.9.16.3.29"),
+    "sha512": oid("1.2.840.113549.1.9.16.3.30"),
+}
+HKDF_OF = {whole[2:]: name for name, whole in HKDF.items()}
+
+# Passphrases (RFC 3211): derivation by PBKDF2 (RFC 8018) with HMAC, and the key wrap.
+PBKDF2 = oid("1.2.840.113549.1.5.12")
+PWRI_KEK = oid("1.2.840.113549.1.9.16.3.9")
+HMACS = {
+    "sha1": oid("1.2.840.113549.2.7"),
+    "sha224": oid("1.2.840.113549.2.8"),
+    "sha256": oid("1.2.840.113549.2.9"),
+    "sha384": oid("1.2.840.113549.2.10"),
+    "sha512": oid("1.2.840.113549.2.11"),
+}
+HMAC_OF = {whole[2:]: name for name, whole in HMACS.items()}
 
 # What is announced to others (RFC 8551 §2.5.2), most wanted first. Only what
 # this library itself reads is in it.

@@ -8,17 +8,12 @@ from __future__ import annotations
 
 import os
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers import Cipher
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.ciphers.algorithms import AES
-from cryptography.hazmat.primitives.ciphers.modes import CBC, GCM
-
 from smime.cms import algorithms as alg
-from smime.cms import recipients
+from smime.cms import ciphers, recipients
 from smime.cms.ber import octets, parsed
 from smime.cms.content import content_info
 from smime.cms.der import (
+    INTEGER,
     OCTET_STRING,
     SEQUENCE,
     SET,
@@ -31,39 +26,34 @@ from smime.cms.der import (
     sequence,
     tlv,
 )
-from smime.errors import DecryptionFailed, LimitExceeded, MalformedMail, NotSupported
+from smime.errors import DecryptionFailed, MalformedMail, NotSupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from cryptography.hazmat.primitives.ciphers import BlockCipherAlgorithm
-
     from smime.cms.der import Node
-    from smime.cms.recipients import OpeningKey, RecipientKey, Sealed
+    from smime.cms.recipients import Key, Reader, Recipients
     from smime.policy import Policy
 
 __all__ = ["FAILED", "Envelope", "build", "kind_of", "open_with", "read"]
 
-GCM_NONCE_OCTETS = 12  # RFC 5084 §3.2
-GCM_TAG_OCTETS = 16
-GCM_TAG_OCTETS_MIN = 12  # RFC 5084 allows 12 to 16; the length is not authenticated
-GCM_MAX_OCTETS = 2**36 - 32  # NIST SP 800-38D §5.2.1.1
+RC2_VERSION_128 = 58  # RFC 3370 §5.2: how 128 effective bits are written
 
 _ID_ENVELOPED_DATA = tlv(0x06, alg.ENVELOPED_DATA)
 _ID_AUTH_ENVELOPED_DATA = tlv(0x06, alg.AUTH_ENVELOPED_DATA)
 _ID_DATA = tlv(0x06, alg.DATA)
-_ZERO, _TWO = integer(0), integer(2)
+_ZERO = integer(0)
 
 FAILED = "the content could not be opened with the key that it names"
 
 
 def kind_of(cipher: str) -> str:
     """Return the CMS content type that a content cipher is carried in."""
-    return "authEnvelopedData" if alg.CIPHERS[cipher][2] == "gcm" else "envelopedData"
+    return "envelopedData" if alg.CIPHERS[cipher][2] == "cbc" else "authEnvelopedData"
 
 
-def build(content: bytes, readers: Sequence[RecipientKey], *, cipher: str, transport: str) -> bytes:
+def build(content: bytes, readers: Sequence[Reader], *, cipher: str, transport: str) -> bytes:
     """Return a ContentInfo that seals ``content`` for the readers, in DER.
 
     ``cipher`` is a name of ``Policy.cipher`` other than ``auto``, ``transport``
@@ -74,34 +64,22 @@ def build(content: bytes, readers: Sequence[RecipientKey], *, cipher: str, trans
     """
     identifier, key_octets, mode, _ = alg.CIPHERS[cipher]
     key = os.urandom(key_octets)
-    infos, not_version_0 = recipients.seal(key, readers, transport)
-    tail: list[bytes] = []
-    if mode == "gcm":
-        if len(content) > GCM_MAX_OCTETS:
-            raise LimitExceeded("AES-GCM cannot carry so much", hint="use AES-256-CBC")
-        nonce = os.urandom(GCM_NONCE_OCTETS)
-        sealed = AESGCM(key).encrypt(nonce, content, None)
-        ciphertext = sealed[:-GCM_TAG_OCTETS]
-        tail = [octet_string(sealed[-GCM_TAG_OCTETS:])]
-        parameters = sequence(octet_string(nonce), integer(GCM_TAG_OCTETS))
-        start, outer = _ZERO + infos, _ID_AUTH_ENVELOPED_DATA
+    infos, version = recipients.seal(key, readers, transport)
+    nonce = os.urandom(ciphers.NONCE_OCTETS[mode])
+    ciphertext, tag = ciphers.seal(cipher, key, nonce, content)
+    if mode == "cbc":
+        start, outer = integer(version) + infos, _ID_ENVELOPED_DATA
     else:
-        iv = os.urandom(16)
-        ciphertext = _encrypt_cbc(key, iv, content)
-        parameters = octet_string(iv)
-        # RFC 5652 §6.1: version 2 as soon as a recipient is not version 0.
-        start, outer = (_TWO if not_version_0 else _ZERO) + infos, _ID_ENVELOPED_DATA
+        start, outer = _ZERO + infos, _ID_AUTH_ENVELOPED_DATA
+    parameters = octet_string(nonce)
+    if mode in ("gcm", "ccm"):
+        parameters = sequence(parameters, integer(len(tag)))
+    tail = [octet_string(tag)] if tag else []
     algorithm = sequence(identifier, parameters)
     parts = [_ID_DATA, algorithm, head(0x80, len(ciphertext)), ciphertext]
     parts = [start, *enclose(0x30, parts), *tail]
     parts = [outer, *enclose(0xA0, enclose(0x30, parts))]
     return b"".join(enclose(0x30, parts))
-
-
-def _encrypt_cbc(key: bytes, iv: bytes, content: bytes) -> bytes:
-    encryptor = Cipher(AES(key), CBC(iv)).encryptor()
-    pad = 16 - len(content) % 16  # RFC 5652 §6.3
-    return encryptor.update(content + bytes((pad,)) * pad) + encryptor.finalize()
 
 
 class Envelope:
@@ -130,7 +108,7 @@ class Envelope:
     ciphertext: bytes
     tag: bytes
     aad: bytes
-    sealed: list[Sealed]
+    sealed: Recipients
 
     @property
     def label(self) -> str:
@@ -164,9 +142,7 @@ def _read(data: bytes) -> Envelope:
     found.authenticated = kind == alg.AUTH_ENVELOPED_DATA
     found.sealed = recipients.read(data, rest[0])
     found.tag = found.aad = found.nonce = b""
-    # Where nobody can be a recipient here, no key would help.
-    hopeless = found.sealed and all(one.why_not for one in found.sealed)
-    found.why_not = found.sealed[0].why_not if hopeless else ""
+    found.why_not = ""
     _read_content(data, rest[1], found)
     if found.authenticated:
         _read_tag(data, rest[2:], found)
@@ -191,28 +167,40 @@ def _read_content(data: bytes, node: Node, found: Envelope) -> None:
         found.why_not = f"content cipher {found.cipher} is not supported"
         return
     mode = alg.CIPHERS[found.cipher][2]
-    if (mode == "gcm") != found.authenticated:
+    if (mode != "cbc") != found.authenticated:
         found.why_not = f"{found.label} in this structure is not standard and not supported"
         return
-    parameters = algorithm[1] if len(algorithm) > 1 else None
-    if mode == "cbc":
-        if parameters is None or parameters[0] != OCTET_STRING:
-            raise MalformedMail("the content cipher has no initialization vector")
-        found.nonce = data[parameters[2] : parameters[3]]
-        block = 8 if found.cipher == "3des-cbc" else 16
-        if len(found.nonce) != block or not found.ciphertext or len(found.ciphertext) % block:
-            raise MalformedMail("the encrypted content is not a whole number of blocks")
-        return
-    values = children(data, parameters) if parameters and parameters[0] == SEQUENCE else []
+    _read_parameters(data, algorithm[1] if len(algorithm) > 1 else None, found)
+    block = 16 if found.cipher.startswith("aes-") else 8
+    if mode == "cbc" and (not found.ciphertext or len(found.ciphertext) % block):
+        raise MalformedMail("the encrypted content is not a whole number of blocks")
+    ciphers.check_length(found.cipher, len(found.nonce), len(found.ciphertext))
+
+
+def _read_parameters(data: bytes, node: Node | None, found: Envelope) -> None:
+    """Read initialization vector, or nonce and length of the tag."""
+    name, mode = found.cipher, alg.CIPHERS[found.cipher][2]
+    values = [node] if node is not None else []
+    tag_octets = ciphers.TAG_OCTETS if mode == "chacha" else 0
+    if node is not None and node[0] == SEQUENCE:
+        values = children(data, node)
+        if name == "rc2-128-cbc" and len(values) == 2 and values[0][0] == INTEGER:
+            version = int.from_bytes(data[values[0][2] : values[0][3]], "big")
+            if version != RC2_VERSION_128:
+                found.why_not = "RC2 with a key of other than 128 bits is not supported"
+            values = values[1:]
+        elif mode in ("gcm", "ccm"):
+            # RFC 5084 §3: what is absent is 12.
+            last = values[1] if len(values) > 1 else None
+            tag_octets = int.from_bytes(data[last[2] : last[3]], "big") if last else 12
     if not values or values[0][0] != OCTET_STRING:
-        raise MalformedMail("the content cipher has no nonce")
+        raise MalformedMail("the content cipher has no initialization vector or nonce")
     found.nonce = data[values[0][2] : values[0][3]]
-    if not 8 <= len(found.nonce) <= 64:
-        raise MalformedMail("the nonce of AES-GCM has a length that cannot be")
-    length = int.from_bytes(data[values[1][2] : values[1][3]], "big") if len(values) > 1 else 12
-    found.tag = bytes(length) if GCM_TAG_OCTETS_MIN <= length <= GCM_TAG_OCTETS else b""
-    if not found.tag:
-        raise MalformedMail(f"a tag of {length} octets does not protect the content")
+    if not ciphers.nonce_fits(name, len(found.nonce)):
+        raise MalformedMail(f"the nonce of {found.label} has a length that cannot be")
+    if not ciphers.tag_fits(name, tag_octets):
+        raise MalformedMail(f"a tag of {tag_octets} octets does not protect the content")
+    found.tag = bytes(tag_octets)
 
 
 def _read_tag(data: bytes, rest: list[Node], found: Envelope) -> None:
@@ -231,9 +219,7 @@ def _read_tag(data: bytes, rest: list[Node], found: Envelope) -> None:
     raise MalformedMail("the tag that protects the content is not there")
 
 
-def open_with(
-    envelope: Envelope, keys: Iterable[OpeningKey], policy: Policy
-) -> tuple[bytes, OpeningKey]:
+def open_with(envelope: Envelope, keys: Iterable[Key], policy: Policy) -> tuple[bytes, Key]:
     """Return the content and the key that opened it.
 
     Raises ``NotSupported`` for a cipher that is not known or that the policy
@@ -246,17 +232,15 @@ def open_with(
     keys = tuple(keys)
     ways = recipients.find(envelope.sealed, keys)
     if not ways:
-        names = "; ".join(dict.fromkeys(one.name for one in envelope.sealed[:8]))
+        names = list(dict.fromkeys(envelope.sealed.names(9)))
         raise DecryptionFailed(
             "the mail is not sealed for any of the keys given",
-            hint=f"it is sealed for {names or 'nobody'}"
-            + (f" and {len(envelope.sealed) - 8} more" if len(envelope.sealed) > 8 else ""),
+            hint=f"it is sealed for {'; '.join(names[:8]) or 'nobody'}"
+            + (" and others" if len(names) > 8 else ""),
         )
     length = alg.CIPHERS[envelope.cipher][1]
-    opened: list[tuple[bytes, OpeningKey]] = []
+    opened: list[tuple[bytes, Key]] = []
     for key, sealed in ways:
-        if sealed.unwrap_with is None:
-            continue
         content = _decrypt(envelope, sealed.unwrap_with(key)(length))
         if content is not None:
             opened.append((content, key))
@@ -269,34 +253,9 @@ def open_with(
 
 def _decrypt(envelope: Envelope, key: bytes) -> bytes | None:
     """Return the content, or None if padding or tag is not right."""
-    if envelope.authenticated:
-        try:
-            return _decrypt_gcm(envelope, key)
-        except InvalidTag:
-            return None
-    plain = _decrypt_cbc(envelope, key)
-    pad = plain[-1]
-    block = len(envelope.nonce)
-    if not 1 <= pad <= block or plain[-pad:] != bytes((pad,)) * pad:
+    try:
+        return ciphers.unseal(
+            envelope.cipher, key, envelope.nonce, envelope.ciphertext, envelope.tag, envelope.aad
+        )
+    except ciphers.BadSeal:
         return None
-    return plain[:-pad]
-
-
-def _decrypt_gcm(envelope: Envelope, key: bytes) -> bytes:
-    mode = GCM(envelope.nonce, envelope.tag, min_tag_length=len(envelope.tag))
-    decryptor = Cipher(AES(key), mode).decryptor()
-    if envelope.aad:
-        decryptor.authenticate_additional_data(envelope.aad)
-    return decryptor.update(envelope.ciphertext) + decryptor.finalize()
-
-
-def _decrypt_cbc(envelope: Envelope, key: bytes) -> bytes:
-    cipher: BlockCipherAlgorithm = AES(key) if envelope.cipher != "3des-cbc" else _triple_des(key)
-    decryptor = Cipher(cipher, CBC(envelope.nonce)).decryptor()
-    return decryptor.update(envelope.ciphertext) + decryptor.finalize()
-
-
-def _triple_des(key: bytes) -> BlockCipherAlgorithm:
-    from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
-
-    return TripleDES(key)

@@ -22,7 +22,14 @@ if TYPE_CHECKING:
 
     from smime.cms.der import Node
 
-__all__ = ["by_value", "computed_identifier", "describe", "issuer_and_serial", "key_identifiers"]
+__all__ = [
+    "by_value",
+    "computed_identifier",
+    "describe",
+    "issuer_and_serial",
+    "key_identifiers",
+    "serial_of",
+]
 
 
 def issuer_and_serial(cert_der: bytes) -> bytes:
@@ -86,6 +93,15 @@ def by_value(issuer_serial: bytes) -> tuple[object, ...]:
     except (MalformedMail, ValueError):
         return (issuer_serial,)
     return (issuer_serial[serial[2] : serial[3]], *attributes)
+
+
+def serial_of(issuer_serial: bytes) -> bytes:
+    """Return the serial number's octets of an IssuerAndSerialNumber, empty if it has none."""
+    try:
+        parts = children(issuer_serial, top(issuer_serial))
+    except MalformedMail:
+        return b""
+    return issuer_serial[parts[1][2] : parts[1][3]] if len(parts) > 1 else b""
 
 
 def describe(data: bytes, node: Node) -> str:

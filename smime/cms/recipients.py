@@ -1,76 +1,65 @@
 """RecipientInfos: the content key sealed for each reader, and got back by one.
 
-What depends on a private key never shows: a value that does not unwrap is
-replaced by one that nobody can predict, and decryption goes on with it, so
-that a wrong key, a wrong padding and a wrong tag look the same from outside.
-
 Floor:  cms (uses errors)
-Source: RFC 5652 §6.2; RFC 8017 §7 for RSA; RFC 5753 for key agreement
+Source: RFC 5652 §6.2; the kinds of recipients have modules of their own
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import os
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
 
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.hazmat.primitives.kdf.x963kdf import X963KDF
-from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
-from smime.cms import algorithms as alg
-from smime.cms.ber import octets
-from smime.cms.der import (
-    NULL,
-    OCTET_STRING,
-    SEQUENCE,
-    children,
-    integer,
-    octet_string,
-    sequence,
-    set_of,
-    tlv,
-    top,
-)
+from smime.cms import agreement, transport
+from smime.cms.ber import definite
+from smime.cms.der import SEQUENCE, Indefinite, set_of, top
 from smime.cms.names import (
     by_value,
     computed_identifier,
-    describe,
     issuer_and_serial,
     key_identifiers,
+    serial_of,
 )
+from smime.cms.unwrapping import MAX_ROUNDS, Sealed
 from smime.errors import KeyProblem, LimitExceeded, MalformedMail, NotSupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-    from typing import TypeAlias
+    from collections.abc import Iterable, Iterator, Sequence
+    from typing import Any, TypeAlias
 
     from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric import padding
 
     from smime.cms.der import Node
+    from smime.cms.shared_keys import Passphrase, SharedKey
+    from smime.cms.unwrapping import Opener
 
-    Unwrap: TypeAlias = Callable[[int], bytes]
+    Reader: TypeAlias = "RecipientKey | SharedKey | Passphrase"
+    Key: TypeAlias = "OpeningKey | SharedKey | Passphrase"
 
-__all__ = ["OpeningKey", "RecipientKey", "Sealed", "find", "read", "seal"]
+__all__ = ["OpeningKey", "RecipientKey", "Recipients", "Sealed", "find", "read", "seal"]
 
 MAX_RECIPIENTS = 20_000  # the largest known mailings in one message have some thousands
 MAX_TRIALS = 16  # recipients tried for a key that comes without a certificate
-UKM_OCTETS = 64  # RFC 5753 §7.2 and NIST SP 800-56A: fresh for each message
+# Keys that are looked for by their octets, before every recipient is walked over.
+MAX_SEARCHES = 8
+SEARCHED_OCTETS = 16 * 1024
 
-_ZERO, _TWO, _THREE = integer(0), integer(2), integer(3)
-_OAEP_SHA256 = sequence(
-    alg.RSA_OAEP,
-    sequence(
-        tlv(0xA0, alg.DIGEST_ALGORITHM["sha256"]),
-        tlv(0xA1, sequence(alg.MGF1, alg.DIGEST_ALGORITHM["sha256"])),
-    ),
-)
-# What a substitute for a content key is derived from: new for each process,
-# never shown. The same message then fails in the same way every time; a fresh
-# substitute each time would make failures differ, which tells something.
-_SUBSTITUTE_SECRET = os.urandom(32)
+# Kinds of keys by the name of the library's class: kind here.
+_KINDS = {
+    "X25519": "x25519",
+    "X448": "x448",
+    "MLKEM768": "ml-kem-768",
+    "MLKEM1024": "ml-kem-1024",
+}
+
+
+def _kind(key: object, end: str) -> str:
+    for one in type(key).__mro__:
+        kind = _KINDS.get(one.__name__.removesuffix(end))
+        if kind is not None:
+            return kind
+    return ""
 
 
 class RecipientKey:
@@ -79,120 +68,66 @@ class RecipientKey:
     Raises ``NotSupported`` for a key that cannot be written to.
     """
 
-    __slots__ = ("_identifier", "_public", "certificate", "curve", "kind")
+    __slots__ = ("_transport", "certificate", "curve", "identifier", "kind", "public", "version")
 
     def __init__(self, certificate: x509.Certificate) -> None:
         self.certificate = certificate
-        self._identifier = issuer_and_serial(certificate.public_bytes(Encoding.DER))
-        public = certificate.public_key()
-        self.curve = ""
-        if isinstance(public, rsa.RSAPublicKey):
-            self.kind = "rsa"
-        elif isinstance(public, ec.EllipticCurvePublicKey):
-            self.kind, self.curve = "ec", public.curve.name
-            if self.curve not in _KDF_OF_CURVE:
-                raise NotSupported(f"encrypting to a key on curve {self.curve}")
-        else:
-            name = type(public).__name__.removesuffix("PublicKey")
-            raise NotSupported(f"encrypting to a key of kind {name}")
-        self._public = public
-
-    def transport(self, content_key: bytes, how: str) -> bytes:
-        """Return a KeyTransRecipientInfo (RFC 5652 §6.2.1); for RSA keys."""
-        public: rsa.RSAPublicKey = self._public  # type: ignore[assignment]
-        if how == "rsa-oaep":
-            algorithm = _OAEP_SHA256
-            sealed = public.encrypt(content_key, _oaep("sha256", "sha256", b""))
-        else:
-            algorithm = alg.RSA_SIGNATURE
-            sealed = public.encrypt(content_key, _PKCS1)
-        return sequence(_ZERO, self._identifier, algorithm, octet_string(sealed))
-
-    def agreed(self, ephemeral: ec.EllipticCurvePrivateKey, shared_info: bytes, wrap: int) -> bytes:
-        """Return the key that wraps the content key for this reader; for EC keys."""
-        public: ec.EllipticCurvePublicKey = self._public  # type: ignore[assignment]
-        secret = ephemeral.exchange(ec.ECDH(), public)
-        return _x963(secret, shared_info, wrap, _KDF_OF_CURVE[self.curve])
-
-    @property
-    def identifier(self) -> bytes:
+        self.identifier = issuer_and_serial(certificate.public_bytes(Encoding.DER))
         """IssuerAndSerialNumber, as it is written."""
-        return self._identifier
+        self.public: Any = certificate.public_key()
+        self.curve = ""
+        """What readers with whom one ephemeral key is agreed have in common."""
+        self.version = 0
+        """What it makes of an EnvelopedData's version (RFC 5652 §6.1)."""
+        self._transport: transport.Transport | None = None
+        if isinstance(self.public, rsa.RSAPublicKey):
+            self.kind = "rsa"
+            self._transport = transport.Transport(self.public, self.identifier)
+            return
+        if isinstance(self.public, ec.EllipticCurvePublicKey):
+            self.kind, self.curve, self.version = "ec", self.public.curve.name, 2
+            if self.curve not in agreement.WRITTEN:
+                raise NotSupported(f"encrypting to a key on curve {self.curve}")
+            return
+        self.kind = _kind(self.public, "PublicKey")
+        if not self.kind:
+            name = type(self.public).__name__.removesuffix("PublicKey")
+            raise NotSupported(f"encrypting to a key of kind {name}")
+        self.curve, self.version = (self.kind, 2) if self.kind.startswith("x") else ("", 3)
+
+    def info(self, content_key: bytes, how: str) -> bytes:
+        """Return the recipient; ``how`` is ``rsa-v15`` or ``rsa-oaep`` and goes for RSA keys."""
+        if self._transport is not None:
+            return self._transport.info(content_key, how)
+        from smime.cms import kem
+
+        return kem.info(content_key, self.public, self.kind, self.identifier)
 
 
-_KDF_OF_CURVE = {"secp256r1": "sha256", "secp384r1": "sha384", "secp521r1": "sha512"}
-
-
-_PKCS1 = padding.PKCS1v15()
-
-
-def _oaep(digest: str, mask_digest: str, label: bytes) -> padding.OAEP:
-    return padding.OAEP(
-        padding.MGF1(alg.hash_class(mask_digest)), alg.hash_class(digest), label or None
-    )
-
-
-def _x963(secret: bytes, shared_info: bytes, length: int, digest: str) -> bytes:
-    return X963KDF(alg.hash_class(digest), length, shared_info).derive(secret)
-
-
-def _shared_info(wrap_algorithm: bytes, ukm: bytes, wrap: int) -> bytes:
-    """Return ECC-CMS-SharedInfo (RFC 5753 §7.2)."""
-    parts = [wrap_algorithm]
-    if ukm:
-        parts.append(tlv(0xA0, octet_string(ukm)))
-    parts.append(tlv(0xA2, octet_string((wrap * 8).to_bytes(4, "big"))))
-    return sequence(*parts)
-
-
-def seal(content_key: bytes, readers: Sequence[RecipientKey], how: str) -> tuple[bytes, bool]:
-    """Return RecipientInfos for every reader, and whether any is not KTRI version 0.
+def seal(content_key: bytes, readers: Sequence[Reader], how: str) -> tuple[bytes, int]:
+    """Return RecipientInfos for every reader, and what version they make of an EnvelopedData.
 
     ``how`` is ``rsa-v15`` or ``rsa-oaep`` and goes for RSA keys. Readers on one
     curve share one ephemeral key.
     """
     if len(readers) > MAX_RECIPIENTS:
         raise LimitExceeded(f"more than {MAX_RECIPIENTS} recipients in one message")
-    infos = [one.transport(content_key, how) for one in readers if one.kind == "rsa"]
+    infos: list[bytes] = []
     by_curve: dict[str, list[RecipientKey]] = {}
     for one in readers:
-        if one.kind == "ec":
-            by_curve.setdefault(one.curve, []).append(one)
-    infos += [_agree(content_key, group, curve) for curve, group in by_curve.items()]
-    return set_of(*infos), bool(by_curve)
-
-
-def _agree(content_key: bytes, readers: list[RecipientKey], curve: str) -> bytes:
-    """Return one KeyAgreeRecipientInfo for readers on one curve (RFC 5652 §6.2.2)."""
-    curves = {"secp256r1": ec.SECP256R1(), "secp384r1": ec.SECP384R1(), "secp521r1": ec.SECP521R1()}
-    ephemeral = ec.generate_private_key(curves[curve])
-    point = ephemeral.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
-    ukm = os.urandom(UKM_OCTETS)
-    wrap = len(content_key)
-    wrap_algorithm = sequence(alg.KEY_WRAP[wrap])
-    shared_info = _shared_info(wrap_algorithm, ukm, wrap)
-    sealed = [
-        sequence(
-            one.identifier,
-            octet_string(aes_key_wrap(one.agreed(ephemeral, shared_info, wrap), content_key)),
-        )
-        for one in readers
-    ]
-    originator = tlv(0xA1, sequence(alg.EC_PUBLIC_KEY) + tlv(0x03, b"\x00" + point))
-    return tlv(
-        0xA1,
-        _THREE
-        + tlv(0xA0, originator)
-        + tlv(0xA1, octet_string(ukm))
-        + sequence(alg.AGREEMENT_WRITTEN[_KDF_OF_CURVE[curve]], wrap_algorithm)
-        + sequence(*sealed),
-    )
+        if one.curve:
+            by_curve.setdefault(one.curve, []).append(one)  # type: ignore[arg-type]
+        else:
+            infos.append(one.info(content_key, how))
+    infos += [agreement.info(content_key, group, curve) for curve, group in by_curve.items()]
+    return set_of(*infos), max((one.version for one in readers), default=0)
 
 
 class OpeningKey:
     """A private key that opens what was sealed for it, with its certificate or alone."""
 
     __slots__ = (
+        "_by_value",
         "_private",
         "certificate",
         "computed",
@@ -213,15 +148,16 @@ class OpeningKey:
             if isinstance(key, rsa.RSAPrivateKey)
             else "ec"
             if isinstance(key, ec.EllipticCurvePrivateKey)
-            else ""
+            else _kind(key, "PrivateKey")
         )
         public_key = getattr(key, "public_key", None)
         if not callable(public_key):
             raise KeyProblem(f"{type(key).__name__} is not a private key that opens mail")
         self.computed = computed_identifier(public_key())
-        self._private = key
+        self._private: Any = key
         self.identifier = b""
         self.key_identifiers: tuple[bytes, ...] = (self.computed,)
+        self._by_value: tuple[object, ...] | None = None
         if certificate is not None:
             self.identifier = issuer_and_serial(certificate.public_bytes(Encoding.DER))
             self.key_identifiers = key_identifiers(certificate)
@@ -229,24 +165,41 @@ class OpeningKey:
     @property
     def modulus_octets(self) -> int:
         """Length of the modulus of an RSA key, 0 for others."""
-        if self.kind != "rsa":
-            return 0
-        return (self._private.key_size + 7) // 8  # type: ignore[attr-defined,no-any-return]
+        return (self._private.key_size + 7) // 8 if self.kind == "rsa" else 0
 
     @property
     def curve(self) -> str:
         """Name of the curve of an EC key, else empty."""
-        return self._private.curve.name if self.kind == "ec" else ""  # type: ignore[attr-defined]
+        return str(self._private.curve.name) if self.kind == "ec" else ""
+
+    @property
+    def by_value(self) -> tuple[object, ...]:
+        """The identifier in the form that compares by value."""
+        if self._by_value is None:
+            self._by_value = by_value(self.identifier)
+        return self._by_value
 
     def decrypt(self, sealed: bytes, pad: padding.AsymmetricPadding) -> bytes:
         """Decrypt with an RSA key; raises ``ValueError``."""
-        return self._private.decrypt(sealed, pad)  # type: ignore[attr-defined,no-any-return]
+        plain: bytes = self._private.decrypt(sealed, pad)
+        return plain
 
     def exchange(self, point: bytes) -> bytes:
-        """Agree with an EC key on a secret; raises ``ValueError`` for a point off the curve."""
-        private: ec.EllipticCurvePrivateKey = self._private  # type: ignore[assignment]
-        public = ec.EllipticCurvePublicKey.from_encoded_point(private.curve, point)
-        return private.exchange(ec.ECDH(), public)
+        """Agree on a secret; raises ``ValueError`` for a point that is none of the curve."""
+        if self.kind == "ec":
+            public = ec.EllipticCurvePublicKey.from_encoded_point(self._private.curve, point)
+            secret: bytes = self._private.exchange(_ECDH, public)
+        else:
+            from cryptography.hazmat.primitives.asymmetric import x448, x25519
+
+            known = x25519.X25519PublicKey if self.kind == "x25519" else x448.X448PublicKey
+            secret = self._private.exchange(known.from_public_bytes(point))
+        return secret
+
+    def decapsulate(self, ciphertext: bytes) -> bytes:
+        """Return the secret that was encapsulated; raises ``ValueError``."""
+        secret: bytes = self._private.decapsulate(ciphertext)
+        return secret
 
     def __repr__(self) -> str:
         return f"<OpeningKey {self.kind} {self.computed.hex()[:16]}>"
@@ -255,257 +208,202 @@ class OpeningKey:
         raise TypeError("a private key does not leave its process: load it where it is used")
 
 
-class Sealed:
-    """One way in: a recipient as it stands in the message."""
+_ECDH = ec.ECDH()
 
-    __slots__ = ("identifier", "key_identifier", "kind", "unwrap_with", "why_not")
 
-    def __init__(
-        self,
-        *,
-        kind: str,
-        identifier: bytes = b"",
-        key_identifier: bytes = b"",
-        unwrap_with: Callable[[OpeningKey], Unwrap] | None = None,
-        why_not: str = "",
-    ) -> None:
-        self.kind = kind
-        self.identifier = identifier
-        self.key_identifier = key_identifier
-        self.unwrap_with = unwrap_with
-        self.why_not = why_not
-        """Why nobody can be this recipient here: an algorithm that is not supported."""
+class Recipients:
+    """The recipients of a message in their order, read as far as they are asked for."""
+
+    __slots__ = ("_data", "_node")
+
+    def __init__(self, data: bytes, node: Node) -> None:
+        self._data, self._node = data, node
+
+    def __iter__(self) -> Iterator[Sealed]:
+        return iter(self.first(MAX_RECIPIENTS + 1))
+
+    def first(self, limit: int) -> list[Sealed]:
+        """Return so many recipients; raises ``LimitExceeded`` for more than any message has."""
+        try:
+            return self._first(limit)
+        except Indefinite:
+            self.make_definite()
+            return self._first(limit)
+
+    def _first(self, limit: int) -> list[Sealed]:
+        data, at, end = self._data, self._node[2], self._node[3]
+        found: list[Sealed] = []
+        while at < end and len(found) < limit:
+            one = top(data, at, end)
+            at = one[3]
+            found += _read(data, one)
+        if len(found) > MAX_RECIPIENTS:
+            raise LimitExceeded(f"the message has more than {MAX_RECIPIENTS} recipients")
+        return found[:limit]
+
+    def make_definite(self) -> None:
+        """Go over to definite lengths: some stand inside others that are definite."""
+        self._data = definite(self._data[self._node[1] : self._node[3]])
+        self._node = top(self._data)
 
     @property
-    def name(self) -> str:
-        """The recipient for people: ``serial 1f2e issued by Test CA``."""
-        if self.identifier:
-            return describe(self.identifier, top(self.identifier))
-        return f"key {self.key_identifier.hex()}" if self.key_identifier else self.kind
+    def octets(self) -> int:
+        """How much there is to walk over."""
+        return self._node[3] - self._node[2]
 
+    def names(self, limit: int) -> tuple[str, ...]:
+        """Return the first recipients, as people call them."""
+        return tuple(one.name for one in self.first(limit))
 
-def read(data: bytes, recipients: Node) -> list[Sealed]:
-    """Read a SET OF RecipientInfo; kinds that are not known are named and stay out of the way."""
-    found: list[Sealed] = []
-    for node in children(data, recipients):
-        if node[0] == SEQUENCE:
-            found.append(_read_transport(data, node))
-        elif node[0] == 0xA1:
-            found += _read_agreement(data, node)
-        else:
-            kind = {0xA2: "a shared key", 0xA3: "a passphrase"}.get(node[0], "another kind of key")
-            found.append(Sealed(kind=kind, why_not=f"recipients by {kind} are not supported"))
-    if len(found) > MAX_RECIPIENTS:
-        raise LimitExceeded(f"the message has more than {MAX_RECIPIENTS} recipients")
-    return found
+    @property
+    def why_not(self) -> str:
+        """Why no key at all would help: no recipient is of a kind that is supported."""
+        why = ""
+        for one in self:
+            reason = one.why_not
+            if not reason:
+                return ""
+            why = why or reason
+        return why
 
+    def at_identifier(self, identifier: bytes) -> Sealed | None:
+        """Return the key transport recipient of this name, found by its octets.
 
-def _identifier(data: bytes, node: Node) -> tuple[bytes, bytes]:
-    """Return (IssuerAndSerialNumber, key identifier) of a recipient; one of them is empty."""
-    if node[0] == SEQUENCE:
-        return data[node[1] : node[3]], b""
-    if node[0] == 0x80:
-        return b"", data[node[2] : node[3]]
-    if node[0] == 0xA0:
-        inner = children(data, node)
-        # RecipientKeyIdentifier is a sequence of the identifier, and a date perhaps.
-        return b"", octets(data, inner[0]) if inner else b""
-    raise MalformedMail("a recipient is named in no known way")
-
-
-def _read_transport(data: bytes, node: Node) -> Sealed:
-    fields = children(data, node)
-    if len(fields) < 4 or fields[3][0] & ~0x20 != OCTET_STRING:
-        raise MalformedMail("a recipient does not have the form of one")
-    identifier, key_identifier = _identifier(data, fields[1])
-    sealed = octets(data, fields[3])
-    try:
-        pad = _transport_padding(data, fields[2])
-    except NotSupported as unknown:
-        return Sealed(
-            kind="rsa",
-            identifier=identifier,
-            key_identifier=key_identifier,
-            why_not=str(unknown),
-        )
-
-    def unwrap_with(key: OpeningKey) -> Unwrap:
-        def unwrap(length: int) -> bytes:
-            try:
-                value = key.decrypt(sealed, pad)
-            except ValueError:
-                value = b""
-            return _right_length(value, length, sealed)
-
-        return unwrap
-
-    return Sealed(
-        kind="rsa",
-        identifier=identifier,
-        key_identifier=key_identifier,
-        unwrap_with=unwrap_with,
-    )
-
-
-def _right_length(value: bytes, length: int, sealed: bytes) -> bytes:
-    """Return ``value`` if it can be the content key, else a substitute for it."""
-    substitute = hmac.digest(_SUBSTITUTE_SECRET, sealed, "sha256")[:length]
-    return value if len(value) == length else substitute
-
-
-def _transport_padding(data: bytes, node: Node) -> padding.AsymmetricPadding:
-    parts = children(data, node)
-    if not parts or parts[0][0] != 0x06:
-        raise MalformedMail("a recipient names no algorithm")
-    kind = data[parts[0][2] : parts[0][3]]
-    if kind == alg.RSA_ENCRYPTION[2:]:
-        return _PKCS1
-    if kind != alg.RSA_OAEP[2:]:
-        from smime.cms.der import oid_text
-
-        raise NotSupported(f"key transport {oid_text(kind)} is not supported")
-    # RFC 8017 A.2.1: what is absent is SHA-1, MGF1 with SHA-1, and the empty label.
-    digest, mask_digest, label = "sha1", "sha1", b""
-    given = children(data, parts[1]) if len(parts) > 1 and parts[1][0] == SEQUENCE else []
-    for one in given:
-        inner = children(data, one)
-        if one[0] not in (0xA0, 0xA1, 0xA2) or len(inner) != 1:
-            raise NotSupported("OAEP with parameters of an unknown form")
-        described = children(data, inner[0])
-        name = data[described[0][2] : described[0][3]] if described else b""
-        if one[0] == 0xA0:
-            digest = alg.named(alg.DIGEST_OF, name, "OAEP digest")
-        elif one[0] == 0xA1:
-            of = children(data, described[1]) if len(described) == 2 else []
-            if name != alg.MGF1[2:] or not of:
-                raise NotSupported("OAEP with a mask generation other than MGF1")
-            mask_digest = alg.named(alg.DIGEST_OF, data[of[0][2] : of[0][3]], "MGF1 digest")
-        else:
-            if name != alg.P_SPECIFIED[2:] or len(described) != 2:
-                raise NotSupported("OAEP with a label of an unknown form")
-            label = octets(data, described[1])
-    return _oaep(digest, mask_digest, label)
-
-
-def _read_agreement(data: bytes, node: Node) -> list[Sealed]:
-    fields = children(data, node)
-    if len(fields) < 4 or fields[1][0] != 0xA0:
-        raise MalformedMail("a key agreement recipient does not have the form of one")
-    ukm = b""
-    rest = fields[2:]
-    if rest[0][0] == 0xA1:
-        inner = children(data, rest[0])
-        ukm = octets(data, inner[0]) if inner else b""
-        rest = rest[1:]
-    if len(rest) < 2 or rest[1][0] != SEQUENCE:
-        raise MalformedMail("a key agreement recipient holds no keys")
-    why_not = ""
-    agreement: _Agreement | None = None
-    try:
-        agreement = _Agreement(data, fields[1], rest[0], ukm)
-    except NotSupported as unknown:
-        why_not = str(unknown)
-    found = []
-    for one in children(data, rest[1]):
-        parts = children(data, one)
-        if len(parts) != 2 or parts[1][0] & ~0x20 != OCTET_STRING:
-            raise MalformedMail("a key agreement recipient does not have the form of one")
-        identifier, key_identifier = _identifier(data, parts[0])
-        found.append(
-            Sealed(
-                kind="ec",
-                identifier=identifier,
-                key_identifier=key_identifier,
-                unwrap_with=agreement.unwrapper(octets(data, parts[1])) if agreement else None,
-                why_not=why_not,
-            )
-        )
-    return found
-
-
-class _Agreement:
-    """What all keys of one KeyAgreeRecipientInfo share."""
-
-    __slots__ = ("_digest", "_forms", "_point", "_wrap")
-
-    def __init__(self, data: bytes, originator: Node, algorithm: Node, ukm: bytes) -> None:
-        parts = children(data, algorithm)
-        kind = data[parts[0][2] : parts[0][3]] if parts else b""
-        self._digest = alg.named(alg.AGREEMENTS, kind, "key agreement")
-        if len(parts) != 2 or parts[1][0] != SEQUENCE:
-            raise MalformedMail("a key agreement names no key wrap")
-        wrap_oid = children(data, parts[1])[0]
-        wrap = alg.KEY_WRAP_OF.get(data[wrap_oid[2] : wrap_oid[3]])
-        if wrap is None:
-            raise NotSupported("the key wrap of a key agreement is not supported")
-        self._wrap = wrap
-        inner = children(data, originator)
-        if len(inner) != 1 or inner[0][0] != 0xA1:
-            raise NotSupported("a sender's static key in key agreement is not supported")
-        key = children(data, inner[0])
-        if len(key) != 2 or key[1][0] != 0x03:
-            raise MalformedMail("the sender's key of a key agreement is not there")
-        self._point = data[key[1][2] + 1 : key[1][3]]
-        # The wrap algorithm's parameters are absent by RFC 3565; some senders
-        # put NULL into what the key is derived from, so that is tried as well.
-        as_sent = data[parts[1][1] : parts[1][3]]
-        other = sequence(alg.KEY_WRAP[wrap], NULL)
-        if as_sent == other:
-            other = sequence(alg.KEY_WRAP[wrap])
-        self._forms = [_shared_info(form, ukm, wrap) for form in (as_sent, other)]
-
-    def unwrapper(self, sealed: bytes) -> Callable[[OpeningKey], Unwrap]:
-        def unwrap_with(key: OpeningKey) -> Unwrap:
-            def unwrap(length: int) -> bytes:
+        That spares walking over thousands of others. Octets that stand in
+        another place than a recipient's name are no answer.
+        """
+        data, begin, end = self._data, self._node[2], self._node[3]
+        at = data.find(identifier, begin, end)
+        if at < 0 or data[at - 3 : at] != _VERSION_0:
+            return None
+        for header_octets in (4, 3, 2):
+            start = at - 3 - header_octets
+            if start >= begin and data[start] == SEQUENCE:
                 try:
-                    secret = key.exchange(self._point)
-                except ValueError:
-                    secret = hashlib.sha256(_SUBSTITUTE_SECRET + sealed).digest()
-                value = b""
-                for shared_info in self._forms:
-                    wrapping_key = _x963(secret, shared_info, self._wrap, self._digest)
-                    try:
-                        value = aes_key_unwrap(wrapping_key, sealed)
-                    except (InvalidUnwrap, ValueError):
-                        continue
-                    break
-                return _right_length(value, length, sealed)
-
-            return unwrap
-
-        return unwrap_with
+                    one = top(data, start, end)
+                    if one[2] == at - 3:
+                        return transport.read(data, one)
+                except (MalformedMail, Indefinite):
+                    continue
+        return None
 
 
-def find(sealed: Sequence[Sealed], keys: Iterable[OpeningKey]) -> list[tuple[OpeningKey, Sealed]]:
+_VERSION_0 = b"\x02\x01\x00"
+
+
+def read(data: bytes, recipients: Node) -> Recipients:
+    """Read a SET OF RecipientInfo; kinds that are not known stay out of the way."""
+    found = Recipients(data, recipients)
+    # The first ones show what has not the form of recipients at all.
+    found.first(1)
+    return found
+
+
+def find(recipients: Recipients, keys: Iterable[Key]) -> list[tuple[Key, Sealed]]:
     """Return the ways in for these keys, chosen by public data alone.
 
     One pair where a recipient is named by the certificate or key identifier of
-    a key. For RSA keys without certificate, and only when nothing else fits,
-    up to ``MAX_TRIALS`` pairs to be tried, all of them.
+    a key. Only where nothing is, for keys that come without a name, pairs to be
+    tried, all of them: at most ``MAX_TRIALS`` recipients.
+
+    Raises ``NotSupported`` where only what is not supported fits, and
+    ``LimitExceeded`` for more trials or rounds of a passphrase than allowed.
     """
-    by_name: dict[bytes, OpeningKey] = {}
-    bare: list[OpeningKey] = []
+    keys = tuple(keys)
+    try:
+        return _find(recipients, keys)
+    except Indefinite:
+        recipients.make_definite()
+        return _find(recipients, keys)
+
+
+def _find(recipients: Recipients, keys: tuple[Key, ...]) -> list[tuple[Key, Sealed]]:
+    named: dict[tuple[str, bytes], Key] = {}
     for key in keys:
         if key.identifier:
-            by_name.setdefault(key.identifier, key)
-        else:
-            bare.append(key)
+            named.setdefault((key.kind, key.identifier), key)
         for identifier in key.key_identifiers:
-            by_name.setdefault(b"key:" + identifier, key)
+            named.setdefault((key.kind, b"key:" + identifier), key)
+    if len(keys) <= MAX_SEARCHES and recipients.octets > SEARCHED_OCTETS:
+        for key in keys:
+            fitting = recipients.at_identifier(key.identifier) if key.kind == "rsa" else None
+            if key.identifier and fitting is not None and not fitting.why_not:
+                return [(key, fitting)]
+    every = recipients.first(MAX_RECIPIENTS + 1)
     why_not = ""
-    for one in sealed:
-        fitting = by_name.get(one.identifier or b"key:" + one.key_identifier)
-        if fitting is not None and fitting.kind == one.kind:
-            if one.unwrap_with is not None:
-                return [(fitting, one)]
-            why_not = one.why_not
-    values = {by_value(key.identifier): key for key in by_name.values() if key.identifier}
-    for one in sealed if values else ():
-        fitting = values.get(by_value(one.identifier)) if one.identifier else None
-        if fitting is not None and fitting.kind == one.kind and one.unwrap_with is not None:
-            return [(fitting, one)]
-    if why_not:
+    for pairs in (_by_name(every, named), _by_value(every, keys)):
+        for key, one in pairs:
+            reason = one.why_not
+            if not reason:
+                return [(key, one)]
+            why_not = why_not or reason
+    found = _trials(every, keys)
+    if not found and (why_not := why_not or recipients.why_not):
         raise NotSupported(why_not)
-    return [
-        (key, one) for key in bare for one in sealed if one.kind == key.kind and one.unwrap_with
-    ][:MAX_TRIALS]
+    return found
+
+
+def _by_name(
+    every: list[Sealed], named: dict[tuple[str, bytes], Key]
+) -> Iterator[tuple[Key, Sealed]]:
+    for one in every:
+        key = named.get((one.kind, one.identifier or b"key:" + one.key_identifier))
+        if key is not None:
+            yield key, one
+
+
+def _by_value(every: list[Sealed], keys: tuple[Key, ...]) -> Iterator[tuple[Key, Sealed]]:
+    """Yield what fits though not by its octets: senders write names in other string types."""
+    values = {one.by_value: one for one in keys if isinstance(one, OpeningKey) and one.identifier}
+    serials = {value[0] for value in values}
+    for one in every if values else ():
+        if one.identifier and serial_of(one.identifier) in serials:
+            key = values.get(by_value(one.identifier))
+            if key is not None and key.kind == one.kind:
+                yield key, one
+
+
+def _trials(every: list[Sealed], keys: tuple[Key, ...]) -> list[tuple[Key, Sealed]]:
+    """Return what to try with keys that have no name in any message."""
+    found: list[tuple[Key, Sealed]] = []
+    tried: set[int] = set()
+    for key in keys:
+        if key.identifier or key.kind == "shared key":
+            continue
+        for place, one in enumerate(every):
+            if one.kind != key.kind or key.modulus_octets not in (0, one.octets) or one.why_not:
+                continue
+            tried.add(place)
+            found.append((key, one))
+            if len(tried) > MAX_TRIALS:
+                raise LimitExceeded(
+                    f"more than {MAX_TRIALS} recipients would have to be tried",
+                    hint="give the certificate with the key: it says which recipient is meant",
+                )
+    if sum(one.rounds for _, one in found) > MAX_ROUNDS:
+        raise LimitExceeded(f"a passphrase with more than {MAX_ROUNDS} rounds in all")
+    return found
+
+
+def _read(data: bytes, node: Node) -> list[Sealed]:
+    if node[0] == SEQUENCE:
+        return [transport.read(data, node)]
+    if node[0] == 0xA1:
+        return agreement.read(data, node)
+    if node[0] == 0xA2:
+        from smime.cms.shared_keys import read_shared_key
+
+        return [read_shared_key(data, node)]
+    if node[0] == 0xA3:
+        from smime.cms.shared_keys import read_passphrase
+
+        return [read_passphrase(data, node)]
+    if node[0] == 0xA4:
+        from smime.cms import kem
+
+        return [kem.read(data, node)]
+
+    def prepare() -> Opener:
+        raise NotSupported("a recipient is of a kind that is not supported")
+
+    return [Sealed("another kind of key", prepare)]

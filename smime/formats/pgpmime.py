@@ -294,4 +294,4 @@ def _digest(policy: Policy) -> str:
 
 def _cipher(policy: Policy) -> str:
     # The mode is OpenPGP's own; of what the policy names, the size of the key counts.
-    return "aes-256" if policy.cipher == "auto" else policy.cipher[:7]
+    return policy.cipher[:7] if policy.cipher.startswith("aes-") else "aes-256"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Any
 
-    from smime.cms import OpeningKey
+    from smime.cms.recipients import Key
     from smime.keys import Addressee, Reader, Sender
 
 __all__ = ["opening_keys_of", "recipients_of", "signers_of"]
@@ -54,18 +54,18 @@ def recipients_of(to: Addressee | Iterable[Addressee]) -> tuple[Recipient, ...]:
     return readers
 
 
-def opening_keys_of(keys: Reader | Iterable[Reader]) -> tuple[OpeningKey, ...]:
+def opening_keys_of(keys: Reader | Iterable[Reader]) -> tuple[Key, ...]:
     """Return what may open: empty if ``keys`` is empty.
 
     ``keys`` is an ``Identity`` (all of its keys), a private key of
-    ``cryptography`` or an iterable of them. Raises ``TypeError`` for anything
-    else.
+    ``cryptography``, a ``SharedKey`` or ``Passphrase`` of ``smime.cms``, or an
+    iterable of them. Raises ``TypeError`` for anything else.
     """
     if isinstance(keys, Identity):
         return keys.opening_keys
-    if is_private_key(keys):
+    if is_private_key(keys) or _is_shared(keys):
         return _opening(keys)
-    found: list[OpeningKey] = []
+    found: list[Key] = []
     for one in _several(keys, "keys", "an Identity", _LOAD_IDENTITY):
         found += _opening(one)
     return tuple(found)
@@ -135,9 +135,15 @@ def _recipient(given: Any) -> Recipient:
     raise _refusal(given, "to", "a Recipient", _LOAD_RECIPIENT)
 
 
-def _opening(given: Any) -> tuple[OpeningKey, ...]:
+def _is_shared(given: Any) -> bool:
+    return getattr(given, "kind", "") in ("shared key", "passphrase")
+
+
+def _opening(given: Any) -> tuple[Key, ...]:
     if isinstance(given, Identity):
         return given.opening_keys
+    if _is_shared(given):
+        return (given,)
     if is_private_key(given):
         from smime.cms import OpeningKey
 

@@ -149,6 +149,11 @@ def keys_of(entry: Entry) -> list[Any]:
     certificates = tuple(entry.read(name) for name in entry.listed("cert"))
     named = entry.listed("key")
     passphrase = entry.needs.get("password")
+    if "secret_key_id_hex" in entry.needs:
+        shared = (bytes.fromhex(entry.needs[f"secret_{one}_hex"]) for one in ("key", "key_id"))
+        return [smime.cms.SharedKey(*shared)]
+    if isinstance(passphrase, str) and not named:
+        return [smime.cms.Passphrase(passphrase)]
     return [one for name in named for one in _keys(entry.read(name), certificates, passphrase)]
 
 

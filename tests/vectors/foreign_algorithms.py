@@ -6,6 +6,7 @@ from email import message_from_bytes
 from typing import Any
 
 from asn1crypto import cms as asn1
+from asn1crypto import core
 from asn1crypto.algos import EncryptionAlgorithm as Algorithm
 
 from tests.vectors.foreign import Entry, blob_of
@@ -30,6 +31,10 @@ CLAIMED = {
     "1.3.132.1.11.3", "1.3.133.16.840.63.0.3", "1.3.132.1.14.0", "1.3.132.1.14.1",
     "1.3.132.1.14.2", "1.3.132.1.14.3",
     "aes128_wrap", "aes192_wrap", "aes256_wrap",
+    # ML-KEM-768 and ML-KEM-1024; a shared key; a passphrase
+    "2.16.840.1.101.3.4.4.2", "2.16.840.1.101.3.4.4.3", "1.2.840.113549.1.9.16.3.28",
+    "1.2.840.113549.1.9.16.3.29", "1.2.840.113549.1.9.16.3.30",
+    "pbkdf2", "1.2.840.113549.1.9.16.3.9",
     # structures
     "data", "signed_data", "enveloped_data", "authenticated_enveloped_data",
 }  # fmt: skip
@@ -75,9 +80,11 @@ def _used(info: Any) -> set[str]:
     if inner:
         found.add(_name(info["content"][inner]["content_encryption_algorithm"]["algorithm"]))
         for recipient in info["content"]["recipient_infos"]:
-            if recipient.name not in ("ktri", "kari"):
-                found.add(recipient.name)
+            if recipient.name == "ori":
+                found |= _kem(recipient.chosen)
                 continue
+            if recipient.name == "pwri":
+                found.add(_name(recipient.chosen["key_derivation_algorithm"]["algorithm"]))
             way = recipient.chosen["key_encryption_algorithm"]
             found.add(_name(way["algorithm"]))
             if recipient.name == "kari" and way["parameters"].native:
@@ -85,8 +92,40 @@ def _used(info: Any) -> set[str]:
     return found
 
 
+class _Algorithm(core.Sequence):
+    _fields = [("algorithm", core.ObjectIdentifier), ("parameters", core.Any, {"optional": True})]
+
+
+class _Kem(core.Sequence):
+    """KEMRecipientInfo (RFC 9629 §3)."""
+
+    _fields = [
+        ("version", core.Integer),
+        ("rid", core.Any),
+        ("kem", _Algorithm),
+        ("kemct", core.OctetString),
+        ("kdf", _Algorithm),
+        ("kek_length", core.Integer),
+        ("ukm", core.OctetString, {"explicit": 0, "optional": True}),
+        ("wrap", _Algorithm),
+        ("encrypted_key", core.OctetString),
+    ]
+
+
+class _Ori(core.Sequence):
+    _fields = [("type", core.ObjectIdentifier), ("value", _Kem)]
+
+
+def _kem(other: Any) -> set[str]:
+    """Return the KEM, and the derivation beside it, of an OtherRecipientInfo."""
+    info = _Ori.load(b"\x30" + other.dump()[1:])["value"]
+    return {_name(info[one]["algorithm"]) for one in ("kem", "kdf")}
+
+
 # The validation engine teaches the reader some names when it is imported.
-_DOTTED = {f"mldsa{size}": f"2.16.840.1.101.3.4.3.{arc}" for size, arc in ((44, 17), (65, 18), (87, 19))}
+_DOTTED = {
+    f"mldsa{size}": f"2.16.840.1.101.3.4.3.{arc}" for size, arc in ((44, 17), (65, 18), (87, 19))
+}
 
 
 def _name(value: Any) -> str:

@@ -266,8 +266,9 @@ def _outer_content(entry: Entry, seen: Seen) -> bytes:
     if len(opened.report.layers) == 1:
         return opened.content
     from smime.cms import enveloped
+    from smime.keys import opening_keys_of
 
-    keys = [key for one in seen.given["keys"] for key in one.opening_keys]
+    keys = opening_keys_of(seen.given["keys"])
     content, _ = enveloped.open_with(enveloped.read(outer_blob(entry)), keys, seen.given["policy"])
     demand(opened.content.strip() in content or opened.report.signatures, "another mail inside")
     return content

@@ -113,17 +113,17 @@ def refused_by_cms() -> Iterator[Vector]:
     name = "only-shared-key"
     yield vector(
         name,
-        "only a shared key opens it, which is not built",
+        "only a shared key opens it, and bob has none",
         "RFC 5652 §6.2.3",
-        "cms",
+        "key",
         cbc(name, readers=[kek_recipient(name)]),
     )
     name = "only-passphrase"
     yield vector(
         name,
-        "only a passphrase opens it, which is not built",
+        "only a passphrase opens it, and bob has none",
         "RFC 5652 §6.2.4",
-        "cms",
+        "key",
         cbc(name, readers=[passphrase_recipient(name)]),
     )
     name = "key-transport-unknown"

@@ -1,0 +1,278 @@
+"""Key agreement: the content key wrapped with a key that two sides derive.
+
+All readers on one curve share one ephemeral key of the sender, so one
+recipient info holds a wrapped content key for each of them.
+
+Floor:  cms (uses errors)
+Source: RFC 5652 §6.2.2; RFC 5753 for ECDH, RFC 8418 for X25519 and X448
+"""
+
+from __future__ import annotations
+
+import os
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.kdf.x963kdf import X963KDF
+from cryptography.hazmat.primitives.keywrap import aes_key_wrap
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from smime.cms import algorithms as alg
+from smime.cms.ber import octets
+from smime.cms.der import (
+    NULL,
+    OCTET_STRING,
+    SEQUENCE,
+    children,
+    integer,
+    octet_string,
+    oid_text,
+    sequence,
+    tlv,
+)
+from smime.cms.unwrapping import Sealed, read_identifier, right_length, substitute, unwrap_aes
+from smime.errors import MalformedMail, NotSupported
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, Protocol, TypeAlias
+
+    from smime.cms.der import Node
+    from smime.cms.recipients import OpeningKey
+    from smime.cms.unwrapping import Opener, Unwrap
+
+    # Derivation, digest, key octets, the sender's public key, and salts with shared infos to try.
+    Shared: TypeAlias = tuple[str, str, int, bytes, tuple[tuple[bytes, bytes], ...]]
+
+    class Agreeing(Protocol):
+        """A reader whose key agrees on a secret with an ephemeral key."""
+
+        @property
+        def identifier(self) -> bytes: ...
+        @property
+        def public(self) -> Any: ...
+
+
+__all__ = ["WRITTEN", "info", "read"]
+
+UKM_OCTETS = 64  # RFC 5753 §7.2 and NIST SP 800-56A: fresh for each message
+
+# Curve as in ``RecipientKey.curve``: derivation, its digest, and the scheme that is written.
+WRITTEN = {
+    "secp256r1": ("x963", "sha256", alg.AGREEMENT_WRITTEN["sha256"]),
+    "secp384r1": ("x963", "sha384", alg.AGREEMENT_WRITTEN["sha384"]),
+    "secp521r1": ("x963", "sha512", alg.AGREEMENT_WRITTEN["sha512"]),
+    "brainpoolP256r1": ("x963", "sha256", alg.AGREEMENT_WRITTEN["sha256"]),
+    "brainpoolP384r1": ("x963", "sha384", alg.AGREEMENT_WRITTEN["sha384"]),
+    "brainpoolP512r1": ("x963", "sha512", alg.AGREEMENT_WRITTEN["sha512"]),
+    "x25519": ("hkdf", "sha256", alg.HKDF_AGREEMENT["sha256"]),  # RFC 8418 §2.3
+    "x448": ("hkdf", "sha512", alg.HKDF_AGREEMENT["sha512"]),
+}
+_CURVES: dict[str, Any] = {
+    "secp256r1": ec.SECP256R1(),
+    "secp384r1": ec.SECP384R1(),
+    "secp521r1": ec.SECP521R1(),
+    "brainpoolP256r1": ec.BrainpoolP256R1(),
+    "brainpoolP384r1": ec.BrainpoolP384R1(),
+    "brainpoolP512r1": ec.BrainpoolP512R1(),
+}
+# Kind of key by the algorithm of the sender's ephemeral key.
+_KINDS = {
+    alg.EC_PUBLIC_KEY[2:]: "ec",
+    alg.X25519[2:]: "x25519",
+    alg.X448[2:]: "x448",
+}
+_ECDH = ec.ECDH()
+_THREE = integer(3)
+
+
+def _derive(
+    how: str, digest: str, secret: bytes, salt: bytes, shared_info: bytes, length: int
+) -> bytes:
+    if how == "x963":
+        return X963KDF(alg.hash_class(digest), length, shared_info).derive(secret)
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+    return HKDF(alg.hash_class(digest), length, salt or None, shared_info).derive(secret)
+
+
+def _shared_info(wrap_algorithm: bytes, ukm: bytes, wrap: int) -> bytes:
+    """Return ECC-CMS-SharedInfo (RFC 5753 §7.2)."""
+    parts = [wrap_algorithm]
+    if ukm:
+        parts.append(tlv(0xA0, octet_string(ukm)))
+    parts.append(tlv(0xA2, octet_string((wrap * 8).to_bytes(4, "big"))))
+    return sequence(*parts)
+
+
+def _ephemeral(curve: str) -> tuple[Any, bytes]:
+    """Return a fresh private key on the curve and its algorithm and public key as written."""
+    if curve in _CURVES:
+        private = ec.generate_private_key(_CURVES[curve])
+        point = private.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+        algorithm = sequence(alg.EC_PUBLIC_KEY)
+        return private, algorithm + tlv(0x03, b"\x00" + point)
+    from cryptography.hazmat.primitives.asymmetric import x448, x25519
+
+    made: Any = (
+        x25519.X25519PrivateKey.generate() if curve == "x25519" else x448.X448PrivateKey.generate()
+    )
+    algorithm = sequence(alg.X25519 if curve == "x25519" else alg.X448)
+    return made, algorithm + tlv(0x03, b"\x00" + made.public_key().public_bytes_raw())
+
+
+def info(content_key: bytes, readers: Sequence[Agreeing], curve: str) -> bytes:
+    """Return one KeyAgreeRecipientInfo for readers on one curve."""
+    how, digest, scheme = WRITTEN[curve]
+    private, originator = _ephemeral(curve)
+    # With HKDF it would be salt and shared info in one (RFC 8418 §2.2), and there
+    # are readers that forget the former; an ephemeral key does not need it.
+    ukm = os.urandom(UKM_OCTETS) if how == "x963" else b""
+    wrap = len(content_key)
+    wrap_algorithm = sequence(alg.KEY_WRAP[wrap])
+    shared_info = _shared_info(wrap_algorithm, ukm, wrap)
+    sealed = []
+    for one in readers:
+        secret = (
+            private.exchange(_ECDH, one.public)
+            if curve in _CURVES
+            else private.exchange(one.public)
+        )
+        wrapping_key = _derive(how, digest, secret, b"", shared_info, wrap)
+        wrapped = aes_key_wrap(wrapping_key, content_key)
+        sealed.append(sequence(one.identifier, octet_string(wrapped)))
+    return tlv(
+        0xA1,
+        _THREE
+        + tlv(0xA0, tlv(0xA1, originator))
+        + (tlv(0xA1, octet_string(ukm)) if ukm else b"")
+        + sequence(scheme, wrap_algorithm)
+        + sequence(*sealed),
+    )
+
+
+def read(data: bytes, node: Node) -> list[Sealed]:
+    """Read a KeyAgreeRecipientInfo: one way in for each key that it holds."""
+    fields = children(data, node)
+    if len(fields) < 4 or fields[1][0] != 0xA0:
+        raise MalformedMail("a key agreement recipient does not have the form of one")
+    ukm = b""
+    rest = fields[2:]
+    if rest[0][0] == 0xA1:
+        inner = children(data, rest[0])
+        ukm = octets(data, inner[0]) if inner else b""
+        rest = rest[1:]
+    if len(rest) < 2 or rest[0][0] != SEQUENCE or rest[1][0] != SEQUENCE:
+        raise MalformedMail("a key agreement recipient holds no keys")
+    shared = _Shared(data, fields[1], rest[0], ukm)
+    found = []
+    for one in children(data, rest[1]):
+        parts = children(data, one)
+        if len(parts) != 2 or parts[1][0] & ~0x20 != OCTET_STRING:
+            raise MalformedMail("a key agreement recipient does not have the form of one")
+        identifier, key_identifier = read_identifier(data, parts[0])
+        found.append(
+            Sealed(
+                shared.kind,
+                _Preparing(shared, octets(data, parts[1])).prepare,
+                identifier=identifier,
+                key_identifier=key_identifier,
+            )
+        )
+    return found
+
+
+class _Shared:
+    """What all keys of one KeyAgreeRecipientInfo share; its algorithms are read when needed."""
+
+    __slots__ = ("_algorithm", "_data", "_originator", "_ready", "_ukm", "kind")
+
+    def __init__(self, data: bytes, originator: Node, algorithm: Node, ukm: bytes) -> None:
+        self._data, self._originator, self._algorithm = data, originator, algorithm
+        self._ukm = ukm
+        self._ready: Shared | None = None
+        self.kind = "ec"
+        key = self._key()
+        if key and key[0][0] == SEQUENCE:
+            named = children(data, key[0])
+            content = data[named[0][2] : named[0][3]] if named else b""
+            self.kind = _KINDS.get(content, f"agreement {oid_text(content)}")
+
+    def _key(self) -> list[Node]:
+        """Return algorithm and public key of the sender, or nothing for another form."""
+        inner = children(self._data, self._originator)
+        if len(inner) != 1 or inner[0][0] != 0xA1:
+            return []
+        return children(self._data, inner[0])
+
+    def ready(self) -> Shared:
+        if self._ready is None:
+            self._ready = self._read()
+        return self._ready
+
+    def _read(self) -> Shared:
+        data = self._data
+        parts = children(data, self._algorithm)
+        content = data[parts[0][2] : parts[0][3]] if parts else b""
+        found = alg.AGREEMENTS.get(content)
+        if found is None:
+            raise NotSupported(f"key agreement {oid_text(content)} is not supported")
+        if self.kind not in _KINDS.values():
+            raise NotSupported(f"key {self.kind} is not supported")
+        how, digest = found
+        if len(parts) != 2 or parts[1][0] != SEQUENCE:
+            raise MalformedMail("a key agreement names no key wrap")
+        named = children(data, parts[1])
+        wrap = alg.KEY_WRAP_OF.get(data[named[0][2] : named[0][3]]) if named else None
+        if wrap is None:
+            what = oid_text(data[named[0][2] : named[0][3]]) if named else "without a name"
+            raise NotSupported(f"the key wrap {what} of a key agreement is not supported")
+        key = self._key()
+        if not key:
+            raise NotSupported("a sender's static key in key agreement is not supported")
+        if len(key) != 2 or key[1][0] != 0x03:
+            raise MalformedMail("the sender's key of a key agreement is not there")
+        point = data[key[1][2] + 1 : key[1][3]]
+        # The wrap algorithm's parameters are absent by RFC 3565; some senders
+        # put NULL into what the key is derived from, so that is tried as well.
+        as_sent = data[parts[1][1] : parts[1][3]]
+        other = sequence(alg.KEY_WRAP[wrap], NULL)
+        if as_sent == other:
+            other = sequence(alg.KEY_WRAP[wrap])
+        ukm = self._ukm
+        first = _shared_info(as_sent, ukm, wrap)
+        # RFC 8418 §2.2: with HKDF the keying material is the salt as well; Bouncy
+        # Castle 1.86 left that out.
+        second = (b"", first) if how == "hkdf" and ukm else (ukm, _shared_info(other, ukm, wrap))
+        forms = ((ukm, first), second)
+        return how, digest, wrap, point, forms
+
+
+class _Preparing:
+    """One wrapped key of a KeyAgreeRecipientInfo."""
+
+    __slots__ = ("_sealed", "_shared")
+
+    def __init__(self, shared: _Shared, sealed: bytes) -> None:
+        self._shared, self._sealed = shared, sealed
+
+    def prepare(self) -> Opener:
+        how, digest, wrap, point, forms = self._shared.ready()
+        sealed = self._sealed
+
+        def unwrap_with(key: OpeningKey) -> Unwrap:
+            def unwrap(length: int) -> bytes:
+                try:
+                    secret = key.exchange(point)
+                except ValueError:  # a point off the curve, a secret of zeros
+                    secret = substitute(point, 32)
+                # Every form is tried whether one before it fitted or not.
+                values = [
+                    unwrap_aes(_derive(how, digest, secret, salt, form, wrap), sealed)
+                    for salt, form in forms
+                ]
+                return right_length(values[0] or values[1], length, sealed)
+
+            return unwrap
+
+        return unwrap_with

@@ -1,0 +1,141 @@
+"""What all kinds of recipients share: a way in, and what stands in for a wrong key.
+
+What depends on a secret never shows. A value that does not unwrap is replaced
+by one that nobody can predict and decryption goes on with it, so that a wrong
+key, a wrong padding and a wrong tag look the same from outside.
+
+Floor:  cms (uses errors)
+Source: RFC 5652 §6.2; RFC 3218 §2.3.2 for the substitute
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+
+from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap
+
+from smime.cms.ber import octets
+from smime.cms.der import SEQUENCE, children, top
+from smime.cms.names import describe
+from smime.errors import MalformedMail, NotSupported
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeAlias
+
+    from smime.cms.der import Node
+
+    Unwrap: TypeAlias = Callable[[int], bytes]
+    Opener: TypeAlias = Callable[[Any], Unwrap]
+
+__all__ = ["MAX_ROUNDS", "Sealed", "read_identifier", "right_length", "substitute", "unwrap_aes"]
+
+# Of PBKDF2, for all that one message asks for: some three seconds. 2^31 rounds
+# would hang for minutes in one call.
+MAX_ROUNDS = 10_000_000
+
+# What a substitute for a content key is derived from: new for each process,
+# never shown. The same message then fails in the same way every time; a fresh
+# substitute each time would make failures differ, which tells something.
+_SUBSTITUTE_SECRET = os.urandom(32)
+
+
+def substitute(sealed: bytes, length: int) -> bytes:
+    """Return what to go on with where ``sealed`` did not unwrap; at most 64 octets."""
+    return hmac.digest(_SUBSTITUTE_SECRET, sealed, "sha512")[:length]
+
+
+def right_length(value: bytes, length: int, sealed: bytes) -> bytes:
+    """Return ``value`` if it can be the content key, else a substitute for it.
+
+    The substitute is always computed, so that its absence cannot be timed.
+    """
+    other = substitute(sealed, length)
+    return value if len(value) == length else other
+
+
+def unwrap_aes(key: bytes, sealed: bytes) -> bytes:
+    """Return what is wrapped (RFC 3394), or nothing if it is not right."""
+    try:
+        return aes_key_unwrap(key, sealed)
+    except (InvalidUnwrap, ValueError):
+        return b""
+
+
+def read_identifier(data: bytes, node: Node) -> tuple[bytes, bytes]:
+    """Return (IssuerAndSerialNumber, key identifier) of a recipient; one of them is empty."""
+    if node[0] == SEQUENCE:
+        return data[node[1] : node[3]], b""
+    if node[0] == 0x80:
+        return b"", data[node[2] : node[3]]
+    if node[0] == 0xA0:
+        inner = children(data, node)
+        # RecipientKeyIdentifier is a sequence of the identifier, and a date perhaps.
+        return b"", octets(data, inner[0]) if inner else b""
+    raise MalformedMail("a recipient is named in no known way")
+
+
+class Sealed:
+    """One way in: a recipient as it stands in the message.
+
+    ``prepare`` reads the algorithms, when it is known that they matter, and
+    returns what unwraps with a key; it raises ``NotSupported``.
+    """
+
+    __slots__ = (
+        "_opener",
+        "_prepare",
+        "identifier",
+        "key_identifier",
+        "kind",
+        "octets",
+        "rounds",
+    )
+
+    def __init__(
+        self,
+        kind: str,
+        prepare: Callable[[], Opener],
+        *,
+        identifier: bytes = b"",
+        key_identifier: bytes = b"",
+        octets: int = 0,
+        rounds: int = 0,
+    ) -> None:
+        self.kind = kind
+        """The kind of key that opens it, as in ``OpeningKey.kind``."""
+        self._prepare = prepare
+        self._opener: Opener | None = None
+        self.identifier = identifier
+        self.key_identifier = key_identifier
+        self.octets = octets
+        """Length of what is sealed: for RSA the length of the modulus."""
+        self.rounds = rounds
+        """Rounds that a passphrase has to be worked through."""
+
+    def unwrap_with(self, key: Any) -> Unwrap:
+        """Return what gives the content key of a length; raises ``NotSupported``."""
+        return self._ready()(key)
+
+    def _ready(self) -> Opener:
+        if self._opener is None:
+            self._opener = self._prepare()
+        return self._opener
+
+    @property
+    def why_not(self) -> str:
+        """Why nobody can be this recipient here: an algorithm that is not supported."""
+        try:
+            self._ready()
+        except NotSupported as unknown:
+            return str(unknown)
+        return ""
+
+    @property
+    def name(self) -> str:
+        """The recipient for people: ``serial 1f2e issued by Test CA``."""
+        if self.identifier:
+            return describe(self.identifier, top(self.identifier))
+        return f"key {self.key_identifier.hex()}" if self.key_identifier else self.kind
