@@ -29,13 +29,15 @@ def main(argv: list[str]) -> int:
     options.add_in_and_out(parser, output="file for the sealed mail; without it, standard output")
     options.add_to(parser)
     options.add_cipher(parser)
+    options.add_pgp(parser)
     return options.run(parser, argv, encrypt)
 
 
 def encrypt(args: argparse.Namespace, files: Files) -> int:
     """Seal IN for the readers."""
     keys.refuse_to_overwrite(args)
-    readers = keys.readers_of(args)
-    sealed = smime.encrypt(files.read(args.input), to=readers, policy=options.policy_of(args))
+    with keys.keyring_of(args) as ring:
+        readers = keys.readers_of(args, ring)
+        sealed = smime.encrypt(files.read(args.input), to=readers, policy=options.policy_of(args))
     files.write(args.output or STANDARD, bytes(sealed), private=False)
     return 0

@@ -35,7 +35,8 @@ def main(argv: list[str]) -> int:
     options.add_identity(
         parser, use="who opens the mail, if it is sealed; may be repeated", required=False
     )
-    options.add_ca(parser)
+    options.add_ca(parser, required=False)
+    options.add_pgp(parser)
     options.add_at(parser)
     options.add_legacy(parser)
     options.add_json(parser, help="say the report as JSON on standard output")
@@ -46,15 +47,16 @@ def open_(args: argparse.Namespace, files: Files) -> int:
     """Open IN and say what was found."""
     verdict.refuse_two_on_one_stream(args)
     keys.refuse_to_overwrite(args)
-    anchors = keys.anchors_of(args)
-    readers = keys.openers_of(args)
-    opened = smime.open(
-        files.read(args.input),
-        trust=anchors,
-        keys=readers,
-        sender=args.sender,
-        policy=options.policy_of(args),
-        at=args.at,
-    )
+    with keys.keyring_of(args) as ring:
+        trusts = keys.trusts_of(args, ring)
+        readers = keys.openers_of(args, ring)
+        opened = smime.open(
+            files.read(args.input),
+            trust=trusts,
+            keys=readers,
+            sender=args.sender,
+            policy=options.policy_of(args),
+            at=args.at,
+        )
     verdict.hand_out(opened.mail, opened.report, args, files, output=STANDARD)
     return 0

@@ -180,11 +180,14 @@ class PgpKeyring:
             self.close()
             raise
 
-    def _open(self, home: PrivateHome | None, passphrase: Passphrase | None) -> None:
+    def _open(
+        self, home: PrivateHome | None, passphrase: Passphrase | None, where: str | None = None
+    ) -> None:
         path = find_gpg()
         self._home = home
         self._passphrase = passphrase
-        where = home.path if home is not None else None
+        if home is not None:
+            where = home.path
         self._engine = GnuPG(path, where)
         self._manager = Manager(path, where)
         self._known: dict[str, KeyFacts] = {}
@@ -202,14 +205,20 @@ class PgpKeyring:
         return cls(*found, passphrase=passphrase)
 
     @classmethod
-    def user(cls, *, passphrase: Passphrase | None = None) -> Self:
+    def user(
+        cls,
+        home: os.PathLike[str] | str | None = None,
+        *,
+        passphrase: Passphrase | None = None,
+    ) -> Self:
         """Use the user's own keyring, with its agent and smartcards (``GNUPGHOME``, ``~/.gnupg``).
 
-        Nothing asks the user anything: a key is used if the agent has it open, or
-        with ``passphrase``. ``close`` leaves the agent alone.
+        ``home`` is another GnuPG home that is kept. Nothing asks the user anything: a
+        key is used if the agent has it open, or with ``passphrase``. ``close`` leaves
+        the agent alone.
         """
         made = cls.__new__(cls)
-        made._open(None, passphrase)
+        made._open(None, passphrase, None if home is None else os.path.abspath(os.fspath(home)))
         return made
 
     @property
@@ -363,15 +372,30 @@ class PgpKeyring:
         Whoever has it can revoke the key: keep it apart, readable by nobody else.
         Raises ``KeyProblem`` if the key was not made in this keyring.
         """
-        home = self.engine.home
-        if home is None:
-            raise KeyProblem("GnuPG keeps the revocation certificates of your own keyring itself")
+        home = self.engine.home or _own_home()
         name = os.path.join(home, "openpgp-revocs.d", f"{key.fingerprint.upper()}.rev")
         try:
             with open(name, "rb") as file:
                 return file.read()
         except FileNotFoundError:
             raise KeyProblem(f"{key!r} was not made in this keyring") from None
+
+    def vouch(self, key: PgpKey, *, by: PgpKey) -> None:
+        """Say to GnuPG that a key is its owner's: certify it, for this home alone.
+
+        ``by`` is a key of one's own in the same keyring. Only ``user()`` asks for
+        that; in a private keyring every key counts. Raises ``KeyProblem``.
+        """
+        done = self.engine.run(
+            *("--local-user", by.fingerprint.upper(), "--quick-lsign-key", key.fingerprint.upper()),
+            passphrase=by.passphrase(),
+        )
+        if done.exit_status != 0:
+            raise KeyProblem(
+                f"gpg did not certify {key!r}",
+                hint="the key that certifies must be your own, and open",
+            )
+        self._forget()
 
     def _or_ours(self, passphrase: Passphrase | None) -> Passphrase | None:
         return self._passphrase if passphrase is None else passphrase
@@ -406,7 +430,7 @@ class PgpKeyring:
 
     def _list(self, fingerprint: str) -> Run:
         # How far GnuPG takes an address for the owner's is asked of the user's own only.
-        model = ("--trust-model", "pgp") if self._home is None else ()
+        model = ("--trust-model", "pgp", "--auto-check-trustdb") if self._home is None else ()
         return self.engine.run(
             *(*model, "--with-colons", "--with-secret", "--with-fingerprint", "--with-fingerprint"),
             *("--check-sigs", fingerprint.upper()),
@@ -463,6 +487,11 @@ class PgpKeyring:
             return "<PgpKeyring, closed>"
         whose = "the user's own" if self._home is None else "private"
         return f"<PgpKeyring, {whose}, GnuPG {self.version}>"
+
+
+def _own_home() -> str:
+    """Return where GnuPG keeps the user's own keys."""
+    return os.environ.get("GNUPGHOME") or os.path.join(os.path.expanduser("~"), ".gnupg")
 
 
 def _asked(passphrase: Passphrase | None) -> bytes | None:

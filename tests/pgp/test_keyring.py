@@ -298,7 +298,6 @@ def test_in_the_users_own_ring_only_what_the_user_vouched_for_counts(
             whose = ["--homedir", home, "--batch", "--yes"]
             gpg.run(*whose, "--import-ownertrust", input=f"{bob.fingerprint}:6:\n".encode())
             gpg.run(*whose, "-u", bob.fingerprint, "--quick-lsign-key", alice.fingerprint)
-            gpg.run(*whose, "--check-trustdb")
             mine.find("alice@example.org")  # looks anew: others write there
             assert mine.judge_openpgp(claim).good
         assert Path(home).exists()
