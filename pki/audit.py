@@ -102,6 +102,9 @@ class Checkpoint:
             if not isinstance(key, ec.EllipticCurvePublicKey):
                 raise ValueError("another kind of key")
             value = base64.b64decode(signature.strip(), validate=True)
+            if base64.b64encode(value).decode() != signature.strip():
+                # Bits of the last character that carry nothing have to be zero.
+                raise ValueError("changed base64")
             key.verify(value, text.encode(), ec.ECDSA(SHA256()))
         except (
             ValueError,
