@@ -343,7 +343,8 @@ def _whole(fingerprint: str) -> str:
 
 
 def _crlf(text: bytes) -> bytes:
-    return text.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+    """Return armour with CRLF; gpg ends all of its lines alike."""
+    return text if b"\r" in text else text.replace(b"\n", b"\r\n")
 
 
 def _passphrase_pipe(passphrase: bytes) -> int:

@@ -337,7 +337,8 @@ class PgpKeyring:
         if len(key) not in (16, 40, 64) or not set(key) <= set("0123456789abcdef"):
             return ()
         now = moment(None)
-        found = read_listing(self._list(key).output)
+        facts = self._facts(key)
+        found = (facts,) if facts is not None else read_listing(self._list(key).output)
         return tuple(dict.fromkeys(a for one in found for a in one.addresses_at(now)))
 
     def __iter__(self) -> Iterator[PgpKey]:
