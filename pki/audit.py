@@ -10,6 +10,7 @@ Floor:  audit (uses ledger, facts, keys)
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 from dataclasses import dataclass
@@ -176,11 +177,13 @@ class _Auditor:
         self._log_keys: set[bytes] = set()
         self._addresses = 0
         self._number = 0  # the last entry that is as it was
+        self._streams = contextlib.ExitStack()
 
     def run(self) -> Audit:
         try:
-            self._log()
-            self._revocations()
+            with contextlib.ExitStack() as self._streams:
+                self._log()
+                self._revocations()
         except _Broken as broken:
             return broken.audit
         except (TypeError, ValueError, KeyError, SmimeError):
@@ -332,7 +335,8 @@ class _Auditor:
         return self._stream(sql.select(table).order_by(table.c.number))
 
     def _stream(self, asked: sql.Select[Any]) -> Iterator[Any]:
-        rows = self._connection.execution_options(yield_per=_PAGE).execute(asked)
+        rows = self._connection.execute(asked.execution_options(yield_per=_PAGE))
+        self._streams.callback(rows.close)  # a pass that stops half way leaves no cursor open
         yield from rows
 
 

@@ -381,7 +381,8 @@ class Writing:
             asked = asked.where(table.reason != RELEASED)
         else:
             asked = asked.where(table.number > since)
-        rows = self.connection.execution_options(stream_results=True).execute(asked).scalars()
+        # On the statement: on the connection it would stay, and no INSERT can be streamed.
+        rows = self.connection.execute(asked.execution_options(stream_results=True)).scalars()
         for part in rows.partitions(MAX_PAGE):
             yield b"".join(part)
 

@@ -31,7 +31,6 @@ __all__ = [
 ]
 
 MAX_NAME = 64  # ub-common-name (RFC 5280 appendix A.1)
-MAX_ATTRIBUTE = 128  # ub-organization-name and most others are 64; localities have 128
 MAX_LOCAL_OCTETS = 64  # RFC 5321 §4.5.3.1.1
 MAX_ADDRESS_OCTETS = 254  # RFC 5321 §4.5.3.1.3 without the angle brackets
 

@@ -15,12 +15,16 @@ from __future__ import annotations
 import os
 
 from smime.errors import MalformedMail
+from smime.release import beside
+from smime.release import to as release_to
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from email.message import EmailMessage, Message
     from typing import Any, BinaryIO, TypeAlias
+
+    from smime.release import Release
 
     Source: TypeAlias = (
         "bytes | bytearray | memoryview | os.PathLike[str] | BinaryIO | Message[Any, Any] | Mail"
@@ -32,10 +36,6 @@ else:
     Out = "os.PathLike[str] | BinaryIO"
 
 __all__ = ["Mail", "write_beside", "write_out"]
-
-_NEW_FILE = (
-    os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-)
 
 
 class Mail:
@@ -52,13 +52,14 @@ class Mail:
     b'Subject: hi\r\n\r\nhello\r\n'
     """
 
-    __slots__ = ("_envelope", "_make", "_octets", "_recipients")
+    __slots__ = ("_envelope", "_make", "_octets", "_recipients", "_size")
 
     def __init__(self, data: Source) -> None:
         self._recipients: tuple[str, ...] | None = None
         self._envelope: bytes | None = None
         self._octets: bytes | None
         self._make: Callable[[], bytes] | None = None
+        self._size: int | None = None
         if isinstance(data, Mail):
             self._octets = data._data
             self._recipients = data._recipients
@@ -77,6 +78,7 @@ class Mail:
         self = cls.__new__(cls)
         self._octets = data
         self._make = make
+        self._size = None
         self._envelope = None
         self._recipients = recipients
         return self
@@ -86,6 +88,20 @@ class Mail:
         made = type(self)._made(data, self._recipients)
         made._envelope = self._data if self._envelope is None else self._envelope
         return made
+
+    @classmethod
+    def _written(cls, size: int, source: bytes) -> Mail:
+        """Stand for a mail that went to ``out=``; ``source`` has the envelope addresses."""
+
+        def elsewhere() -> bytes:
+            raise ValueError(
+                "the mail was written to out= and is not held: for a path, Mail(path) reads it"
+            )
+
+        self = cls._made(None, make=elsewhere)
+        self._envelope = source
+        self._size = size
+        return self
 
     @property
     def _data(self) -> bytes:
@@ -104,7 +120,7 @@ class Mail:
     @property
     def size(self) -> int:
         """Number of octets."""
-        return len(self._data)
+        return len(self._data) if self._size is None else self._size
 
     @property
     def message(self) -> EmailMessage:
@@ -288,33 +304,16 @@ def write_beside(
     keeps pointing: its target is replaced. On any failure nothing is left
     behind and the former file is untouched. Raises ``OSError``.
     """
-    target = os.path.realpath(path)
-    folder, name = os.path.split(target)
-    # What tempfile.mkstemp does, without its import, which costs more than a signature.
-    temporary = os.path.join(folder, f".{name[:40]}.{os.urandom(8).hex()}.part")
-    handle = os.open(temporary, _NEW_FILE, 0o600)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            for piece in pieces:
-                file.write(piece)
-            file.flush()
-            os.fsync(file.fileno())
-        if not private:
-            mask = os.umask(0)
-            os.umask(mask)
-            os.chmod(temporary, 0o666 & ~mask)
-        os.replace(temporary, target)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    _publish(beside(path, private=private), pieces)
 
 
 def write_out(out: Out, pieces: Iterable[bytes]) -> None:
     """Write ``pieces`` to a path (beside, then renamed) or to an open binary file."""
-    if isinstance(out, str):
-        raise TypeError(f"out=Path({out!r}): a path is given as a Path, not a str")
-    if isinstance(out, os.PathLike):
-        write_beside(out, pieces)
-        return
-    for piece in pieces:
-        out.write(piece)
+    _publish(release_to(out, private=True, wait=False), pieces)
+
+
+def _publish(release: Release, pieces: Iterable[bytes]) -> None:
+    with release:
+        for piece in pieces:
+            release.write(piece)
+        release.publish()

@@ -9,28 +9,32 @@ Source: RFC 8551 §3.4, §3.5; RFC 3156; RFC 9788 for the headers
 
 from __future__ import annotations
 
-from smime.cms import enveloped, signed
+from smime.cms import signed
 from smime.errors import KeyProblem
-from smime.formats import pgpmime as pgp
+from smime.formats import pgpout as pgp
 from smime.formats import smime as form
+from smime.formats.large import Large, NotCanonical, Parted
 from smime.keys.choice import chosen, refuse_strangers
 from smime.keys.roles import recipients_of, signers_of
 from smime.mail import Mail, write_out
 from smime.mime.entity import split_entity
 from smime.mime.headers import addresses, divide
 from smime.policy import MODERN, moment
+from smime.release import spool
+from smime.release import to as release_to
+from smime.source import Source as Octets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
-    from typing import Any
 
+    from smime.cms.recipients import RecipientKey
     from smime.keys import Addressee, Identity, Recipient, Sender
     from smime.mail import Out, Source
     from smime.mime.entity import Entity
-    from smime.pgp import PgpKey
     from smime.policy import Policy
+    from smime.source import Piece
 
 __all__ = ["encrypt", "protect", "protect_each", "sign"]
 
@@ -54,22 +58,28 @@ def sign(
     content is brought into canonical form first (CRLF, 7 bits), unless the
     policy says ``line_ends="exact"``. ``at`` is the signing time. With ``out``
     the mail is also written to a path (renamed when whole) or a binary file.
-    One ``PgpKey`` signs in the form of OpenPGP, which has no opaque one here.
+    From a file larger than 1 MiB that is canonical already it goes there in
+    pieces, and the result does not hold it. One ``PgpKey`` signs in the form of
+    OpenPGP, which has no opaque one here.
 
     Raises ``KeyProblem`` for a certificate that is expired or must not sign,
     ``MalformedMail`` for what is not a mail, ``OSError`` from the file system.
     """
-    source = mail if isinstance(mail, Mail) else Mail(mail)
-    openpgp, others = _apart(by, "by")
-    signers = () if openpgp else signers_of(others)
-    when = moment(at)
-    entity = split_entity(bytes(source))
-    outer, inner, _ = _divide(entity, policy, "clear")
-    if openpgp:
+    key, others = pgp.signer_of(by)
+    if key is not None:
         if opaque:
             raise TypeError("an OpenPGP key signs in the open: leave opaque=True out")
-        return _made(source, pgp.sign(inner, _only(openpgp), policy, at, outer), out)
-    return _made(source, _sign(inner, signers, opaque, policy, when, outer), out)
+        return _protected(mail, policy, "clear", small=pgp.Signing(key, policy, at).small, out=out)
+    signers = signers_of(others)
+    when = moment(at)
+
+    def small(inner: bytes, outer: bytes, _: bytes) -> bytes:
+        return _sign(inner, signers, opaque, policy, when, outer)
+
+    def large(inner: Octets, outer: bytes, _: bytes) -> Iterator[Piece]:
+        return _sign_pieces(inner, signers, opaque, policy, when, outer)
+
+    return _protected(mail, policy, "clear", small=small, large=large, out=out)
 
 
 def encrypt(
@@ -97,18 +107,28 @@ def encrypt(
     ``readers="named"`` also when To, Cc and ``to`` do not name the same people.
     ``MalformedMail``, ``LimitExceeded`` and ``OSError`` as ``sign``.
     """
-    source = mail if isinstance(mail, Mail) else Mail(mail)
-    openpgp, rest = _apart(to, "to")
-    readers = () if openpgp else recipients_of(rest)
-    entity = split_entity(bytes(source))
-    _refuse_bcc(entity, readers)
-    if policy.readers == "named":
-        refuse_strangers(openpgp or readers, source.recipients)
-    _, inner, sealed_outer = _divide(entity, policy, "cipher", travels=False)
-    if openpgp:
-        blind = pgp.blind_readers(entity)
-        return _made(source, pgp.seal(inner, openpgp, policy, blind=blind, outer=sealed_outer), out)
-    return _made(source, _seal(inner, readers, policy, None, sealed_outer), out)
+    keys, rest = pgp.apart(to, "to")
+    if keys:
+        way = pgp.Sealing(keys, policy)
+        return _protected(
+            mail, policy, "cipher", travels=False, look=way.look, small=way.small, out=out
+        )
+    readers = recipients_of(rest)
+
+    def look(entity: Entity, named: Mail) -> None:
+        _refuse_bcc(entity, readers)
+        if policy.readers == "named":
+            refuse_strangers(readers, named.recipients)
+
+    def small(inner: bytes, _: bytes, sealed_outer: bytes) -> bytes:
+        return _seal(inner, readers, policy, None, sealed_outer)
+
+    def large(inner: Octets, _: bytes, sealed_outer: bytes) -> Iterator[Piece]:
+        return _seal_pieces(inner, readers, policy, None, sealed_outer)
+
+    return _protected(
+        mail, policy, "cipher", travels=False, look=look, small=small, large=large, out=out
+    )
 
 
 def protect(
@@ -126,21 +146,35 @@ def protect(
     The arguments are those of ``sign`` and ``encrypt``; ``to_self=False`` leaves
     the sender out of the readers. Raises what they raise.
     """
-    source = mail if isinstance(mail, Mail) else Mail(mail)
-    keys, _ = _apart(by, "by")
-    if keys:
-        return _protect_openpgp(source, _only(keys), to, to_self, policy, at, out)
-    (signer,) = _one(by)
-    others = recipients_of(_certified(to))
+    key, certified = pgp.signer_of(by)
+    if key is not None:
+        way = pgp.Sealing(pgp.openpgp_readers(to), policy, signer=key, to_self=to_self, at=at)
+        return _protected(mail, policy, "cipher", look=way.look, small=way.small, out=out)
+    (signer,) = _one(certified)
+    others = recipients_of(pgp.certified(to))
     readers = _with_self(others, signer, to_self)
-    entity = split_entity(bytes(source))
-    _refuse_bcc(entity, readers)
-    if policy.readers == "named":
-        refuse_strangers(others, source.recipients, also=signer.addresses)
     when = moment(at)
-    _, inner, sealed_outer = _divide(entity, policy, "cipher")
-    signed_inner = _sign(inner, (signer,), False, policy, when)
-    return _made(source, _seal(signed_inner, readers, policy, when, sealed_outer), out)
+
+    def look(entity: Entity, named: Mail) -> None:
+        _refuse_bcc(entity, readers)
+        if policy.readers == "named":
+            refuse_strangers(others, named.recipients, also=signer.addresses)
+
+    def small(inner: bytes, _: bytes, sealed_outer: bytes) -> bytes:
+        signed_inner = _sign(inner, (signer,), False, policy, when)
+        return _seal(signed_inner, readers, policy, when, sealed_outer)
+
+    def large(inner: Octets, _: bytes, sealed_outer: bytes) -> Iterator[Piece]:
+        # The length of what is signed is to be known before it is sealed (DER),
+        # so it waits in an unlinked file.
+        with spool() as waiting:
+            for piece in _sign_pieces(inner, (signer,), False, policy, when, b""):
+                waiting.write(piece)
+            waiting.seek(0)
+            signed_inner = Octets(waiting, "the signed mail")
+            yield from _seal_pieces(signed_inner, readers, policy, when, sealed_outer)
+
+    return _protected(mail, policy, "cipher", look=look, small=small, large=large, out=out)
 
 
 def protect_each(
@@ -160,17 +194,17 @@ def protect_each(
     ``protect`` raises, for a reader when its copy is due.
     """
     source = mail if isinstance(mail, Mail) else Mail(mail)
-    keys, _ = _apart(by, "by")
-    if keys:
-        return _openpgp_copies(source, _only(keys), to, to_self, policy, at)
-    (signer,) = _one(by)
+    key, certified = pgp.signer_of(by)
+    inner, _, sealed_outer = _divided(split_entity(bytes(source)), policy, "cipher")
+    if key is not None:
+        return pgp.copies(inner, sealed_outer, key, to, to_self, policy, at)
+    (signer,) = _one(certified)
     when = moment(at)
-    _, inner, sealed_outer = _divide(split_entity(bytes(source)), policy, "cipher")
     signed_inner = _sign(inner, (signer,), False, policy, when)
 
     def copies() -> Iterator[Mail]:
         for one in to:
-            (reader,) = recipients_of(_certified(one))
+            (reader,) = recipients_of(pgp.certified(one))
             readers = _with_self((reader,), signer, to_self)
             yield Mail._made(
                 _seal(signed_inner, readers, policy, when, sealed_outer),
@@ -180,88 +214,72 @@ def protect_each(
     return copies()
 
 
-def _protect_openpgp(
-    source: Mail,
-    signer: PgpKey,
-    to: Addressee | Iterable[Addressee],
-    to_self: bool,
+def _protected(
+    mail: Source,
     policy: Policy,
-    at: datetime | None,
+    mode: str,
+    *,
+    small: Callable[[bytes, bytes, bytes], bytes],
+    large: Callable[[Octets, bytes, bytes], Iterator[Piece]] | None = None,
+    look: Callable[[Entity, Mail], None] | None = None,
+    travels: bool = True,
     out: Out | None,
 ) -> Mail:
-    """Sign and seal in one message (RFC 3156 §6.2)."""
-    others = _openpgp_readers(to)
+    """Divide the mail, protect what goes inside and write it to ``out``.
+
+    ``small`` protects octets, ``large`` what is read from a file in pieces, or None; both
+    are given the entity to protect, and the fields outside when it is signed and
+    when it is sealed.
+    """
+    if (
+        large is not None
+        and out is not None
+        and (hasattr(mail, "__fspath__") or hasattr(mail, "read"))
+    ):
+        opened = Large.open(mail)
+        if isinstance(opened, Large):
+            with opened:
+                made = _in_pieces(opened, policy, mode, travels, look, large, out)
+                if made is not None:
+                    return made
+                mail = opened.whole()
+        else:
+            mail = opened
+    source = mail if isinstance(mail, Mail) else Mail(mail)
     entity = split_entity(bytes(source))
-    if policy.readers == "named":
-        refuse_strangers(others, source.recipients, also=signer.addresses)
-    readers = (*others, signer) if to_self else others
-    _, inner, sealed_outer = _divide(entity, policy, "cipher")
-    sealed = pgp.seal(
-        inner,
-        readers,
-        policy,
-        blind=pgp.blind_readers(entity),
-        signer=signer,
-        at=at,
-        outer=sealed_outer,
-    )
-    return _made(source, sealed, out)
+    if look is not None:
+        look(entity, source)
+    return _made(source, small(*_divided(entity, policy, mode, travels)), out)
 
 
-def _openpgp_copies(
-    source: Mail,
-    signer: PgpKey,
-    to: Iterable[Addressee],
-    to_self: bool,
+def _in_pieces(
+    mail: Large,
     policy: Policy,
-    at: datetime | None,
-) -> Iterator[Mail]:
-    """Sign once, and seal what was signed for one reader after the other (RFC 3156 §6.1)."""
-    _, inner, sealed_outer = _divide(split_entity(bytes(source)), policy, "cipher")
-    signed_inner = pgp.sign(inner, signer, policy, at)
-
-    def copies() -> Iterator[Mail]:
-        for one in to:
-            (reader,) = _openpgp_readers(one)
-            readers = (reader, signer) if to_self else (reader,)
-            yield Mail._made(
-                pgp.seal(signed_inner, readers, policy, outer=sealed_outer),
-                recipients=reader.addresses,
-            )
-
-    return copies()
-
-
-def _apart(given: Any, name: str) -> tuple[tuple[PgpKey, ...], Any]:
-    """Return OpenPGP keys or what else was given; a mail has one form, so never both."""
-    keys, others = pgp.keys_apart(given)
-    if keys and others:
-        raise TypeError(
-            f"{name}= holds OpenPGP keys and certificates: a mail has one form, call once for each"
-        )
-    return keys, others
-
-
-def _only(keys: tuple[PgpKey, ...]) -> PgpKey:
-    if len(keys) != 1:
-        raise TypeError("one OpenPGP key signs a mail: by=alice, not by=[alice, bob]")
-    return keys[0]
-
-
-def _openpgp_readers(to: Addressee | Iterable[Addressee]) -> tuple[PgpKey, ...]:
-    keys, others = _apart(to, "to")
-    if not keys:
-        recipients_of(others)  # says what is wrong with what is no reader at all
-        raise TypeError("by= is an OpenPGP key and to= holds certificates: a mail has one form")
-    return keys
-
-
-def _certified(to: Any) -> Any:
-    """Return the readers of S/MIME mail; raises ``TypeError`` for OpenPGP keys."""
-    keys, others = _apart(to, "to")
-    if keys:
-        raise TypeError("by= has a certificate and to= holds OpenPGP keys: a mail has one form")
-    return others
+    mode: str,
+    travels: bool,
+    look: Callable[[Entity, Mail], None] | None,
+    large: Callable[[Octets, bytes, bytes], Iterator[Piece]],
+    out: Out,
+) -> Mail | None:
+    """Protect a mail whose body goes by; None where it has to be written anew first."""
+    exact = _is_exact(mail.head, policy)
+    if not exact and (policy.legacy_display or not mail.tidy):
+        return None
+    if look is not None:
+        look(mail.head, Mail._made(mail.head.raw))
+    inner_head, outer, sealed_outer = _divided(mail.head, policy, mode, travels)
+    inner = Parted(inner_head, mail, looked_at=not exact, travels=travels)
+    size = 0
+    # Whether the body is canonical shows at its end: until then nothing may be out.
+    with release_to(out, private=True, wait=True) as release:
+        try:
+            for piece in large(inner, outer, sealed_outer):
+                size += len(piece)
+                release.write(piece)
+        except NotCanonical:
+            return None
+        release.publish()
+    return Mail._written(size, mail.head.raw)
 
 
 def _one(by: Sender) -> tuple[Identity, ...]:
@@ -284,15 +302,22 @@ def _with_self(
     return (*readers, signer.recipient)
 
 
-def _divide(
-    entity: Entity, policy: Policy, mode: str, *, travels: bool = True
+def _is_exact(entity: Entity, policy: Policy) -> bool:
+    """AS2: the entity is protected octet by octet (RFC 4130 §5.2)."""
+    return (
+        policy.headers == "none"
+        and policy.line_ends == "exact"
+        and all(f.key.startswith("content-") or f.key == "mime-version" for f in entity.fields)
+    )
+
+
+def _divided(
+    entity: Entity, policy: Policy, mode: str, travels: bool = True
 ) -> tuple[bytes, bytes, bytes]:
-    """Return (fields outside, entity to protect, fields outside when it is sealed)."""
+    """Return (entity to protect, fields outside, fields outside when it is sealed)."""
     if policy.headers == "none":
-        if policy.line_ends == "exact" and all(
-            f.key.startswith("content-") or f.key == "mime-version" for f in entity.fields
-        ):
-            return b"", entity.raw, b""  # AS2: protected octet by octet (RFC 4130 §5.2)
+        if _is_exact(entity, policy):
+            return entity.raw, b"", b""
         mode = "none"
     elif mode == "cipher" and _is_wrapped(entity):
         mode = "none"  # protected already: what is inside says what it protects
@@ -304,7 +329,7 @@ def _divide(
         hidden=policy.hidden,
         legacy=policy.legacy_display,
     )
-    return divided.outer, divided.inner, divided.sealed_outer if mode == "cipher" else divided.outer
+    return divided.inner, divided.outer, divided.sealed_outer if mode == "cipher" else divided.outer
 
 
 def _is_wrapped(entity: Entity) -> bool:
@@ -335,6 +360,29 @@ def _sign(
     return form.wrap_signed(inner, blob, policy.micalg_names(digests), outer)
 
 
+def _sign_pieces(
+    inner: Octets,
+    signers: Sequence[Identity],
+    opaque: bool,
+    policy: Policy,
+    when: datetime,
+    outer: bytes,
+) -> Iterator[Piece]:
+    from smime.formats import streams
+
+    for one in signers:
+        one.check_signs(when, policy)
+    write = streams.opaque_mail if opaque else streams.signed_mail
+    return write(
+        inner,
+        [one.signing_key for one in signers],
+        outer,
+        at=when,
+        policy=policy,
+        signed_attributes=(*_preference(signers), *_receipt_request(policy)),
+    )
+
+
 def _preference(signers: Sequence[Identity]) -> tuple[bytes, ...]:
     """Name the certificate to write to, where it is another one than signs (RFC 8551 §2.5.3)."""
     first = signers[0]
@@ -362,12 +410,35 @@ def _seal(
     when: datetime | None,
     outer: bytes,
 ) -> bytes:
+    from smime.cms import enveloped  # late: who only signs need not wait for it
+
+    keys, cipher, transport = _seals(readers, policy, when)
+    blob = enveloped.build(inner, keys, cipher=cipher, transport=transport)
+    return form.wrap_sealed(blob, enveloped.kind_of(cipher), outer)
+
+
+def _seal_pieces(
+    inner: Octets,
+    readers: Sequence[Recipient],
+    policy: Policy,
+    when: datetime | None,
+    outer: bytes,
+) -> Iterator[Piece]:
+    from smime.formats import streams
+
+    keys, cipher, transport = _seals(readers, policy, when)
+    return streams.sealed_mail(inner, keys, outer, cipher=cipher, transport=transport)
+
+
+def _seals(
+    readers: Sequence[Recipient], policy: Policy, when: datetime | None
+) -> tuple[list[RecipientKey], str, str]:
+    """Return the keys to seal for, each once, the content cipher, and how RSA keys are used."""
     readers = chosen(readers, moment(when), policy)
     cipher = policy.choose_cipher(one.capabilities for one in readers)
     transport = "rsa-oaep" if policy.key_transport == "rsa-oaep" else "rsa-v15"
     unique = {one.recipient_key.identifier: one.recipient_key for one in readers}
-    blob = enveloped.build(inner, list(unique.values()), cipher=cipher, transport=transport)
-    return form.wrap_sealed(blob, enveloped.kind_of(cipher), outer)
+    return list(unique.values()), cipher, transport
 
 
 def _refuse_bcc(entity: Entity, readers: Sequence[Recipient]) -> None:

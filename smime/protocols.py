@@ -56,6 +56,9 @@ class Claim:
     """The digest under the signature, for the algorithm policy."""
     use: str = "sign"
     """What the key is for: ``sign``, or ``encrypt`` for a certificate to seal mail to."""
+    purpose: str = "mail"
+    """What certificates with an extended key usage must be meant for: ``mail``, a dotted
+    identifier, or ``any`` where it is not asked."""
 
 
 @dataclass(frozen=True, slots=True)

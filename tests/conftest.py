@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
+from tests.support import sources
 from tests.support.peers import Peer, peer
 from tests.support.world import LETTER, World, make_world
 
 collect_ignore = ["bench"]  # programs that measure, not tests
 pytest_plugins = ["tests.support.plugin", "tests.support.cells"]
+
+
+@pytest.fixture(autouse=True)
+def _closed_files() -> Iterator[None]:
+    """Close the files in which a test handed something in."""
+    yield
+    while sources.OPENED:
+        sources.OPENED.pop().close()
 
 
 @pytest.fixture(scope="session")

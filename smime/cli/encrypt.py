@@ -38,6 +38,6 @@ def encrypt(args: argparse.Namespace, files: Files) -> int:
     keys.refuse_to_overwrite(args)
     with keys.keyring_of(args) as ring:
         readers = keys.readers_of(args, ring)
-        sealed = smime.encrypt(files.read(args.input), to=readers, policy=options.policy_of(args))
-    files.write(args.output or STANDARD, bytes(sealed), private=False)
+        policy = options.policy_of(args)
+        files.send(args.input, args.output or STANDARD, smime.encrypt, to=readers, policy=policy)
     return 0

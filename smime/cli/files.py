@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import TextIO
 
+    import smime
+
 __all__ = ["STANDARD", "Files", "say_to", "shut_up"]
 
 STANDARD = "-"
@@ -28,6 +30,7 @@ STANDARD = "-"
 
 MAX_INPUT_OCTETS = 1 << 30  # read whole, several times its size in memory; no mail is larger
 _CHUNK = 1 << 20
+_LARGE = 1 << 20
 
 
 class Files:
@@ -97,6 +100,39 @@ class Files:
         if then:
             then()
 
+    def send(self, source: str, name: str, verb: Callable[..., smime.Mail], **how: object) -> None:
+        """Read a mail, let ``verb`` protect it, and write what it made.
+
+        A file that is large goes through in pieces. Raises what both raise.
+        """
+        if not _is_large(source):
+            made = verb(self.read(source), **how)
+            self.write(name, bytes(made), private=False)
+            return
+        from pathlib import Path
+
+        from smime.release import to
+
+        self.subject = source
+        if name != STANDARD:
+            # The verb gives out nothing before all is well, so this may be written to at once.
+            try:
+                _is_file_to_be(name)
+                with to(Path(name), private=False, wait=False) as release:
+                    verb(Path(source), out=release, **how)
+                    release.publish()
+            except OSError as problem:
+                if problem.filename != source:
+                    problem.filename, problem.filename2 = name, None
+                raise
+            return
+        if sys.stdout is None or sys.stdout.isatty():
+            made = verb(self.read(source), **how)
+            self.write(name, bytes(made), private=False)
+            return
+        sys.stdout.flush()
+        verb(Path(source), out=_Named(sys.stdout), **how)
+
     def say(self, text: str) -> None:
         """Say lines on standard output."""
         if sys.stdout is None:
@@ -109,6 +145,26 @@ class Files:
             say_to(sys.stderr, text)
         except OSError:
             shut_up(sys.stderr)
+
+
+class _Named:
+    """Standard output as a binary file, whose errors say what it is."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, data: bytes) -> int:
+        _write_stream(self._stream, data, "standard output", escape=False)
+        return len(data)
+
+
+def _is_large(name: str) -> bool:
+    """Whether the input is a regular file that need not be read whole."""
+    try:
+        status = os.stat(name)
+    except OSError:
+        return False  # reading it will tell what is wrong
+    return name != STANDARD and stat.S_ISREG(status.st_mode) and status.st_size > _LARGE
 
 
 def say_to(stream: TextIO | None, text: str) -> None:

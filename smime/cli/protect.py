@@ -44,7 +44,12 @@ def protect(args: argparse.Namespace, files: Files) -> int:
     with keys.keyring_of(args) as ring:
         (signer,) = keys.signers_of(args, ring)
         readers = keys.readers_of(args, ring)
-        mail = files.read(args.input)
-        sealed = smime.protect(mail, by=signer, to=readers, policy=options.policy_of(args))
-    files.write(args.output or STANDARD, bytes(sealed), private=False)
+        files.send(
+            args.input,
+            args.output or STANDARD,
+            smime.protect,
+            by=signer,
+            to=readers,
+            policy=options.policy_of(args),
+        )
     return 0

@@ -44,10 +44,14 @@ def sign(args: argparse.Namespace, files: Files) -> int:
     keys.refuse_to_overwrite(args)
     with keys.keyring_of(args) as ring:
         _refuse_forms(args, ring)
-        signers = keys.signers_of(args, ring)
-        mail = files.read(args.input)
-        signed = smime.sign(mail, by=signers, opaque=args.opaque, policy=options.policy_of(args))
-    files.write(args.output or STANDARD, bytes(signed), private=False)
+        files.send(
+            args.input,
+            args.output or STANDARD,
+            smime.sign,
+            by=keys.signers_of(args, ring),
+            opaque=args.opaque,
+            policy=options.policy_of(args),
+        )
     return 0
 
 

@@ -1,39 +1,31 @@
-"""CMS (RFC 5652) and its family: BER in, DER out; knows no mail and no trust.
+"""CMS (RFC 5652) and its family, for those who have no mail: files, passes, EDI, key services.
+
+    signature = cms.sign(Path("manifest.json"), by=team, detached=True)
+    cms.verify(signature, content=Path("manifest.json"), trust=anchors)
+    cms.encrypt(Path("big.bin"), to=bob, out=Path("big.p7m"))
+    cms.decrypt(Path("big.p7m"), keys=bob_identity, out=Path("big.bin"))
+
+BER, DER or PEM in, DER out; bytes, paths and binary files of any size. Knows no
+mail and no trust: it asks the trust that is handed in.
 
 Floor:  cms (uses errors, report, policy)
 """
 
 from __future__ import annotations
 
-_HOME_OF = {
-    "OpeningKey": "smime.cms.recipients",
-    "Passphrase": "smime.cms.shared_keys",
-    "RecipientKey": "smime.cms.recipients",
-    "SharedKey": "smime.cms.shared_keys",
-    "SigningKey": "smime.cms.signed",
-    "add_signer": "smime.cms.amend",
-    "attach": "smime.cms.amend",
-    "attribute": "smime.cms.attributes",
-    "countersign": "smime.cms.amend",
-    "inspect": "smime.cms.inspection",
-    "strip": "smime.cms.amend",
-    "timestamp_query": "smime.cms.amend",
+_HOMES = {
+    "smime.cms.amend": "add_signer attach countersign strip timestamp_query",
+    "smime.cms.attributes": "attribute",
+    "smime.cms.inspection": "inspect",
+    "smime.cms.opened": "Opened",
+    "smime.cms.recipients": "OpeningKey RecipientKey",
+    "smime.cms.shared_keys": "Passphrase SharedKey",
+    "smime.cms.signed": "SigningKey",
+    "smime.cms.verbs": "bundle certificates decrypt encrypt sign verify",
 }
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
-__all__ = [
-    "OpeningKey",
-    "Passphrase",
-    "RecipientKey",
-    "SharedKey",
-    "SigningKey",
-    "add_signer",
-    "attach",
-    "attribute",
-    "countersign",
-    "inspect",
-    "strip",
-    "timestamp_query",
-]
+__all__ = [*sorted(_HOME_OF)]  # noqa: PLE0604
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,11 +36,18 @@ if TYPE_CHECKING:
     from smime.cms.amend import timestamp_query as timestamp_query
     from smime.cms.attributes import attribute as attribute
     from smime.cms.inspection import inspect as inspect
+    from smime.cms.opened import Opened as Opened
     from smime.cms.recipients import OpeningKey as OpeningKey
     from smime.cms.recipients import RecipientKey as RecipientKey
     from smime.cms.shared_keys import Passphrase as Passphrase
     from smime.cms.shared_keys import SharedKey as SharedKey
     from smime.cms.signed import SigningKey as SigningKey
+    from smime.cms.verbs import bundle as bundle
+    from smime.cms.verbs import certificates as certificates
+    from smime.cms.verbs import decrypt as decrypt
+    from smime.cms.verbs import encrypt as encrypt
+    from smime.cms.verbs import sign as sign
+    from smime.cms.verbs import verify as verify
 else:
 
     def __getattr__(name: str) -> object:
@@ -60,3 +59,6 @@ else:
         value = getattr(import_module(home), name)
         globals()[name] = value
         return value
+
+    def __dir__() -> list[str]:
+        return sorted(__all__)

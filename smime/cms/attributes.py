@@ -160,12 +160,11 @@ def _message_digest(digest: bytes) -> bytes:
 class Template:
     """The attributes of one way to sign plain data, but for time and digest."""
 
-    __slots__ = ("_after", "_before", "_between", "_digest_octets", "more")
+    __slots__ = ("_after", "_before", "_between", "more")
 
     def __init__(self, digest_octets: int, more: Sequence[bytes] = ()) -> None:
         self.more = tuple(more)
         """Attributes beside type, time and digest, each as DER."""
-        self._digest_octets = digest_octets
         timed = _signing_time(bytes(_UTC_TIME_OCTETS))
         digested = _message_digest(bytes(digest_octets))
         # DER puts shorter ones first, so the time always stands before the digest.

@@ -46,8 +46,14 @@ SET = 0x31
 NULL = b"\x05\x00"
 
 
-class Indefinite(Exception):
-    """A length is indefinite: ``ber.definite`` has to go over the bytes first."""
+class Indefinite(MalformedMail):
+    """A length is indefinite: ``ber.definite`` has to go over the bytes first.
+
+    Where nobody does, it is malformed: an indefinite length where none can be.
+    """
+
+    def __init__(self, message: str = "an indefinite length stands where none can be") -> None:
+        super().__init__(message)
 
 
 def head(tag: int, length: int) -> bytes:

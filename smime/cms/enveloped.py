@@ -25,6 +25,7 @@ from smime.cms.der import (
     oid_text,
     sequence,
     tlv,
+    top,
 )
 from smime.errors import DecryptionFailed, MalformedMail, NotSupported
 
@@ -36,7 +37,19 @@ if TYPE_CHECKING:
     from smime.cms.recipients import Key, Reader, Recipients
     from smime.policy import Policy
 
-__all__ = ["FAILED", "Envelope", "build", "kind_of", "open_with", "read"]
+__all__ = [
+    "FAILED",
+    "PLACE_HOLDER",
+    "Envelope",
+    "Frame",
+    "build",
+    "content_keys",
+    "kind_of",
+    "open_with",
+    "read",
+    "read_head",
+    "read_tail",
+]
 
 RC2_VERSION_128 = 58  # RFC 3370 §5.2: how 128 effective bits are written
 
@@ -62,24 +75,45 @@ def build(content: bytes, readers: Sequence[Reader], *, cipher: str, transport: 
 
     Raises ``LimitExceeded`` for content that AES-GCM cannot carry.
     """
-    identifier, key_octets, mode, _ = alg.CIPHERS[cipher]
-    key = os.urandom(key_octets)
-    infos, version = recipients.seal(key, readers, transport)
-    nonce = os.urandom(ciphers.NONCE_OCTETS[mode])
-    ciphertext, tag = ciphers.seal(cipher, key, nonce, content)
-    if mode == "cbc":
-        start, outer = integer(version) + infos, _ID_ENVELOPED_DATA
-    else:
-        start, outer = _ZERO + infos, _ID_AUTH_ENVELOPED_DATA
-    parameters = octet_string(nonce)
-    if mode in ("gcm", "ccm"):
-        parameters = sequence(parameters, integer(len(tag)))
+    frame = Frame(readers, cipher, transport)
+    ciphertext, tag = ciphers.seal(cipher, frame.key, frame.nonce, content)
     tail = [octet_string(tag)] if tag else []
-    algorithm = sequence(identifier, parameters)
-    parts = [_ID_DATA, algorithm, head(0x80, len(ciphertext)), ciphertext]
-    parts = [start, *enclose(0x30, parts), *tail]
-    parts = [outer, *enclose(0xA0, enclose(0x30, parts))]
+    parts = [frame.described, head(0x80, len(ciphertext)), ciphertext]
+    parts = [frame.start, *enclose(0x30, parts), *tail]
+    parts = [frame.outer, *enclose(0xA0, enclose(0x30, parts))]
     return b"".join(enclose(0x30, parts))
+
+
+class Frame:
+    """What stands around a content that is sealed, with the key and nonce it is sealed with."""
+
+    __slots__ = ("described", "key", "nonce", "outer", "start")
+
+    key: bytes
+    nonce: bytes
+    outer: bytes
+    """The content type of the whole."""
+    start: bytes
+    """Version and recipients."""
+    described: bytes
+    """Type of the content, and the cipher with its parameters."""
+
+    def __init__(self, readers: Sequence[Reader], cipher: str, transport: str) -> None:
+        identifier, key_octets, mode, _ = alg.CIPHERS[cipher]
+        self.key = os.urandom(key_octets)
+        infos, version = recipients.seal(self.key, readers, transport)
+        self.nonce = os.urandom(ciphers.NONCE_OCTETS[mode])
+        if mode == "cbc":
+            self.outer, self.start = _ID_ENVELOPED_DATA, integer(version) + infos
+        else:
+            self.outer, self.start = _ID_AUTH_ENVELOPED_DATA, _ZERO + infos
+        parameters = octet_string(self.nonce)
+        if mode in ("gcm", "ccm"):
+            parameters = sequence(parameters, integer(ciphers.TAG_OCTETS))
+        self.described = _ID_DATA + sequence(identifier, parameters)
+
+    def __repr__(self) -> str:
+        return "<Frame of a sealed content>"
 
 
 class Envelope:
@@ -121,10 +155,35 @@ def read(blob: bytes) -> Envelope:
 
     Raises ``MalformedMail`` for anything else.
     """
-    return parsed(blob, _read)
+    return parsed(blob, _read_all)
 
 
-def _read(data: bytes) -> Envelope:
+# Stands for a content that is read later: whole blocks of any cipher.
+PLACE_HOLDER = tlv(0x80, bytes(16))
+
+
+def read_head(blob: bytes) -> Envelope:
+    """Read one that has ``PLACE_HOLDER`` in place of its content, and nothing after it.
+
+    Of ``tag`` the length alone is right, and ``aad`` is still to come.
+    """
+    return parsed(blob, _read)[0]
+
+
+def read_tail(found: Envelope, blob: bytes) -> None:
+    """Take in what stands behind the content: the elements one after the other."""
+    if found.authenticated:
+        parsed(tlv(SEQUENCE, blob), lambda data: _read_tag(data, children(data, top(data)), found))
+
+
+def _read_all(data: bytes) -> Envelope:
+    found, rest = _read(data)
+    if found.authenticated:
+        _read_tag(data, rest, found)
+    return found
+
+
+def _read(data: bytes) -> tuple[Envelope, list[Node]]:
     kind, inner = content_info(data)
     if kind not in (alg.ENVELOPED_DATA, alg.AUTH_ENVELOPED_DATA):
         raise MalformedMail(
@@ -144,9 +203,7 @@ def _read(data: bytes) -> Envelope:
     found.tag = found.aad = found.nonce = b""
     found.why_not = ""
     _read_content(data, rest[1], found)
-    if found.authenticated:
-        _read_tag(data, rest[2:], found)
-    return found
+    return found, rest[2:]
 
 
 def _read_content(data: bytes, node: Node, found: Envelope) -> None:
@@ -192,7 +249,9 @@ def _read_parameters(data: bytes, node: Node | None, found: Envelope) -> None:
         elif mode in ("gcm", "ccm"):
             # RFC 5084 §3: what is absent is 12.
             last = values[1] if len(values) > 1 else None
-            tag_octets = int.from_bytes(data[last[2] : last[3]], "big") if last else 12
+            tag_octets = int.from_bytes(data[last[2] : last[3]][:4], "big") if last else 12
+            if last and last[3] - last[2] > 4:
+                raise MalformedMail("a tag of so many octets does not protect the content")
     if not values or values[0][0] != OCTET_STRING:
         raise MalformedMail("the content cipher has no initialization vector or nonce")
     found.nonce = data[values[0][2] : values[0][3]]
@@ -222,9 +281,30 @@ def _read_tag(data: bytes, rest: list[Node], found: Envelope) -> None:
 def open_with(envelope: Envelope, keys: Iterable[Key], policy: Policy) -> tuple[bytes, Key]:
     """Return the content and the key that opened it.
 
-    Raises ``NotSupported`` for a cipher that is not known or that the policy
-    does not allow, and ``DecryptionFailed``: either no recipient is one of the
-    keys, which is visible to everybody, or the one message for all else.
+    Raises what ``content_keys`` raises, and ``DecryptionFailed`` with one
+    message whichever step failed.
+    """
+    opened: list[tuple[bytes, Key]] = []
+    for key, content_key in content_keys(envelope, keys, policy):
+        content = _decrypt(envelope, content_key)
+        if content is not None:
+            opened.append((content, key))
+    # Several can only be tried for a key without certificate, and unwrapping
+    # "works" for each: only one that opens the content in all is believed.
+    if len(opened) != 1:
+        raise DecryptionFailed(FAILED)
+    return opened[0]
+
+
+def content_keys(
+    envelope: Envelope, keys: Iterable[Key], policy: Policy
+) -> list[tuple[Key, bytes]]:
+    """Return what may be the content key, and whose key gave it; each is to be tried.
+
+    Where a key gives none, a value nobody can predict stands for it. Raises
+    ``NotSupported`` for a cipher that is not known or that the policy
+    does not allow, and ``DecryptionFailed`` where no recipient is one of the
+    keys, which is visible to everybody.
     """
     if envelope.why_not:
         raise NotSupported(envelope.why_not)
@@ -239,16 +319,7 @@ def open_with(envelope: Envelope, keys: Iterable[Key], policy: Policy) -> tuple[
             + (" and others" if len(names) > 8 else ""),
         )
     length = alg.CIPHERS[envelope.cipher][1]
-    opened: list[tuple[bytes, Key]] = []
-    for key, sealed in ways:
-        content = _decrypt(envelope, sealed.unwrap_with(key)(length))
-        if content is not None:
-            opened.append((content, key))
-    # Several can only be tried for a key without certificate, and unwrapping
-    # "works" for each: only one that opens the content in all is believed.
-    if len(opened) != 1:
-        raise DecryptionFailed(FAILED)
-    return opened[0]
+    return [(key, sealed.unwrap_with(key)(length)) for key, sealed in ways]
 
 
 def _decrypt(envelope: Envelope, key: bytes) -> bytes | None:

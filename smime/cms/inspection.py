@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from smime.cms import algorithms as alg
 from smime.cms import enveloped, signatures
+from smime.cms.armour import unarmoured
 from smime.cms.ber import parsed
 from smime.cms.content import content_info
 from smime.cms.der import oid_text
+from smime.cms.names import name_of
+from smime.errors import LimitExceeded
+from smime.source import Source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,18 +22,31 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
+    from smime.source import Data
+
 __all__ = ["inspect"]
 
 
-def inspect(blob: bytes) -> dict[str, Any]:
+MAX_INSPECTED_OCTETS = 1 << 30  # held whole, content and all
+
+
+def inspect(blob: Data) -> dict[str, Any]:
     """Return what the structure holds as plain values: types, algorithms, names, sizes.
 
-    ``blob`` is a ContentInfo in BER or DER. No key is needed and nothing is
-    verified. Kinds that are not supported are named by their ``type`` alone.
+    ``blob`` is a ContentInfo in BER, DER or PEM, as bytes, a path or a binary
+    file. No key is needed and nothing is verified. Kinds that are not supported
+    are named by their ``type`` alone.
 
-    Raises ``MalformedMail`` or ``LimitExceeded``.
+    Raises ``MalformedMail``, ``LimitExceeded`` and ``OSError``.
     """
-    blob = bytes(blob)
+    with Source(blob, "blob") as given:
+        octets = unarmoured(given).read(MAX_INSPECTED_OCTETS)
+    if octets is None:
+        raise LimitExceeded(f"more than {MAX_INSPECTED_OCTETS} octets are not inspected")
+    return _inspect(octets)
+
+
+def _inspect(blob: bytes) -> dict[str, Any]:
     kind = parsed(blob, lambda data: content_info(data)[0])
     found: dict[str, Any] = {
         "type": alg.CONTENT_TYPES.get(kind, oid_text(kind)),
@@ -67,8 +84,8 @@ def _signer(signer: signatures.SignerInfo) -> dict[str, Any]:
 
 def _certificate(certificate: x509.Certificate) -> dict[str, Any]:
     return {
-        "subject": certificate.subject.rfc4514_string(),
-        "issuer": certificate.issuer.rfc4514_string(),
+        "subject": name_of(lambda: certificate.subject),
+        "issuer": name_of(lambda: certificate.issuer),
         "serial": f"{certificate.serial_number:x}",
         "not_before": certificate.not_valid_before_utc.isoformat(),
         "not_after": certificate.not_valid_after_utc.isoformat(),

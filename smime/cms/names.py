@@ -18,6 +18,8 @@ from smime.errors import MalformedMail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cryptography import x509
 
     from smime.cms.der import Node
@@ -28,6 +30,7 @@ __all__ = [
     "describe",
     "issuer_and_serial",
     "key_identifiers",
+    "name_of",
     "serial_of",
 ]
 
@@ -124,8 +127,23 @@ def _common_name(data: bytes, name: Node) -> str:
     last = "(no name)"
     for relative in children(data, name):
         for pair in children(data, relative):
-            kind, value = children(data, pair)[:2]
+            parts = children(data, pair)
+            if len(parts) != 2:
+                raise MalformedMail("a name does not have the form of one")
+            kind, value = parts
             raw = data[value[2] : value[3]]
             last = raw.decode("utf-16-be" if value[0] == 0x1E else "utf-8", "replace")
             found[data[kind[2] : kind[3]]] = last
     return found.get(b"\x55\x04\x03") or found.get(b"\x55\x04\x0a") or last
+
+
+def name_of(name: Callable[[], x509.Name]) -> str:
+    """Return a name of a certificate as text (RFC 4514); empty where it cannot be read.
+
+    ``name`` gives it: the library parses names when they are asked for, and has
+    more to say against them than against the certificate.
+    """
+    try:
+        return name().rfc4514_string()
+    except (ValueError, Warning):  # python -W error
+        return ""

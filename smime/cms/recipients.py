@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import padding
 
     from smime.cms.der import Node
+    from smime.cms.fitness import Fitness
     from smime.cms.shared_keys import Passphrase, SharedKey
     from smime.cms.unwrapping import Opener
 
@@ -68,7 +69,16 @@ class RecipientKey:
     Raises ``NotSupported`` for a key that cannot be written to.
     """
 
-    __slots__ = ("_transport", "certificate", "curve", "identifier", "kind", "public", "version")
+    __slots__ = (
+        "_fitness",
+        "_transport",
+        "certificate",
+        "curve",
+        "identifier",
+        "kind",
+        "public",
+        "version",
+    )
 
     def __init__(self, certificate: x509.Certificate) -> None:
         self.certificate = certificate
@@ -79,6 +89,7 @@ class RecipientKey:
         """What readers with whom one ephemeral key is agreed have in common."""
         self.version = 0
         """What it makes of an EnvelopedData's version (RFC 5652 §6.1)."""
+        self._fitness: Fitness | None = None
         self._transport: transport.Transport | None = None
         if isinstance(self.public, rsa.RSAPublicKey):
             self.kind = "rsa"
@@ -94,6 +105,15 @@ class RecipientKey:
             name = type(self.public).__name__.removesuffix("PublicKey")
             raise NotSupported(f"encrypting to a key of kind {name}")
         self.curve, self.version = (self.kind, 2) if self.kind.startswith("x") else ("", 3)
+
+    @property
+    def fitness(self) -> Fitness:
+        """What the certificate allows, read at the first use."""
+        if self._fitness is None:
+            from smime.cms.fitness import Fitness
+
+            self._fitness = Fitness(self.certificate)
+        return self._fitness
 
     def info(self, content_key: bytes, how: str) -> bytes:
         """Return the recipient; ``how`` is ``rsa-v15`` or ``rsa-oaep`` and goes for RSA keys."""

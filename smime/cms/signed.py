@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
+    from smime.cms.fitness import Fitness
     from smime.policy import Policy
 
 __all__ = ["Frame", "SigningKey", "build", "digest_names", "frame"]
@@ -67,7 +68,16 @@ class SigningKey:
     object that does not sign.
     """
 
-    __slots__ = ("_keyed", "_sid", "_ways", "certificate", "certificates_der", "digest", "kind")
+    __slots__ = (
+        "_fitness",
+        "_keyed",
+        "_sid",
+        "_ways",
+        "certificate",
+        "certificates_der",
+        "digest",
+        "kind",
+    )
 
     def __init__(
         self, key: object, certificate: x509.Certificate, chain: Sequence[x509.Certificate] = ()
@@ -85,11 +95,21 @@ class SigningKey:
         self.digest = self._keyed.digest
         """The digest that is taken unless a policy names another."""
         self._sid = issuer_and_serial(leaf_der)
+        self._fitness: Fitness | None = None
         self._ways: dict[tuple[str, str, bool], _Way] = {}
 
     def sign(self, data: bytes, algorithm: str) -> bytes:
         """Return the signature value over ``data`` with the digest named."""
         return self._keyed.signer("auto", algorithm).sign(data)
+
+    @property
+    def fitness(self) -> Fitness:
+        """What the certificate allows, read at the first use."""
+        if self._fitness is None:
+            from smime.cms.fitness import Fitness
+
+            self._fitness = Fitness(self.certificate)
+        return self._fitness
 
     def way(self, policy: Policy) -> _Way:
         """Return how it signs under this policy, made at the first call."""

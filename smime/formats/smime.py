@@ -20,14 +20,22 @@ from smime.mime.multipart import split_signed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from smime.mime.entity import Entity
+    from smime.source import Piece
 
 __all__ = [
     "Wrapped",
     "base64_lines",
     "binary",
     "is_named_p7m",
+    "lines_of",
+    "new_boundary",
     "recognise",
+    "sealed_start",
+    "signed_end",
+    "signed_start",
     "wrap_sealed",
     "wrap_signed",
 ]
@@ -35,6 +43,7 @@ __all__ = [
 PKCS7_MIME = frozenset({"application/pkcs7-mime", "application/x-pkcs7-mime"})
 PKCS7_SIGNATURE = frozenset({"application/pkcs7-signature", "application/x-pkcs7-signature"})
 LINE_OCTETS = 76
+_LINE_INPUT = 57  # what one line holds
 _ARMOUR = (b"-----BEGIN PKCS7-----", b"-----BEGIN CMS-----", b"-----BEGIN PKCS #7 SIGNED DATA-----")
 _BLOCK_OCTETS = 57 * 1000  # a multiple of what one line of base64 holds
 _SMIME_TYPE = {
@@ -69,6 +78,19 @@ def base64_lines(data: bytes) -> bytes:
     return b"\r\n".join((*cutter.unpack_from(flat), *tail))
 
 
+def lines_of(pieces: Iterable[Piece]) -> Iterator[bytes]:
+    """Yield the base64 lines of octets that come in pieces."""
+    rest = b""
+    for piece in pieces:
+        data = rest + piece if rest else bytes(piece)
+        whole = len(data) // _LINE_INPUT * _LINE_INPUT
+        if whole:
+            yield base64_lines(data[:whole])
+        rest = data[whole:]
+    if rest:
+        yield base64_lines(rest)
+
+
 def wrap_signed(inner: bytes, signature_der: bytes, micalg: str, outer: bytes = b"") -> bytes:
     """Return a mail in the form multipart/signed (RFC 8551 §3.5.3).
 
@@ -76,7 +98,19 @@ def wrap_signed(inner: bytes, signature_der: bytes, micalg: str, outer: bytes = 
     own header fields.
     """
     # 128 bits drawn after the content was settled: it cannot hold them.
-    boundary = b"signed-" + os.urandom(16).hex().encode()
+    boundary = new_boundary()
+    return b"".join(
+        (signed_start(micalg, boundary, outer), inner, signed_end(signature_der, boundary))
+    )
+
+
+def new_boundary() -> bytes:
+    """Return a boundary that no content holds unless it was made from it."""
+    return b"signed-" + os.urandom(16).hex().encode()
+
+
+def signed_start(micalg: str, boundary: bytes, outer: bytes = b"") -> bytes:
+    """Return what stands before the entity in a multipart/signed."""
     return b"".join(
         (
             outer,
@@ -91,7 +125,14 @@ def wrap_signed(inner: bytes, signature_der: bytes, micalg: str, outer: bytes = 
             b"\r\n--",
             boundary,
             b"\r\n",
-            inner,
+        )
+    )
+
+
+def signed_end(signature_der: bytes, boundary: bytes) -> bytes:
+    """Return what stands behind the entity in a multipart/signed."""
+    return b"".join(
+        (
             b"\r\n--",
             boundary,
             b"\r\n"
@@ -114,6 +155,11 @@ def wrap_sealed(cms_der: bytes, kind: str, outer: bytes = b"") -> bytes:
     ``kind`` is the CMS content type: ``signedData``, ``envelopedData`` or
     ``authEnvelopedData``, or ``receipt``; ``outer`` are the message's own header fields.
     """
+    return sealed_start(kind, outer) + base64_lines(cms_der)
+
+
+def sealed_start(kind: str, outer: bytes = b"") -> bytes:
+    """Return what stands before the base64 text of an application/pkcs7-mime."""
     return b"".join(
         (
             outer,
@@ -123,7 +169,6 @@ def wrap_sealed(cms_der: bytes, kind: str, outer: bytes = b"") -> bytes:
             b"Content-Transfer-Encoding: base64\r\n"
             b'Content-Disposition: attachment; filename="smime.p7m"\r\n'
             b"\r\n",
-            base64_lines(cms_der),
         )
     )
 

@@ -136,8 +136,6 @@ class Facts:
     plain = False
     """Version 3, and every extension is one of the ordinary ones."""
     public_key: CertificatePublicKeyTypes | None = None
-    purposes_critical = False
-    """The extended key usage is marked critical."""
     _basic_constraints: x509.BasicConstraints | None = None
     _extended_key_usage: x509.ExtendedKeyUsage | None = None
     _subject_key_identifier: x509.SubjectKeyIdentifier | None = None
@@ -185,8 +183,6 @@ class Facts:
             kept = _PLAIN.get(kind)
             if kept is not None:
                 setattr(self, kept, value)
-                if kind is x509.ExtendedKeyUsage:
-                    self.purposes_critical = extension.critical
                 continue
             plain = False
             if kind is x509.NameConstraints:

@@ -69,6 +69,7 @@ CODES = {
 
 _EMAIL_PROTECTION = ExtendedKeyUsageOID.EMAIL_PROTECTION.dotted_string
 _ANY_PURPOSE = ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE.dotted_string
+_EKU_RULE = "RFC 8550 §4.4.4"
 _MAIL = frozenset({_EMAIL_PROTECTION, _ANY_PURPOSE})
 _CURVES = {
     "secp256r1",
@@ -117,11 +118,12 @@ def judge_usage(chain: Sequence[Facts], claim: Claim, *, purposes: bool = True) 
         return Finding.no(
             "usage-wrong", f"the certificate's key is not meant for {what}", "RFC 8550 §4.4.2"
         )
-    for one in chain if purposes else ():
+    wanted = _MAIL if claim.purpose == "mail" else frozenset({claim.purpose, _ANY_PURPOSE})
+    for one in chain if purposes and claim.purpose != "any" else ():
         found = one.purposes
-        if found is not None and found.isdisjoint(_MAIL):
+        if found is not None and found.isdisjoint(wanted):
             who = "the certificate is" if one is leaf else f"certificates of {one.label} are"
-            return Finding.no("eku-wrong", f"{who} not meant for mail", "RFC 8550 §4.4.4")
+            return Finding.no("eku-wrong", f"{who} not meant for {claim.purpose}", _EKU_RULE)
     if not encrypts and not digest_allowed(digest, policy):
         return Finding.no("weak-algorithm", f"the signature uses {_spell(digest)}", "RFC 8551 §2.1")
     for one in chain:

@@ -51,6 +51,23 @@ def test_migrate(world: World, desk: Desk) -> None:
     assert smime.decrypt(sealed, keys=world.bob, trust=smime.NoTrust()).encrypted
 
 
+def test_wallet_pass(desk: Desk) -> None:
+    printed = desk.run("wallet.py")
+
+    assert printed.splitlines() == [
+        "alice@example.org",
+        "True",
+        "the content was changed after signing",
+    ]
+
+
+def test_as2(desk: Desk) -> None:
+    printed = desk.run("as2.py")
+
+    mic = "Received-content-MIC: 32 sha256"
+    assert printed.splitlines() == [mic, "True", mic, "True", "b'ISA*00*'"]
+
+
 def test_webhook(world: World, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(desk.folder)
     hook = load("webhook.py")

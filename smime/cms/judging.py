@@ -1,0 +1,163 @@
+"""Signatures that were checked, put before the trust that the caller hands in.
+
+Nothing here knows how trust is come by: whatever has ``judge(claim)`` is asked.
+
+Floor:  cms (uses errors, report, protocols)
+Source: RFC 5652 §5.6
+"""
+
+from __future__ import annotations
+
+from smime.cms.names import name_of
+from smime.errors import SignatureRejected
+from smime.report import Answer, Finding, Layer, Outcome, Report, SignatureCheck
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from datetime import datetime
+    from typing import Any
+
+    from cryptography import x509
+
+    from smime.cms import signatures
+    from smime.policy import Policy
+    from smime.protocols import Claim, Judgement, Trust, Trusts
+
+__all__ = ["best", "demand", "judged", "signature_check", "trusts"]
+
+_NOT_REACHED = Finding.open(
+    "not-reached", "not asked, since the signature itself does not hold", "RFC 5652 §5.6"
+)
+
+
+def trusts(trust: Trusts) -> tuple[Trust, ...]:
+    """Return what ``trust=`` holds; raises ``TypeError`` for what cannot judge."""
+    several = tuple(trust) if isinstance(trust, list | tuple) else (trust,)
+    for one in several:
+        if not callable(getattr(one, "judge", None)):
+            raise TypeError(
+                f"trust= takes smime.Anchors, smime.Pinned or another Trust, not "
+                f"{type(one).__name__}: smime.Anchors.load('root.pem'), or smime.NoTrust() to "
+                "check the mathematics alone"
+            )
+    if not several:
+        raise TypeError("trust= is empty: smime.Anchors.load('root.pem')")
+    return several
+
+
+def best(trusts: tuple[Trust, ...], claim: Claim) -> Judgement:
+    """Ask every trust; the first good answer counts, else the one that found a path."""
+    answers = []
+    for one in trusts:
+        judgement = one.judge(claim)
+        if judgement.good:
+            return judgement
+        answers.append(judgement)
+    return next((one for one in answers if one.path.answer is Answer.YES), answers[0])
+
+
+def signature_check(
+    checked: signatures.CheckedSignature, judgement: Judgement | None, at: datetime, signer: str
+) -> SignatureCheck:
+    """Put what mathematics and what trust found into one check; ``signer`` names who signed."""
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    certificate = checked.certificate
+    der = certificate.public_bytes(Encoding.DER) if certificate is not None else None
+    chain = judgement.chain if judgement else ()
+    # Encoding a certificate anew costs more than a digest of it; trust has done it.
+    chain_der = judgement.chain_der if judgement else ()
+    return SignatureCheck(
+        signer=signer,
+        intact=checked.intact,
+        genuine=checked.genuine,
+        path=judgement.path if judgement else _NOT_REACHED,
+        revocation=judgement.revocation if judgement else _NOT_REACHED,
+        usage=judgement.usage if judgement else _NOT_REACHED,
+        address=judgement.address if judgement else _NOT_REACHED,
+        time=judgement.time if judgement else _NOT_REACHED,
+        at=at,
+        signed_at=checked.signed_at,
+        digest=checked.digest,
+        digest_algorithm=checked.digest_algorithm,
+        fingerprint=_fingerprint(der),
+        notes=checked.notes,
+        chain=chain_der or tuple(one.public_bytes(Encoding.DER) for one in chain),
+        cert_der=der,
+    )
+
+
+def _fingerprint(der: bytes | None) -> str:
+    import hashlib
+
+    return hashlib.sha256(der).hexdigest() if der else ""
+
+
+def judged(
+    checked: signatures.CheckedSignature,
+    data: signatures.SignedData,
+    trusts: tuple[Trust, ...],
+    *,
+    at: datetime,
+    sender: str | None,
+    evidence: Any,
+    policy: Policy,
+    purpose: str,
+) -> SignatureCheck:
+    """Put a signature outside of mail before the trusts; an address is asked only of ``sender``."""
+    from smime.protocols import Claim
+
+    certificate = checked.certificate
+    judgement: Judgement | None = None
+    if certificate is not None and checked.genuine.answer is Answer.YES:
+        claim = Claim(
+            certificate=certificate,
+            sender=sender,
+            at=at,
+            certificates=data.certificates(),
+            crls=data.crls,
+            ocsp=data.ocsp,
+            sender_asked=sender is not None,
+            evidence=evidence,
+            policy=policy,
+            digest_algorithm=checked.digest_algorithm,
+            purpose=purpose,
+        )
+        judgement = best(trusts, claim)
+    name = checked.name if certificate is None else _name(certificate) or checked.name
+    return signature_check(checked, judgement, at, name)
+
+
+def demand(checks: tuple[SignatureCheck, ...], require: str) -> None:
+    """Raise ``SignatureRejected`` unless all signatures are good, or one where that will do."""
+    good = [one for one in checks if one.good]
+    if good and (require == "any" or len(good) == len(checks)):
+        return
+    refused = not checks or any(f.answer is Answer.NO for one in checks for f in one.problems)
+    report = Report(
+        Outcome.REJECTED if refused else Outcome.UNKNOWN,
+        layers=(Layer("signed", "CMS", signatures=checks),),
+    )
+    if not checks:
+        raise SignatureRejected("nobody signed this: it holds no signatures", report)
+    bad = next(one for one in checks if not one.good)
+    reasons = [one.reason for one in bad.problems if one.code != "not-reached"]
+    raise SignatureRejected("; ".join(reasons), report)
+
+
+def _name(certificate: x509.Certificate) -> str:
+    """Name a certificate for people: its mail addresses, else its subject."""
+    from cryptography import x509
+
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        addresses = names.get_values_for_type(x509.RFC822Name)
+    except (
+        x509.ExtensionNotFound,
+        x509.DuplicateExtension,
+        x509.UnsupportedGeneralNameType,
+        ValueError,
+        Warning,
+    ):
+        addresses = []
+    return ", ".join(addresses) or name_of(lambda: certificate.subject)

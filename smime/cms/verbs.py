@@ -1,0 +1,339 @@
+"""The verbs of ``smime.cms``, for those who have no mail: files, passes, EDI, key services.
+
+What is in memory goes through functions that join and slice bytes; paths and
+files go through the same structures piece by piece, in one pass. Blobs are
+read in BER, DER or PEM armour, and written in DER wherever lengths are known
+beforehand.
+
+Floor:  cms (uses errors, report, policy, source, release)
+Source: RFC 5652; RFC 7468 §8 for the armour
+"""
+
+from __future__ import annotations
+
+from smime.cms.algorithms import (
+    AUTH_ENVELOPED_DATA,
+    DATA,
+    ENCRYPTED_DATA,
+    ENVELOPED_DATA,
+    SIGNED_DATA,
+)
+from smime.cms.armour import unarmoured
+from smime.cms.der import integer, oid_text, sequence, set_of, tlv
+from smime.cms.roles import opening_keys_of, recipient_keys_of, signing_keys_of
+from smime.errors import MalformedMail
+from smime.policy import MODERN, moment
+from smime.release import Nowhere
+from smime.release import to as release_to
+from smime.source import Source
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+    from typing import Any, Literal, overload
+
+    from cryptography import x509
+
+    from smime.cms.opened import Opened
+    from smime.cms.signatures import CheckedSignature, SignedData
+    from smime.policy import Policy
+    from smime.protocols import Trusts
+    from smime.release import Out, Release
+    from smime.source import Data
+
+__all__ = ["bundle", "certificates", "decrypt", "encrypt", "sign", "verify"]
+
+_PLAIN_DATA = "1.2.840.113549.1.7.1"
+
+if TYPE_CHECKING:
+
+    @overload
+    def sign(
+        data: Data,
+        *,
+        by: Any,
+        detached: bool = False,
+        attributes: bool = True,
+        content_type: str = ...,
+        signed_attributes: Iterable[bytes] = (),
+        unsigned_attributes: Iterable[bytes] = (),
+        policy: Policy = ...,
+        at: datetime | None = None,
+        out: None = None,
+    ) -> bytes: ...
+    @overload
+    def sign(
+        data: Data,
+        *,
+        by: Any,
+        detached: bool = False,
+        attributes: bool = True,
+        content_type: str = ...,
+        signed_attributes: Iterable[bytes] = (),
+        unsigned_attributes: Iterable[bytes] = (),
+        policy: Policy = ...,
+        at: datetime | None = None,
+        out: Out,
+    ) -> None: ...
+
+
+def sign(
+    data: Data,
+    *,
+    by: Any,
+    detached: bool = False,
+    attributes: bool = True,
+    content_type: str = _PLAIN_DATA,
+    signed_attributes: Iterable[bytes] = (),
+    unsigned_attributes: Iterable[bytes] = (),
+    policy: Policy = MODERN,
+    at: datetime | None = None,
+    out: Out | None = None,
+) -> bytes | None:
+    """Sign content of any size; return the ContentInfo, or write it to ``out``.
+
+    ``data`` is bytes, a path or a binary file, and is signed octet for octet.
+    ``by`` is an ``Identity``, anything with ``certificate`` and ``sign()``, or
+    several, of which each signs. The content is inside, or with ``detached``
+    stays where it is. ``content_type`` says what it is, as a dotted identifier;
+    ``signed_attributes`` and ``unsigned_attributes`` are further attributes as
+    DER. ``attributes=False`` signs the content alone, for old protocols that
+    want it: such a signature can be taken for one over other content. ``at`` is
+    the signing time. ``out`` is a path (renamed when whole) or a binary file.
+
+    The result is DER, but for what is opaque and of unknown size or signed
+    with ECDSA while it is streamed: then its lengths are indefinite.
+
+    Raises ``KeyProblem`` for a certificate that is expired or whose keyUsage
+    forbids it, ``NotSupported`` and ``LimitExceeded`` for what a kind of key
+    cannot sign without attributes, and ``OSError``.
+    """
+    when = moment(at)
+    keys = signing_keys_of(by, when, policy)
+    more: dict[str, Any] = {
+        "detached": detached,
+        "at": when,
+        "policy": policy,
+        "attributes": attributes,
+        "content_type": content_type,
+        "signed_attributes": signed_attributes,
+        "unsigned_attributes": unsigned_attributes,
+    }
+    with Source(data, "data") as source:
+        if source.whole is not None and out is None:
+            from smime.cms import signed
+
+            return signed.build(source.whole, keys, **more)[0]
+        from smime.cms.signing import signed_pieces
+
+        with release_to(out, private=False, wait=False) as release:
+            for piece in signed_pieces(source, keys, **more):
+                release.write(piece)
+            release.publish()
+            return release.value
+
+
+def verify(
+    blob: Data,
+    *,
+    trust: Trusts,
+    content: Data | None = None,
+    sender: str | None = None,
+    require: Literal["all", "any"] = "all",
+    purpose: str = "mail",
+    evidence: Any = None,
+    policy: Policy = MODERN,
+    at: datetime | None = None,
+    out: Out | None = None,
+) -> Opened:
+    """Return the signed content only if its signatures are good, else raise.
+
+    ``blob`` is SignedData as bytes, a path or a binary file, in DER, BER or
+    PEM; ``content`` is what a detached signature signs, octet for octet.
+    ``trust`` says whom to believe. There is no From here, so all signatures
+    must be good, or with ``require="any"`` one; and no address is asked for
+    unless ``sender`` names one. Certificates with an extended key usage must be
+    meant for mail, as everywhere, or for ``purpose``: a dotted identifier, or
+    ``any`` where the anchors vouch for this use alone. ``at`` is the moment to judge at (now).
+
+    ``out`` gets exactly the octets that were verified, once they are good: a
+    path by a rename, an open file or a pipe by a copy from a spool. A content
+    that went there, or that a file held, is not held in the result.
+
+    Raises ``SignatureRejected``, whose ``.report`` says why, ``MalformedMail``,
+    ``LimitExceeded`` and ``OSError``.
+    """
+    from smime.cms import judging
+
+    if require not in ("all", "any"):
+        raise ValueError(f"require={require!r}: choose all or any")
+    trusts = judging.trusts(trust)
+    when = moment(at)
+    target = Nowhere() if out is None and content is not None else None
+    with (
+        Source(blob, "blob") as given,
+        target or release_to(out, private=True, wait=True) as release,
+    ):
+        data, checked, held = _check(unarmoured(given), content, evidence, policy, release)
+        checks = tuple(
+            judging.judged(
+                one,
+                data,
+                trusts,
+                at=when,
+                sender=sender,
+                evidence=evidence,
+                policy=policy,
+                purpose=purpose,
+            )
+            for one in checked
+        )
+        judging.demand(checks, require)
+        release.publish()
+        if target is None:
+            held = release.value
+    from smime.cms.opened import Opened
+
+    return Opened(
+        held=held,
+        signatures=checks,
+        content_type=oid_text(data.content_type),
+        encrypted=data.content_type in (ENVELOPED_DATA, AUTH_ENVELOPED_DATA, ENCRYPTED_DATA),
+    )
+
+
+def _check(
+    source: Source, content: Data | None, evidence: Any, policy: Policy, release: Release
+) -> tuple[SignedData, tuple[CheckedSignature, ...], bytes | None]:
+    """Do the mathematics; return the content too where it is in memory already."""
+    from smime.cms import signatures, signing
+
+    known = tuple(evidence.certificates) if evidence is not None else ()
+    held = None
+    found: signatures.Content | signatures.HashedContent
+    if content is not None:
+        data = signing.read_signature(source)
+        with Source(content, "content") as beside:
+            held = beside.whole
+            if held is not None:
+                found = signatures.Content(held)
+                release.write(held)
+            else:
+                found = signing.check_detached(data, beside, policy, release)
+    elif source.whole is not None:
+        data = signatures.read(source.whole)
+        if data.content is None:
+            raise MalformedMail(signing.DETACHED, hint=signing.DETACHED_HINT)
+        found = signatures.Content(data.content)
+        release.write(data.content)
+    else:
+        data, found = signing.check_opaque(source, policy, release)
+    return data, signatures.check(data, found, policy=policy, known=known), held
+
+
+def certificates(blob: Data) -> tuple[x509.Certificate, ...]:
+    """Return the certificates that a SignedData carries, signed or not.
+
+    That is how chains are handed over (``.p7b``, ``.p7c``, certs-only). Nobody
+    vouches for them: give them as ``evidence``, never as anchors. One that a
+    strict parser refuses is left out. Raises ``MalformedMail``.
+    """
+    from smime.cms import signatures, signing
+
+    with Source(blob, "blob") as given:
+        return signatures.read(signing.read_held(unarmoured(given))).certificates()
+
+
+def bundle(certificates: Iterable[x509.Certificate]) -> bytes:
+    """Return a SignedData that carries certificates and nothing else, in DER (certs-only).
+
+    Raises ``ValueError`` for none.
+    """
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    ders = sorted({one.public_bytes(Encoding.DER) for one in certificates})
+    if not ders:
+        raise ValueError("a bundle needs at least one certificate")
+    # RFC 5652 §5.1: no digests, plain data that is not there, no signers.
+    inner = sequence(
+        integer(1), set_of(), sequence(tlv(0x06, DATA)), tlv(0xA0, b"".join(ders)), set_of()
+    )
+    return sequence(tlv(0x06, SIGNED_DATA), tlv(0xA0, inner))
+
+
+if TYPE_CHECKING:
+
+    @overload
+    def encrypt(data: Data, *, to: Any, policy: Policy = ..., out: None = None) -> bytes: ...
+    @overload
+    def encrypt(data: Data, *, to: Any, policy: Policy = ..., out: Out) -> None: ...
+
+
+def encrypt(
+    data: Data, *, to: Any, policy: Policy = MODERN, out: Out | None = None
+) -> bytes | None:
+    """Seal content of any size; return the ContentInfo, or write it to ``out``.
+
+    ``data`` is bytes, a path or a binary file. ``to`` is a ``Recipient``, an
+    ``Identity``, a certificate or several. The cipher is chosen as for mail, by
+    ``policy``. The result is DER, but for a pipe, whose size is not known:
+    then its lengths are indefinite. ``out`` is a path (renamed when whole) or
+    a binary file.
+
+    Nothing shows who sealed it: sign first. Raises ``KeyProblem`` for a
+    certificate that is expired or whose keyUsage forbids it, ``LimitExceeded``
+    for more than the cipher carries, and ``OSError``.
+    """
+    readers, capabilities = recipient_keys_of(to, moment(None), policy)
+    cipher = policy.choose_cipher(capabilities)
+    transport = "rsa-oaep" if policy.key_transport == "rsa-oaep" else "rsa-v15"
+    with Source(data, "data") as source:
+        if source.whole is not None and out is None:
+            from smime.cms import enveloped
+
+            return enveloped.build(source.whole, readers, cipher=cipher, transport=transport)
+        from smime.cms.sealing import sealed_pieces
+
+        with release_to(out, private=False, wait=False) as release:
+            for piece in sealed_pieces(source, readers, cipher=cipher, transport=transport):
+                release.write(piece)
+            release.publish()
+            return release.value
+
+
+if TYPE_CHECKING:
+
+    @overload
+    def decrypt(blob: Data, *, keys: Any, policy: Policy = ..., out: None = None) -> bytes: ...
+    @overload
+    def decrypt(blob: Data, *, keys: Any, policy: Policy = ..., out: Out) -> None: ...
+
+
+def decrypt(
+    blob: Data, *, keys: Any, policy: Policy = MODERN, out: Out | None = None
+) -> bytes | None:
+    """Open sealed content of any size; return it, or write it to ``out``.
+
+    ``blob`` is EnvelopedData or AuthEnvelopedData as bytes, a path or a binary
+    file, in DER, BER or PEM. ``keys`` is an ``Identity``, a bare private key, or
+    several. ``out`` gets the content only when all of it was read and its tag,
+    if it has one, is right: a path by a rename, an open file or a pipe by a copy
+    from a spool. AES-CBC content has no tag: it may have been changed on the way.
+
+    Raises ``DecryptionFailed``, ``NotSupported``, ``MalformedMail``,
+    ``LimitExceeded`` and ``OSError``.
+    """
+    openers = opening_keys_of(keys)
+    with Source(blob, "blob") as given:
+        source = unarmoured(given)
+        if source.whole is not None and out is None:
+            from smime.cms import enveloped
+
+            return enveloped.open_with(enveloped.read(source.whole), openers, policy)[0]
+        from smime.cms.sealing import unseal
+
+        with release_to(out, private=True, wait=True) as release:
+            unseal(source, openers, policy, release)
+            release.publish()
+            return release.value

@@ -1,0 +1,161 @@
+"""Every structure that is read, whole and good, and how each is read.
+
+``Case.read`` takes octets and either raises an ``SmimeError`` or returns the
+content; where something vouches for the content it is the one that was put in.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import smime
+from smime import cms
+from smime.cms import algorithms as alg
+from smime.cms import ciphers, der, enveloped
+from tests.support.world import LETTER, World
+
+CONTENT = b"the content of a structure, longer than a block\r\n" * 3
+
+
+class Pipe:
+    """Octets that come as from a pipe: once, and nobody knows how many."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = io.BytesIO(data)
+
+    def read(self, size: int = -1) -> bytes:
+        return self.data.read(size)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One structure, and the ways in which it is read."""
+
+    name: str
+    blob: bytes
+    ways: tuple[Callable[[bytes], bytes | None], ...]
+    """Each gives the content, or None where it gives none."""
+    vouched: bytes | None
+    """The only content that may come out; None where nothing vouches for it."""
+
+
+def in_pieces(blob: bytes, octets: int = 1) -> bytes:
+    """Return the content of an opaque structure cut into tiny OCTET STRINGs, lengths left open."""
+    spans_of = der.children
+    outer = der.top(blob)
+    kind, explicit = spans_of(blob, outer)
+    (inner,) = spans_of(blob, explicit)
+    fields = spans_of(blob, inner)
+    at = next(n for n, one in enumerate(fields) if one[0] == 0x30)
+    encapsulated = spans_of(blob, fields[at])
+    content = encapsulated[-1]
+    string = content if content[0] == 0x80 else spans_of(blob, content)[0]
+    data = blob[string[2] : string[3]]
+    pieces = b"".join(der.octet_string(data[n : n + octets]) for n in range(0, len(data), octets))
+    written = b"\xa0\x80" + pieces + b"\0\0"
+    if content[0] != 0x80:
+        written = b"\xa0\x80\x24\x80" + pieces + b"\0\0\0\0"
+    head = blob[encapsulated[0][1] : content[1]]
+    before = blob[fields[0][1] : fields[at][1]]
+    after = blob[fields[at][3] : inner[3]]
+    inside = before + b"\x30\x80" + head + written + b"\0\0" + after
+    return b"\x30\x80" + blob[kind[1] : kind[3]] + b"\xa0\x80\x30\x80" + inside + b"\0\0\0\0\0\0"
+
+
+def with_attributes(world: World) -> bytes:
+    """Seal with AES-GCM and authenticated attributes behind the content."""
+    frame = enveloped.Frame([world.bob.recipient.recipient_key], "aes-256-gcm", "rsa-v15")
+    attribute = der.sequence(
+        der.oid("1.2.840.113549.1.9.3"), der.tlv(0x31, der.tlv(0x06, alg.DATA))
+    )
+    aad = der.set_of(attribute)
+    ciphertext, tag = ciphers.seal("aes-256-gcm", frame.key, frame.nonce, CONTENT, aad)
+    inner = der.sequence(
+        frame.start,
+        der.sequence(frame.described, der.tlv(0x80, ciphertext)),
+        der.tlv(0xA1, attribute),
+        der.octet_string(tag),
+    )
+    return der.sequence(frame.outer, der.tlv(0xA0, inner))
+
+
+def structures(world: World) -> list[Case]:
+    """Return every structure, made anew."""
+    anchors = world.anchors
+    shared = cms.SharedKey(bytes(16), b"july")
+    keys = [world.bob, world.rsa, shared]
+
+    def verify(blob: bytes) -> bytes:
+        return cms.verify(blob, trust=anchors).content
+
+    def verify_stream(blob: bytes) -> bytes:
+        return cms.verify(Pipe(blob), trust=anchors).content  # type: ignore[arg-type]
+
+    def verify_detached(blob: bytes) -> bytes:
+        return cms.verify(blob, content=CONTENT, trust=anchors).content
+
+    def verify_beside(blob: bytes) -> bytes:
+        out = io.BytesIO()
+        beside: Any = Pipe(CONTENT)
+        cms.verify(Pipe(blob), content=beside, trust=anchors, out=out)  # type: ignore[arg-type]
+        return out.getvalue()
+
+    def decrypt(blob: bytes) -> bytes:
+        return cms.decrypt(blob, keys=keys)
+
+    def decrypt_stream(blob: bytes) -> bytes:
+        return cms.decrypt(Pipe(blob), keys=keys)  # type: ignore[call-overload, no-any-return]
+
+    def inspect(blob: bytes) -> None:
+        cms.inspect(blob)
+
+    def certificates(blob: bytes) -> None:
+        cms.certificates(blob)
+
+    def open_mail(mail: bytes) -> None:
+        smime.examine(mail, trust=anchors, keys=keys[:2])
+        smime.open(mail, trust=anchors, keys=keys[:2])
+
+    def verify_mail(mail: bytes) -> bytes:
+        return smime.verify(mail, trust=anchors, keys=keys[:2]).content
+
+    opaque = (verify, verify_stream, inspect, certificates)
+    beside = (verify_detached, verify_beside, inspect)
+    sealed = (decrypt, decrypt_stream, inspect)
+    both = [world.alice, world.rsa]
+    found = [
+        Case("signed by EC", cms.sign(CONTENT, by=world.alice), opaque, CONTENT),
+        Case("signed by RSA", cms.sign(CONTENT, by=world.rsa), opaque, CONTENT),
+        Case("signed twice", cms.sign(CONTENT, by=both), opaque, CONTENT),
+        Case("signed, BER", cms.sign(Pipe(CONTENT), by=both), opaque, CONTENT),  # type: ignore[call-overload]
+        Case("signed, tiny pieces", in_pieces(cms.sign(CONTENT, by=both)), opaque, CONTENT),
+        Case("signed beside", cms.sign(CONTENT, by=both, detached=True), beside, CONTENT),
+        Case("certificates", cms.bundle([world.bob.certificate]), (inspect, certificates), None),
+        Case(
+            "countersigned",
+            cms.countersign(cms.sign(CONTENT, by=world.alice), by=world.rsa),
+            opaque,
+            CONTENT,
+        ),
+    ]
+    for cipher in ("aes-256-cbc", "aes-256-gcm", "chacha20-poly1305"):
+        to = [world.rsa, world.bob, shared]
+        vouched = None if cipher.endswith("cbc") else CONTENT
+        readers, _ = [one if one is shared else one.recipient.recipient_key for one in to], None
+        blob = enveloped.build(CONTENT, readers, cipher=cipher, transport="rsa-oaep")
+        found.append(Case(f"sealed, {cipher}", blob, sealed, vouched))
+        found.append(Case(f"sealed, {cipher}, tiny pieces", in_pieces(blob), sealed, vouched))
+    found.append(Case("sealed, attributes", with_attributes(world), sealed, CONTENT))
+    armoured = b"-----BEGIN CMS-----\n%b-----END CMS-----\n"
+    import base64
+
+    pem = armoured % base64.encodebytes(cms.sign(CONTENT, by=world.alice))
+    found.append(Case("armoured", pem, (verify, verify_stream), CONTENT))
+    protected = bytes(smime.protect(LETTER, by=world.alice, to=world.bob))
+    signed = bytes(smime.sign(LETTER, by=world.alice))
+    found.append(Case("signed mail", signed, (open_mail, verify_mail), None))
+    found.append(Case("protected mail", protected, (open_mail, verify_mail), None))
+    return found

@@ -1,0 +1,167 @@
+"""A file of 256 MiB goes through each verb in a process that never has 64 MiB.
+
+Read from VmHWM: ``ru_maxrss`` of a child begins with that of its parent.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.world import World
+
+OCTETS = 256 << 20
+PEAK_OCTETS = 64 << 20
+PASSPHRASE = "correct horse"
+
+pytestmark = pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="the peak is read from /proc"
+)
+
+START = """
+import os, sys
+from pathlib import Path
+import smime
+from smime import cms
+alice = smime.Identity.load("alice.p12", passphrase="correct horse")
+bob = smime.Identity.load("bob.p12", passphrase="correct horse")
+def anchors():
+    return smime.Anchors.load("root.pem")
+def policy(cipher):
+    return smime.Policy.modern().replace(cipher=cipher)
+"""
+END = """
+peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(int(peak.split()[1]) * 1024, file=sys.stderr)
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Keys, and a sparse file: it costs no disk."""
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    folder = tmp_path_factory.mktemp("memory")
+    (folder / "alice.p12").write_bytes(world.alice.to_p12(PASSPHRASE))
+    (folder / "bob.p12").write_bytes(world.bob.to_p12(PASSPHRASE))
+    (folder / "bob.pem").write_bytes(world.bob.recipient.to_pem())
+    (folder / "root.pem").write_bytes(world.ca.certificate.public_bytes(Encoding.PEM))
+    with (folder / "big").open("wb") as file:
+        file.truncate(OCTETS)
+    return folder
+
+
+def peak(folder: Path, program: str, stdin: Path | None = None) -> int:
+    """Run the program in a process of its own and return the most it had."""
+    environment = {**os.environ, "TMPDIR": str(folder)}
+    environment.pop("PYTHONDEVMODE", None)  # its hooks around malloc are no memory of ours
+    with (
+        (stdin or Path(os.devnull)).open("rb") as file,
+        subprocess.Popen(["cat"], stdin=file, stdout=subprocess.PIPE) as cat,
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", START + program + END],
+            cwd=folder,
+            env=environment,
+            stdin=cat.stdout,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+        cat.terminate()
+    text = done.stderr.decode()
+    assert done.returncode == 0, text
+    return int(text.split()[-1])
+
+
+SIGNED = 'cms.sign(Path("big"), by=alice, detached={d}, out=Path("signed-{d}"))'
+VERIFIED = (
+    'cms.verify(Path("signed-{d}"), content={c}, trust=anchors(), out=Path("verified"));'
+    ' assert os.path.getsize("verified") == os.path.getsize("big"); os.unlink("verified")'
+)
+SEALED = 'cms.encrypt(Path("big"), to=bob, policy=policy("{c}"), out=Path("sealed-{c}"))'
+OPENED = (
+    'cms.decrypt(Path("sealed-{c}"), keys=bob, out=Path("opened"));'
+    ' assert os.path.getsize("opened") == os.path.getsize("big"); os.unlink("opened")'
+)
+
+
+def test_signed_beside(folder: Path) -> None:
+    assert peak(folder, SIGNED.format(d=True)) <= PEAK_OCTETS
+    assert peak(folder, VERIFIED.format(d=True, c='Path("big")')) <= PEAK_OCTETS
+
+
+def test_signed_inside(folder: Path) -> None:
+    assert peak(folder, SIGNED.format(d=False)) <= PEAK_OCTETS
+    assert peak(folder, VERIFIED.format(d=False, c=None)) <= PEAK_OCTETS
+    (folder / "signed-False").unlink()
+
+
+@pytest.mark.parametrize("cipher", ["aes-256-cbc", "aes-256-gcm"])
+def test_sealed(folder: Path, cipher: str) -> None:
+    assert peak(folder, SEALED.format(c=cipher)) <= PEAK_OCTETS
+    assert peak(folder, OPENED.format(c=cipher)) <= PEAK_OCTETS
+    sealed = folder / f"sealed-{cipher}"
+    # To a pipe: by way of an unlinked file, and from a pipe as well.
+    program = "cms.decrypt(sys.stdin.buffer, keys=bob, out=sys.stdout.buffer)"
+    assert peak(folder, program, stdin=sealed) <= PEAK_OCTETS
+    sealed.unlink()
+
+
+def test_from_a_pipe(folder: Path) -> None:
+    """Of a size that nobody knows: indefinite lengths, written and read."""
+    seal = 'cms.encrypt(sys.stdin.buffer, to=bob, policy=policy("aes-256-gcm"), out=Path("piped"))'
+    assert peak(folder, seal, stdin=folder / "big") <= PEAK_OCTETS
+    assert peak(folder, OPENED.format(c="x").replace("sealed-x", "piped")) <= PEAK_OCTETS
+    (folder / "piped").unlink()
+
+
+HEAD = (
+    b"From: alice@example.org\r\nTo: bob@example.org\r\nSubject: large\r\n"
+    b"Content-Type: text/plain; charset=us-ascii\r\n\r\n"
+)
+LINE = b"a line of a large mail, canonical already, of sixty-four in all\r\n"
+MAIL_VERBS = {
+    "sign": "by=alice",
+    "opaque": "by=alice, opaque=True",
+    "encrypt": "to=bob",
+    "protect": "by=alice, to=bob",
+}
+
+
+@pytest.fixture(scope="module")
+def mail(folder: Path) -> Iterator[Path]:
+    path = folder / "large.eml"
+    with path.open("wb") as file:
+        file.write(HEAD)
+        for _ in range(OCTETS >> 20):
+            file.write(LINE * ((1 << 20) // len(LINE)))
+    yield path
+    path.unlink()
+
+
+@pytest.mark.parametrize("verb", MAIL_VERBS)
+def test_mail_goes_out(folder: Path, mail: Path, verb: str) -> None:
+    name = "sign" if verb == "opaque" else verb
+    program = f'smime.{name}(Path("large.eml"), {MAIL_VERBS[verb]}, out=Path("sent.eml"))'
+    assert peak(folder, program) <= PEAK_OCTETS
+    assert (folder / "sent.eml").stat().st_size > OCTETS * 0.9
+    (folder / "sent.eml").unlink()
+
+
+@pytest.mark.parametrize("verb", ["sign", "encrypt", "protect"])
+@pytest.mark.parametrize("output", ["sent.eml", "-"])
+def test_the_command_sends_mail(folder: Path, mail: Path, verb: str, output: str) -> None:
+    (folder / "secret").write_text(PASSPHRASE)
+    (folder / "secret").chmod(0o600)
+    who = ["-i", "alice.p12", "--passphrase-file", "secret"] if verb != "encrypt" else []
+    to = ["--to", "bob.pem"] if verb != "sign" else []
+    argv = [verb, *who, *to, "large.eml", "-o", output]
+    program = f"from smime.cli.main import main\nassert main({argv!r}) == 0"
+    assert peak(folder, program) <= PEAK_OCTETS
+    (folder / "sent.eml").unlink(missing_ok=True)

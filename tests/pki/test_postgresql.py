@@ -1,0 +1,134 @@
+"""The ledger in PostgreSQL, which several machines share: a real server, on this machine alone."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sql
+from cryptography import x509
+
+import pki
+from pki.audit import audit
+from pki.ledger import Ledger
+from tests.pki.house import quick
+from tests.support.peers import peer
+
+pytestmark = [pytest.mark.server, pytest.mark.peer("postgresql")]
+
+
+def _program(name: str) -> str:
+    """Find a program of the server: Debian keeps them out of the PATH."""
+    found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
+    return str(found[-1]) if found else shutil.which(name) or name
+
+
+def _run(*arguments: str) -> None:
+    # The server refuses root; whoever else runs the tests is good enough.
+    lowered = {"user": "nobody", "group": "nogroup", "extra_groups": []} if not os.getuid() else {}
+    done = subprocess.run(
+        arguments,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,  # a pipe would stay open as long as the server runs
+        stderr=subprocess.DEVNULL,
+        timeout=60,
+        check=False,
+        cwd="/",
+        **lowered,  # type: ignore[arg-type]  # the stub wants each by its own name
+    )
+    assert done.returncode == 0, arguments
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """Start a server with an empty cluster on a free port, and give the URL of its database."""
+    peer("postgresql")
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name, socket.socket() as free:
+        folder = Path(name)
+        folder.chmod(0o777)
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+        free.close()
+        data = str(folder / "data")
+        _run(_program("initdb"), "-D", data, "-U", "club", "--auth=trust", "-E", "UTF8", "-N")
+        listening = f"-p {port} -h 127.0.0.1 -k {folder}"
+        start = (_program("pg_ctl"), "-D", data, "-l", str(folder / "log"), "-w")
+        _run(*start, "-o", listening, "start")
+        try:
+            yield f"postgresql://club@127.0.0.1:{port}/postgres"
+        finally:
+            _run(*start, "-m", "immediate", "stop")
+
+
+@pytest.fixture
+def url(server: str) -> str:
+    """Give a database of its own to each test."""
+    name = f"club{os.urandom(6).hex()}"
+    engine = sql.create_engine(
+        server.replace("postgresql:", "postgresql+psycopg:"), isolation_level="AUTOCOMMIT"
+    )
+    with engine.connect() as connection:
+        connection.execute(sql.text(f"CREATE DATABASE {name}"))
+    engine.dispose()
+    return server.removesuffix("postgres") + name
+
+
+def test_a_life_in_postgresql(url: str, tmp_path: Path) -> None:
+    with quick(tmp_path / "ca", ledger_url=url) as ca:
+        alice = ca.issue("alice@chess.example", algorithm="p256").certificate
+        bob = ca.issue("bob@chess.example", algorithm="p256").certificate
+        ca.revoke(alice.serial_number, reason="keyCompromise")
+        crl = x509.load_der_x509_crl(ca.crl())
+
+        assert crl.get_revoked_certificate_by_serial_number(alice.serial_number) is not None
+        assert crl.get_revoked_certificate_by_serial_number(bob.serial_number) is None
+        assert [one.serial for one in ca.ledger.find(address="Bob@chess.example")] == [
+            bob.serial_number
+        ]
+        assert audit(ca.ledger).unbroken
+
+
+def test_two_writers_at_once_give_no_serial_twice(url: str, tmp_path: Path) -> None:
+    with quick(tmp_path / "ca", ledger_url=url) as ca:
+        failed: list[BaseException] = []
+
+        def issue(who: str) -> None:
+            try:
+                other = pki.Registrar(ca._authority, ca.records, Ledger.open(url))
+                for number in range(20):
+                    other.issue(f"{who}{number}@chess.example", algorithm="p256")
+                other.close()
+            except BaseException as error:  # told by the test, not lost in a thread
+                failed.append(error)
+
+        threads = [threading.Thread(target=issue, args=(who,)) for who in ("a", "b")]
+        for one in threads:
+            one.start()
+        for one in threads:
+            one.join()
+
+        assert not failed
+        found = [ca.ledger.find(address=f"{w}{n}@chess.example") for w in "ab" for n in range(20)]
+        assert all(len(one) == 1 for one in found)
+        assert len({one[0].serial for one in found}) == 40
+        assert audit(ca.ledger).unbroken
+
+
+def test_a_changed_row_is_found(url: str, tmp_path: Path) -> None:
+    with quick(tmp_path / "ca", ledger_url=url) as ca:
+        ca.issue("alice@chess.example", algorithm="p256")
+        assert audit(ca.ledger).unbroken
+        engine = sql.create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+        with engine.begin() as connection:
+            changed = "UPDATE addresses SET address = 'mallory@chess.example'"
+            assert connection.execute(sql.text(changed)).rowcount == 1
+        engine.dispose()
+
+        assert audit(ca.ledger).outcome == "rewritten"
