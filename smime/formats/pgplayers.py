@@ -9,6 +9,8 @@ Source: RFC 3156; RFC 9580 §5.2 for signatures
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from smime.errors import DecryptionFailed, KeyProblem, SmimeError
 from smime.policy import moment
 from smime.report import Answer, Finding, Layer, Note, SignatureCheck
@@ -145,13 +147,15 @@ class SignedLayer:
     ) -> bytes:
         """Hold the signatures against the content; return it in the form that was signed.
 
-        ``repair`` gives the form with CRLF, tried where a signature does not fit.
+        ``repair`` gives the form with CRLF, which is what was signed if all is well
+        (RFC 3156 §5). A signature that fits the other line ends alone is a loose one:
+        others, who put CRLF back first, take it for bad.
         """
         self.notes = _about(rings)
         fixed = repair(content) if repair is not None and b"\n" in content else content
         forms: list[tuple[bytes, tuple[Note, ...]]] = [(content, ())]
         if fixed != content:
-            forms.append((fixed, (_LINE_ENDS,)))
+            forms.insert(0, (fixed, (_LINE_ENDS,)))
         used = content
         for one in signatures:
             notes: tuple[Note, ...] = ()
@@ -159,6 +163,7 @@ class SignedLayer:
                 facts, known = _first_answer(form, one, rings, at)
                 if facts.state == "holds":
                     used, notes = form, changed
+                    facts = replace(facts, loose=facts.loose or form is not forms[0][0])
                 if facts.state != "bad":
                     break
             named = known.addresses_of(facts.primary or facts.key) if known is not None else ()

@@ -9,6 +9,7 @@ Source: RFC 9580
 
 from __future__ import annotations
 
-from smime.pgp.keyring import PgpKey, PgpKeyring
+from smime.pgp.key import PgpKey
+from smime.pgp.keyring import PgpKeyring
 
 __all__ = ["PgpKey", "PgpKeyring"]

@@ -67,7 +67,7 @@ class SignatureFacts:
     text: bool = False
     """It is over text, whose line ends may differ, and not over octets."""
     loose: bool = False
-    """The text has line ends that are read in more than one way."""
+    """Others read the signature, or the text's line ends, in another way."""
 
 
 @dataclass(frozen=True, slots=True)

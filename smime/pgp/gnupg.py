@@ -5,7 +5,7 @@ agents) the only program. Every run has a time limit, asks nobody anything, and
 sees binary packets that were taken apart before (``packets``); ``status`` alone
 says what came of it.
 
-Floor:  pgp (uses errors, backend, packets, status)
+Floor:  pgp (uses errors, backend, packets, status, strict)
 Source: GnuPG's manual for the options
 """
 
@@ -24,6 +24,7 @@ from smime.errors import DecryptionFailed, KeyProblem, LimitExceeded, NotSupport
 from smime.pgp import status as said
 from smime.pgp.backend import Decrypted, Encrypted, SignatureFacts, Signed
 from smime.pgp.packets import AEAD, MAX_INFLATED, PROTECTED, read_message
+from smime.pgp.strict import KNOWN_VERSIONS, is_strict, packet_version
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -229,11 +230,15 @@ class GnuPG:
         return tuple(self._check(data, one, at) for one in signatures)
 
     def _check(self, data: bytes, signature: bytes, at: datetime | None) -> SignatureFacts:
+        if (version := packet_version(signature)) not in KNOWN_VERSIONS:
+            text = f"the signature is of version {version}, which is not known"
+            return SignatureFacts("unsupported", reason=text)
         run = self.run(
             "--no-armor", "--verify", "--", "{beside}", "-", data=data, beside=signature, at=at
         )
         facts = said.checked(run.status, run.exit_status)
-        return replace(facts, loose=facts.text and _BARE_CR.search(data) is not None)
+        loose = facts.text and _BARE_CR.search(data) is not None
+        return replace(facts, loose=loose or not is_strict(signature))
 
     def encrypt(
         self,

@@ -21,7 +21,7 @@ from smime.protocols import Judgement
 from smime.report import Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
     from datetime import datetime
 
     from smime.pgp.backend import SignatureFacts
@@ -37,8 +37,17 @@ FUTURE_SECONDS = 300  # clocks differ; mail that is signed later than that is no
 _WEAK = {"sha1": "sha1", "ripemd160": "sha1", "md5": "md5"}
 
 
-def judge(facts: KeyFacts, claim: PgpClaim, speaks_for: Callable[[UserId], bool]) -> Judgement:
-    """Judge a signature that holds, by this key; ``speaks_for`` says which user IDs count."""
+def judge(
+    facts: KeyFacts,
+    claim: PgpClaim,
+    speaks_for: Callable[[UserId], bool],
+    loose: Container[str],
+) -> Judgement:
+    """Judge a signature that holds, by this key.
+
+    ``speaks_for`` says which user IDs count, ``loose`` has the fingerprints of the
+    parts that nothing binds which can be read in one way only.
+    """
     signature = claim.signature
     key = facts.find(signature.key)
     made = signature.created
@@ -47,7 +56,7 @@ def judge(facts: KeyFacts, claim: PgpClaim, speaks_for: Callable[[UserId], bool]
     return Judgement(
         path=Finding.yes(f"the keyring has the key {facts.fingerprint}", "RFC 9580 §12"),
         revocation=_judge_revocation(facts, key, made),
-        usage=_judge_usage(facts, key, signature, claim.policy),
+        usage=_judge_usage(facts, key, signature, claim.policy, loose),
         address=_judge_address(facts, claim, made, speaks_for),
         time=_judge_time(facts, key, signature, made, claim),
     )
@@ -109,7 +118,7 @@ def _judge_time(
 
 
 def _judge_usage(
-    facts: KeyFacts, key: Subkey, signature: SignatureFacts, policy: Policy
+    facts: KeyFacts, key: Subkey, signature: SignatureFacts, policy: Policy, loose: Container[str]
 ) -> Finding:
     if "sign" not in key.capabilities:
         return Finding.no(
@@ -121,8 +130,8 @@ def _judge_usage(
         )
         return Finding.no("weak-algorithm", text, "RFC 9580 §9.5")
     if signature.loose and "loose" not in policy.weak:
-        text = "the signature is over text with line ends that are read in more than one way"
-        return Finding.no("weak-algorithm", text, "RFC 9580 §5.2.1.2")
+        text = "the signature, or the text it is over, is read by others in another way"
+        return Finding.no("weak-algorithm", text, "RFC 9580 §3.2, §5.2.1.2")
     for one in dict.fromkeys((facts.primary, key)):
         problem = weakness(one, policy)
         if problem is not None:
@@ -131,6 +140,9 @@ def _judge_usage(
         if not marks or not one.usable:
             text = "gpg finds fault with the key, or nothing binds its parts together"
             return Finding.no("certificate-malformed", text, "RFC 9580 §10.1")
+        if one.fingerprint in loose and "loose" not in policy.weak:
+            text = "what binds the key's parts together has numbers that others take for damaged"
+            return Finding.no("weak-algorithm", text, "RFC 9580 §3.2")
         if not _digest_allowed(marks[0].digest, policy):
             name = marks[0].digest.upper() or "an unknown digest"
             text = f"the key binds its parts together with {name}, which is weak"

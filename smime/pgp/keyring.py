@@ -15,13 +15,15 @@ import threading
 from typing import TYPE_CHECKING
 
 from smime.errors import KeyProblem
-from smime.keys.address import same_address, split_address
-from smime.pgp import judging
+from smime.keys.address import same_address
+from smime.pgp import judging, making
 from smime.pgp.gnupg import GnuPG, Run, find_gpg, version_of
 from smime.pgp.homes import PrivateHome
+from smime.pgp.key import PgpKey, asked
 from smime.pgp.listing import KeyFacts, UserId, address_of, read_listing
-from smime.pgp.manager import Manager
-from smime.policy import MODERN, moment
+from smime.pgp.manager import Manager, read_keys
+from smime.pgp.strict import parts_of
+from smime.policy import moment
 from smime.protocols import Judgement
 from smime.report import Finding
 
@@ -32,125 +34,9 @@ if TYPE_CHECKING:
     from typing import NoReturn, Self
 
     from smime.keys import Passphrase
-    from smime.policy import Policy
     from smime.protocols import Claim, PgpClaim
 
-__all__ = ["PgpKey", "PgpKeyring"]
-
-MAX_NAME = 200  # octets of a name before the address; people's have some dozens
-_KINDS = {
-    "ed25519": ("EDDSA", "Key-Curve: ed25519", "ECDH", "Subkey-Curve: cv25519"),
-    "rsa3072": ("RSA", "Key-Length: 3072", "RSA", "Subkey-Length: 3072"),
-}
-
-
-class PgpKey:
-    """One OpenPGP key of a keyring: signs and reads if its secret half is there, else it is only written to.
-
-    It is a name and what was known when it was found; it works as long as its
-    keyring is open. Immutable; it refuses to pickle.
-    """  # noqa: E501
-
-    is_openpgp = True
-    __slots__ = ("_facts", "_keyring", "_passphrase")
-
-    def __init__(
-        self, keyring: PgpKeyring, facts: KeyFacts, passphrase: Passphrase | None = None
-    ) -> None:
-        self._keyring = keyring
-        self._facts = facts
-        self._passphrase = passphrase
-
-    @property
-    def keyring(self) -> PgpKeyring:
-        """The keyring that holds it."""
-        return self._keyring
-
-    @property
-    def facts(self) -> KeyFacts:
-        """Its subkeys and user IDs, with their dates."""
-        return self._facts
-
-    @property
-    def fingerprint(self) -> str:
-        """Of the primary key: 40 or 64 hexadecimal digits, lower case."""
-        return self._facts.fingerprint
-
-    @property
-    def addresses(self) -> tuple[str, ...]:
-        """The mail addresses in its user IDs that are valid today."""
-        return self._facts.addresses_at(moment(None))
-
-    @property
-    def user_ids(self) -> tuple[str, ...]:
-        """Its user IDs, as they are spelled."""
-        return tuple(one.text for one in self._facts.user_ids)
-
-    @property
-    def created(self) -> datetime:
-        """When the primary key was made."""
-        return self._facts.primary.created
-
-    @property
-    def expires(self) -> datetime | None:
-        """When the primary key ceases to be valid; None for never."""
-        return self._facts.primary.expires
-
-    @property
-    def is_secret(self) -> bool:
-        """Whether its secret half is at hand, so that it signs and reads."""
-        return self._facts.secret
-
-    @property
-    def key_ids(self) -> tuple[str, ...]:
-        """Key ids of the primary key and its subkeys, as messages name their readers."""
-        return tuple(one.key_id for one in self._facts.keys)
-
-    def passphrase(self) -> bytes | None:
-        """Return what opens its secret half; asks, if it was given as a function."""
-        return _asked(self._passphrase)
-
-    def check_signs(self, at: datetime, policy: Policy = MODERN) -> None:
-        """Raise ``KeyProblem`` unless it may sign at that moment."""
-        if not self.is_secret:
-            raise KeyProblem(f"{self!r} cannot sign: only its public half is in the keyring")
-        self._check(self._facts.signs_at(at), at, policy, "sign")
-
-    def check_reads(self, at: datetime, policy: Policy = MODERN) -> None:
-        """Raise ``KeyProblem`` unless mail may be written to it at that moment."""
-        self._check(self._facts.encrypts_at(at) is not None, at, policy, "be written to")
-
-    def _check(self, fit: bool, at: datetime, policy: Policy, what: str) -> None:
-        primary = self._facts.primary
-        if primary.revoked_at(at):
-            why = "it was revoked"
-        elif primary.ends is not None and primary.ends <= at:
-            why = f"it expired on {primary.ends:%Y-%m-%d}"
-        elif not fit:
-            why = "no part of it that is valid is meant for that"
-        else:
-            problem = judging.weakness(primary, policy)
-            if problem is None:
-                return
-            why = problem.reason
-        raise KeyProblem(f"{self!r} cannot {what}: {why}", missing=self.addresses)
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, PgpKey):
-            return NotImplemented
-        return self.fingerprint == other.fingerprint and self._keyring is other._keyring
-
-    def __hash__(self) -> int:
-        return hash(self.fingerprint)
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a PgpKey is part of a keyring and is not pickled: find it there again")
-
-    def __repr__(self) -> str:
-        kind = "secret" if self.is_secret else "public"
-        until = f"until {self.expires:%Y-%m-%d}" if self.expires else "without end"
-        named = ", ".join(self.addresses[:3]) or "no address"
-        return f"<PgpKey {named}, {kind}, {until}, {self.fingerprint}>"
+__all__ = ["PgpKeyring"]
 
 
 class PgpKeyring:
@@ -191,6 +77,8 @@ class PgpKeyring:
         self._engine = GnuPG(path, where)
         self._manager = Manager(path, where)
         self._known: dict[str, KeyFacts] = {}
+        self._bound: frozenset[str] = frozenset()
+        self._loose: frozenset[str] = frozenset()
         self._index: dict[str, tuple[str, ...]] | None = None
         self._lock = threading.Lock()
         self._closed = False
@@ -247,7 +135,11 @@ class PgpKeyring:
                 f"keys are octets, not a {type(data).__name__}: PgpKeyring.load('alice.asc')"
             )
         self.engine  # noqa: B018  # raises if closed
-        found = self._manager.import_keys(bytes(data))
+        binary = read_keys(bytes(data))
+        found = self._manager.import_keys(binary)
+        parts, bound = parts_of(binary)
+        self._bound |= bound
+        self._loose = (self._loose | parts) - self._bound
         self._forget()
         return tuple(self.key(one) for one in found if self._facts(one) is not None)
 
@@ -266,26 +158,9 @@ class PgpKeyring:
         without end. ``passphrase`` locks its secret half. Raises ``ValueError`` for
         what is no address or no name.
         """
-        if split_address(address) is None or "<" in address or ">" in address:
-            raise ValueError(f"{address!r} is no mail address")
-        if not name.isprintable() or len(name.encode()) > MAX_NAME or set(name) & set("<>@()"):
-            raise ValueError("a name is printable, short, and holds none of <>@()")
-        if algorithm not in _KINDS:
-            raise ValueError(f"algorithm={algorithm!r}: choose one of {', '.join(_KINDS)}")
-        if lifetime_days is not None and lifetime_days < 1:
-            raise ValueError("a key lives for a day at least")
-        kind, size, subkind, subsize = _KINDS[algorithm]
-        secret = _asked(passphrase)
-        lines = [
-            *(f"Key-Type: {kind}", size, "Key-Usage: sign,cert"),
-            *(f"Subkey-Type: {subkind}", subsize, "Subkey-Usage: encrypt"),
-            *([f"Name-Real: {name}"] if name else []),
-            f"Name-Email: {address}",
-            f"Expire-Date: {f'{lifetime_days}d' if lifetime_days else '0'}",
-            *(["%no-protection"] if secret is None else []),
-            "%commit\n",
-        ]
-        run = self.engine.run("--generate-key", data="\n".join(lines).encode(), passphrase=secret)
+        secret = asked(passphrase)
+        wanted = making.parameters(address, name, algorithm, lifetime_days, locked=bool(secret))
+        run = self.engine.run("--generate-key", data=wanted, passphrase=secret)
         made = [rest.split() for rest in run.status.all("KEY_CREATED")]
         if run.exit_status != 0 or len(made) != 1 or len(made[0]) < 2:
             raise KeyProblem("gpg made no key")
@@ -456,7 +331,7 @@ class PgpKeyring:
         facts = self._facts(claim.signature.primary)
         if facts is None:
             return judging.unknown_key(claim)
-        return judging.judge(facts, claim, self._speaks_for)
+        return judging.judge(facts, claim, self._speaks_for, self._loose)
 
     def _speaks_for(self, user_id: UserId) -> bool:
         return self._home is not None or user_id.vouched
@@ -493,11 +368,3 @@ class PgpKeyring:
 def _own_home() -> str:
     """Return where GnuPG keeps the user's own keys."""
     return os.environ.get("GNUPGHOME") or os.path.join(os.path.expanduser("~"), ".gnupg")
-
-
-def _asked(passphrase: Passphrase | None) -> bytes | None:
-    """Return a passphrase as octets; an empty one is none."""
-    given = passphrase() if callable(passphrase) else passphrase
-    if given is None:
-        return None
-    return (given.encode() if isinstance(given, str) else bytes(given)) or None

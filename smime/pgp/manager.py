@@ -22,13 +22,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
-__all__ = ["Manager"]
+__all__ = ["Manager", "read_keys"]
 
 MAX_KEY_OCTETS = 8 << 20  # one file of keys; a key with thousands of foreign signatures has one
 _OPTIONS = (
     "--no-options", "--no-auto-check-trustdb", "--disable-dirmngr",
     "--pinentry-mode", "loopback", "--display-charset", "utf-8",
 )  # fmt: skip
+
+
+def read_keys(data: bytes) -> bytes:
+    """Return the packets in a file of keys, armoured or not.
+
+    Raises ``LimitExceeded`` for more octets than one has, ``MalformedMail`` for no keys.
+    """
+    if len(data) > MAX_KEY_OCTETS:
+        raise LimitExceeded(f"a file of OpenPGP keys has at most {MAX_KEY_OCTETS} octets")
+    return dearmor_keys(data)
 
 
 class Manager:
@@ -42,18 +52,15 @@ class Manager:
         self._running: Any = None
 
     def import_keys(self, data: bytes) -> tuple[str, ...]:
-        """Import keys, armoured or not; return the fingerprints, lower case, without repeats.
+        """Import keys as packets; return the fingerprints, lower case, without repeats.
 
         Only what a key says of itself comes in, no signatures of others. A
-        revocation certificate changes a key and returns none. Raises
-        ``MalformedMail`` for what is no keys, ``KeyProblem`` if gpg takes none.
+        revocation certificate changes a key and returns none. Raises ``KeyProblem``
+        if gpg takes none.
         """
-        if len(data) > MAX_KEY_OCTETS:
-            raise LimitExceeded(f"a file of OpenPGP keys has at most {MAX_KEY_OCTETS} octets")
-        binary = dearmor_keys(data)
         with self._watched() as gpg:
             result = gpg.import_keys(
-                binary, extra_args=["--no-armor", "--import-options", "self-sigs-only"]
+                data, extra_args=["--no-armor", "--import-options", "self-sigs-only"]
             )
         found = [str(one["fingerprint"]).lower() for one in result.results if "ok" in one]
         found = [one for one in found if one != "none"]

@@ -412,3 +412,26 @@ def test_gpg_by_hand_reads_our_mail_and_we_read_what_it_makes(ring, alice, bob, 
 
     mail = wrap_sealed(armour, b"From: alice@example.org\r\nTo: bob@example.org\r\n")
     assert smime.verify(mail, keys=bob, trust=ring).signer == "alice@example.org"
+
+
+def _signed_as_lines(ring, alice, line_end):
+    """Sign the letter with these line ends, and return the mail with bare LF."""
+    from smime.formats.pgpmime import wrap_signed
+
+    inner = b"Content-Type: text/plain\n\nWe meet at noon.\n".replace(b"\n", line_end)
+    made = ring.engine.sign(inner, alice.fingerprint)
+    outer = b"From: alice@example.org\r\n"
+    return wrap_signed(inner, made.signature, f"pgp-{made.digest}", outer).replace(b"\r\n", b"\n")
+
+
+def test_no_line_ends_but_crlf_are_signed(ring, alice):
+    """What was signed with LF is bad for all who put CRLF back first (RFC 3156 §5)."""
+    for line_end, outcome in ((b"\r\n", smime.Outcome.GOOD), (b"\n", smime.Outcome.REJECTED)):
+        mail = _signed_as_lines(ring, alice, line_end)
+        report = smime.examine(mail, trust=ring)
+        assert report.outcome is outcome
+        assert smime.examine(mail.replace(b"noon", b"dusk"), trust=ring).signer is None
+    assert report.signatures[0].usage.code == "weak-algorithm"
+    assert smime.examine(mail, trust=ring, policy=smime.Policy.legacy_read()).signer
+    exact = smime.Policy.modern().replace(line_ends="exact")
+    assert smime.examine(mail, trust=ring, policy=exact).signer
