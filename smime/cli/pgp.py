@@ -31,6 +31,10 @@ actions:
   show WHICH                say what a key holds
   export WHICH...           write keys to give away; --secret, to keep
   vouch WHICH               say that a key is whose it names: it may speak for them
+  revoke WHICH              revoke a key of yours; -o keeps what tells others, for you alone;
+                            --prepare only writes that, for the day on which the key is lost
+  passwd WHICH              lock a key of yours with another passphrase: --new-passphrase-file
+  extend WHICH              let a key of yours be valid for another --days
 
 WHICH is an address or a whole fingerprint. The keyring is your own (GNUPGHOME, ~/.gnupg),
 or that of --pgp-home DIR, which keygen and import make."""
@@ -47,18 +51,37 @@ def main(argv: list[str]) -> int:
     parser.add_argument("action", metavar="ACTION", choices=tuple(_ACTIONS), help="see below")
     parser.add_argument("names", metavar="WHICH", nargs="*", help="address, fingerprint or file")
     parser.add_argument("--pgp-home", metavar="DIR", help="GnuPG home to use instead of your own")
-    parser.add_argument("-o", "--output", metavar="OUT", help="export: file, else standard output")
+    parser.add_argument("-o", "--output", metavar="OUT", help="export, revoke: where to write")
     parser.add_argument(
         "--name", default="", metavar="NAME", help="keygen: a name beside the address"
     )
     parser.add_argument(
-        "--days", type=_days, default=730, metavar="N", help="keygen: valid so long; 0 for ever"
+        "--days",
+        type=_days,
+        default=730,
+        metavar="N",
+        help="keygen, extend: valid so long; 0 for ever",
     )
     parser.add_argument(
         "--rsa", action="store_true", help="keygen: RSA-3072 instead of Ed25519, for old software"
     )
     parser.add_argument("--secret", action="store_true", help="export: secret halves too")
     parser.add_argument("--vouch", action="store_true", help="import: see vouch")
+    parser.add_argument(
+        "--reason",
+        choices=("none", "stolen", "superseded", "retired"),
+        default="none",
+        help="revoke: after superseded and retired, what the key signed before stays good",
+    )
+    parser.add_argument("--prepare", action="store_true", help="revoke: not yet, see above")
+    new = parser.add_mutually_exclusive_group()
+    new.add_argument(
+        "--new-passphrase-file", metavar="FILE", help="passwd: file whose first line is the new one"
+    )
+    new.add_argument(
+        "--new-passphrase-env", metavar="NAME", help="passwd: environment variable that holds it"
+    )
+    new.add_argument("--no-passphrase", action="store_true", help="passwd: leave the key unlocked")
     group = parser.add_mutually_exclusive_group()
     group.add_argument(
         "--passphrase-file", metavar="FILE", help="file whose first line is the passphrase"
@@ -184,6 +207,39 @@ def _vouch(args: argparse.Namespace, ring: smime.PgpKeyring, files: Files) -> No
     files.say(_line(key))
 
 
+def _revoke(args: argparse.Namespace, ring: smime.PgpKeyring, files: Files) -> None:
+    key = _which(ring, args.names[0])
+    if args.output is None and args.prepare:
+        raise UsageError("revoke --prepare writes a file: -o OUT is missing", command="pgp")
+    certificate = ring.make_revocation(key, reason=args.reason)
+    if args.output is not None:
+        files.write(args.output, certificate, private=True)
+    if args.prepare:
+        files.tell(f"note: whoever has this can revoke {key.fingerprint}: keep it apart")
+        return
+    ring.add(certificate)
+    files.say(f"{key.fingerprint} revoked")
+    files.tell("note: give the key out again, so that others learn of it: smimetool pgp export")
+
+
+def _passwd(args: argparse.Namespace, ring: smime.PgpKeyring, files: Files) -> None:
+    key = _which(ring, args.names[0])
+    new: str | bytes | None = None
+    if not args.no_passphrase:
+        wanted = Passphrases(file=args.new_passphrase_file, variable=args.new_passphrase_env)
+        new = wanted.of(f"the new lock of {key.fingerprint}")()
+        if not new:
+            raise UsageError("an empty passphrase locks nothing: --no-passphrase", command="pgp")
+    ring.change_passphrase(key, new)
+    files.say(f"{key.fingerprint} {'unlocked' if new is None else 'has another passphrase'}")
+
+
+def _extend(args: argparse.Namespace, ring: smime.PgpKeyring, files: Files) -> None:
+    key = _which(ring, args.names[0])
+    files.say(_line(ring.extend(key, lifetime_days=args.days or None)))
+    files.tell("note: give the key out again, so that others learn of it: smimetool pgp export")
+
+
 def _which(ring: smime.PgpKeyring, name: str) -> smime.PgpKey:
     return ring.find(name) if "@" in name else ring.key(name)
 
@@ -201,4 +257,7 @@ _ACTIONS: dict[str, tuple[Action, int, int]] = {
     "show": (_show, 1, 1),
     "export": (_export, 1, 100),
     "vouch": (_vouch, 1, 1),
+    "revoke": (_revoke, 1, 1),
+    "passwd": (_passwd, 1, 1),
+    "extend": (_extend, 1, 1),
 }

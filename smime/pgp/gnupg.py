@@ -38,6 +38,7 @@ __all__ = ["GnuPG", "Run", "end_agents", "find_gpg", "version_of"]
 
 TIME_LIMIT_SECONDS = 60.0  # 50 MiB take one; generating RSA-4096 on a slow machine, some ten
 MAX_PASSPHRASE = 255  # octets that gpg-agent takes
+MAX_ANSWERS = 200  # of 255 octets: a pipe holds 65,536
 MAX_TRIALS = 32  # runs to open one message, for readers that are not named
 MAX_RECIPIENTS = 10_000  # each is an argument of 42 octets; together they must fit a command line
 LEAST_VERSION = (2, 2, 8)  # earlier ones could be made to write status lines (CVE-2018-12020)
@@ -129,10 +130,13 @@ class GnuPG:
         data: bytes = b"",
         beside: bytes | None = None,
         passphrase: bytes | None = None,
+        answers: Sequence[bytes] = (),
         at: datetime | None = None,
         limit_seconds: float = TIME_LIMIT_SECONDS,
     ) -> Run:
         """Run gpg once; ``{beside}`` in an argument stands for a file with those octets.
+
+        ``answers`` are lines that it reads when it asks something, secret ones among them.
 
         Raises ``LimitExceeded`` when it does not end in time, ``KeyProblem`` for
         a passphrase that cannot be one, ``NotSupported`` if gpg cannot be run.
@@ -149,8 +153,11 @@ class GnuPG:
             if at is not None:
                 command += ["--faked-system-time", f"{int(at.timestamp())}!"]
             if passphrase:  # an empty one would take the first line of the data instead
-                theirs.append(_passphrase_pipe(passphrase))
+                theirs.append(_secret_pipe([passphrase]))
                 command += ["--passphrase-fd", str(theirs[-1])]
+            if answers:
+                theirs.append(_secret_pipe(answers))
+                command += ["--no-batch", "--command-fd", str(theirs[-1])]
             if beside is not None:
                 theirs.append(_unnamed_file(beside))
             named = f"-&{theirs[-1]}"
@@ -352,12 +359,13 @@ def _crlf(text: bytes) -> bytes:
     return text if b"\r" in text else text.replace(b"\n", b"\r\n")
 
 
-def _passphrase_pipe(passphrase: bytes) -> int:
-    """Return a pipe's end from which gpg reads the passphrase: never argv or environment."""
-    if len(passphrase) > MAX_PASSPHRASE or b"\n" in passphrase or b"\0" in passphrase:
+def _secret_pipe(lines: Sequence[bytes]) -> int:
+    """Return a pipe's end from which gpg reads secrets: never argv or environment."""
+    if any(len(one) > MAX_PASSPHRASE or b"\n" in one or b"\0" in one for one in lines):
         raise KeyProblem(f"a passphrase for gpg is one line of at most {MAX_PASSPHRASE} octets")
     read_end, write_end = os.pipe()
-    os.write(write_end, passphrase + b"\n")  # far less than a pipe holds, so it does not block
+    # Far less than a pipe holds, so it does not block.
+    os.write(write_end, b"".join(one + b"\n" for one in lines[:MAX_ANSWERS]))
     os.close(write_end)
     return read_end
 

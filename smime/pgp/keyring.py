@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from smime.errors import KeyProblem
 from smime.keys.address import same_address
-from smime.pgp import judging, making
+from smime.pgp import editing, judging, making
 from smime.pgp.gnupg import GnuPG, Run, find_gpg, version_of
 from smime.pgp.homes import PrivateHome
 from smime.pgp.key import PgpKey, asked
@@ -255,6 +255,87 @@ class PgpKeyring:
                 return file.read()
         except FileNotFoundError:
             raise KeyProblem(f"{key!r} was not made in this keyring") from None
+
+    # --- changes to one's own keys: each returns the key as it is then ----------
+
+    def change_passphrase(self, key: PgpKey, new: Passphrase | None) -> PgpKey:
+        """Lock the secret half of a key with another passphrase; with None it is not locked.
+
+        Raises ``KeyProblem`` if the key's own passphrase is missing or wrong.
+        """
+        secret = asked(new)
+        editing.change_passphrase(self.engine, key.facts, key.passphrase(), secret)
+        return PgpKey(self, key.facts, secret)
+
+    def extend(self, key: PgpKey, *, lifetime_days: int | None = 730) -> PgpKey:
+        """Let a key and its subkeys be valid so many days from now, or without end for None.
+
+        What was sealed for it and signed by it is untouched; others learn of it when they
+        get the key again. Raises ``KeyProblem`` if it is not one's own, or locked.
+        """
+        if lifetime_days is not None and lifetime_days < 1:
+            raise ValueError("a key lives for a day at least: retire it with revoke()")
+        before = self.export(key)
+        editing.set_expiry(self.engine, key.facts, lifetime_days, key.passphrase())
+        # gpg replaces what the key said of itself: put back, it still speaks for old mail.
+        self.add(before)
+        return self._changed(key)
+
+    def add_address(self, key: PgpKey, address: str, *, name: str = "") -> PgpKey:
+        """Let a key name another address. Raises as ``extend``, ``ValueError`` for no address."""
+        editing.add_user_id(self.engine, key.facts, making.user_id(address, name), key.passphrase())
+        return self._changed(key)
+
+    def revoke_address(self, key: PgpKey, address: str) -> PgpKey:
+        """Take back an address that a key names. Raises as ``extend``."""
+        found = [one for one in key.facts.user_ids if same_address(one.address, address)]
+        if not found:
+            raise KeyProblem(f"{key!r} does not name {address}", missing=(address,))
+        for one in found:
+            editing.revoke_user_id(self.engine, key.facts, one.text, key.passphrase())
+        return self._changed(key)
+
+    def add_subkey(
+        self,
+        key: PgpKey,
+        *,
+        use: str = "encrypt",
+        algorithm: str = "ed25519",
+        lifetime_days: int | None = 730,
+    ) -> PgpKey:
+        """Make another subkey, to ``encrypt`` to or to ``sign`` with; the newest is used.
+
+        Old mail still opens with the old one. Raises as ``extend``.
+        """
+        editing.add_subkey(self.engine, key.facts, use, algorithm, lifetime_days, key.passphrase())
+        return self._changed(key)
+
+    def revoke_subkey(self, key: PgpKey, fingerprint: str, *, reason: str = "superseded") -> PgpKey:
+        """Revoke one subkey; the reasons are those of ``revoke``. Raises as ``extend``."""
+        numbers = {one.fingerprint: n for n, one in enumerate(key.facts.keys)}
+        number = numbers.get(fingerprint.lower(), 0)
+        if number == 0:
+            raise KeyProblem(f"{key!r} has no subkey {fingerprint}")
+        editing.revoke_subkey(self.engine, key.facts, number, reason, key.passphrase())
+        return self._changed(key)
+
+    def revoke(self, key: PgpKey, *, reason: str = "none") -> bytes:
+        """Revoke a key, here and now; return the certificate that revokes it elsewhere.
+
+        ``reason`` is ``superseded`` or ``retired``, after which what it signed before
+        stays good, or ``stolen`` or ``none``, after which nothing does. Raises as ``extend``.
+        """
+        certificate = self.make_revocation(key, reason=reason)
+        self.add(certificate)
+        return certificate
+
+    def make_revocation(self, key: PgpKey, *, reason: str = "none") -> bytes:
+        """Return what revokes a key, and change nothing; to be kept apart. Raises as ``revoke``."""
+        return editing.revocation(self.engine, key.facts, reason, key.passphrase())
+
+    def _changed(self, key: PgpKey) -> PgpKey:
+        self._forget()
+        return self.key(key.fingerprint, passphrase=key.passphrase())
 
     def vouch(self, key: PgpKey, *, by: PgpKey) -> None:
         """Say to GnuPG that a key is its owner's: certify it, for this home alone.

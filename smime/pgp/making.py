@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from smime.keys.address import split_address
 
-__all__ = ["parameters"]
+__all__ = ["parameters", "user_id"]
 
 MAX_NAME = 200  # octets of a name before the address; people's have some dozens
 _KINDS = {
@@ -21,10 +21,7 @@ def parameters(
     address: str, name: str, algorithm: str, lifetime_days: int | None, *, locked: bool
 ) -> bytes:
     """Return what ``gpg --generate-key`` reads; ``ValueError`` for what is no address or name."""
-    if split_address(address) is None or "<" in address or ">" in address:
-        raise ValueError(f"{address!r} is no mail address")
-    if not name.isprintable() or len(name.encode()) > MAX_NAME or set(name) & set("<>@()"):
-        raise ValueError("a name is printable, short, and holds none of <>@()")
+    user_id(address, name)
     if algorithm not in _KINDS:
         raise ValueError(f"algorithm={algorithm!r}: choose one of {', '.join(_KINDS)}")
     if lifetime_days is not None and lifetime_days < 1:
@@ -40,3 +37,12 @@ def parameters(
         "%commit\n",
     ]
     return "\n".join(lines).encode()
+
+
+def user_id(address: str, name: str) -> str:
+    """Return the user ID with this address. Raises ``ValueError`` for what is none, or no name."""
+    if split_address(address) is None or "<" in address or ">" in address:
+        raise ValueError(f"{address!r} is no mail address")
+    if not name.isprintable() or len(name.encode()) > MAX_NAME or set(name) & set("<>@()"):
+        raise ValueError("a name is printable, short, and holds none of <>@()")
+    return f"{name} <{address}>" if name else address

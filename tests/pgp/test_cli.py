@@ -128,6 +128,41 @@ def test_a_passphrase_comes_from_a_file(desk):
     assert "good" in desk.run("verify", "signed.eml")
 
 
+def test_a_key_gets_another_passphrase(desk):
+    (desk.folder / "old").write_text("open sesame\n")
+    (desk.folder / "new").write_text("another one\n")
+    desk.run("pgp", "keygen", "alice@example.org", "--passphrase-file", "old")
+    words = ("pgp", "passwd", "alice@example.org", "--new-passphrase-file", "new")
+    assert "missing or wrong" in desk.run(*words, "--passphrase-file", "new", status=5)
+    assert "another passphrase" in desk.run(*words, "--passphrase-file", "old")
+    end_agents(desk.home)
+    sign = ("sign", "-i", "alice@example.org", "letter.eml", "-o", "signed.eml")
+    desk.run(*sign, "--passphrase-file", "old", status=5)
+    desk.run(*sign, "--passphrase-file", "new")
+    assert "no terminal" in desk.run(
+        "pgp", "passwd", "alice@example.org", "--passphrase-file", "new", status=5
+    )
+
+
+def test_a_key_is_extended_and_revoked(people):
+    people.run("sign", "-i", "alice@example.org", "-o", "signed.eml", "letter.eml")
+    said = people.run("pgp", "extend", "alice@example.org", "--days", "0")
+    assert "without end" in said
+
+    assert "-o OUT is missing" in people.run(
+        "pgp", "revoke", "alice@example.org", "--prepare", status=2
+    )
+    people.run("pgp", "revoke", "alice@example.org", "--prepare", "-o", "revoke.asc")
+    assert (people.folder / "revoke.asc").stat().st_mode & 0o777 == 0o600
+    assert "good" in people.run("verify", "signed.eml")
+    assert "in force now" in people.run("pgp", "import", "revoke.asc")
+    assert "was revoked" in people.run("verify", "signed.eml", status=7)
+
+    people.run("sign", "-i", "bob@example.org", "-o", "signed.eml", "letter.eml")
+    assert "revoked" in people.run("pgp", "revoke", "bob@example.org", "--reason", "retired")
+    assert "revoked" in people.run("sign", "-i", "bob@example.org", "letter.eml", status=5)
+
+
 @pytest.mark.parametrize(
     ("words", "status", "text"),
     [
