@@ -174,6 +174,8 @@ class _Auditor:
         self._connection = connection
         self._against = against
         self._changes: dict[str, int] = {}  # serial -> entry of its last revocation or release
+        self._sealed: dict[str, int] = {}  # serial -> entry that sealed its kept key last
+        self._reminded: dict[str, int] = {}  # serial -> entry of the last reminder
         self._log_keys: set[bytes] = set()
         self._addresses = 0
         self._number = 0  # the last entry that is as it was
@@ -184,6 +186,8 @@ class _Auditor:
             with contextlib.ExitStack() as self._streams:
                 self._log()
                 self._revocations()
+                self._archive()
+                self._reminders()
         except _Broken as broken:
             return broken.audit
         except (TypeError, ValueError, KeyError, SmimeError):
@@ -196,6 +200,7 @@ class _Auditor:
         certificates = self._certificates()
         issuers = self._rows(tables.issuers)
         crls = self._rows(tables.crls)
+        agents = self._rows(tables.agents)
         number, value = 0, bytes(32)
         for row in self._rows(tables.events):
             if row.number != number + 1:
@@ -216,6 +221,12 @@ class _Auditor:
                 self._crl(number, detail, next(crls, None))
             elif row.kind in ("revoked", "released"):
                 self._changes[row.serial] = number
+            elif row.kind in ("kept", "resealed"):
+                self._sealed[row.serial] = number
+            elif row.kind == "reminded":
+                self._reminded[row.serial] = number
+            elif row.kind == "agents":
+                self._agents(number, detail, next(agents, None))
             elif row.kind == "log-key":
                 self._log_keys.add(base64.b64decode(detail["key"]))
         if self._against is not None and self._against.number > number:
@@ -228,7 +239,12 @@ class _Auditor:
             raise _Broken("truncated", number + 1, f"there were {head[0].number} entries")
         if head[0].number < number or head[0].hash != value:
             raise _Broken("rewritten", number, "the last entry is not the one that was last")
-        for extra, what in ((certificates, "certificate"), (issuers, "CA"), (crls, "CRL")):
+        for extra, what in (
+            (certificates, "certificate"),
+            (issuers, "CA"),
+            (crls, "CRL"),
+            (agents, "set of recovery agents"),
+        ):
             if next(extra, None) is not None:
                 raise _Broken("truncated", number + 1, f"a {what} is there that no entry records")
         self._number = number
@@ -278,6 +294,41 @@ class _Auditor:
         stored = {**row._mapping, "sha256": row.sha256.hex()}
         if {name: stored[name] for name in detail} != detail:
             raise _Broken("rewritten", number, "the CRL is not the one of this entry")
+
+    def _agents(self, number: int, detail: dict[str, Any], row: Any) -> None:
+        if row is None or row.number != number:
+            raise _Broken("rewritten", number, "the recovery agents of this entry are missing")
+        if detail != {"threshold": row.threshold, "sha256": hashlib.sha256(row.pem).hexdigest()}:
+            raise _Broken("rewritten", number, "the recovery agents are not those of this entry")
+
+    def _archive(self) -> None:
+        """Compare the kept keys with the entries that sealed them last."""
+        for row in self._followed(tables.archive, self._sealed, "kept key"):
+            digest = hashlib.sha256(row.record).hexdigest()
+            if json.loads(row.detail) != {"agents": row.agents, "sha256": digest}:
+                raise _Broken("rewritten", row.number, "a kept key is not as recorded")
+
+    def _reminders(self) -> None:
+        for row in self._followed(tables.reminders, self._reminded, "reminder"):
+            if row.at != row.said_at:
+                raise _Broken("rewritten", row.number, "a reminder is not as recorded")
+
+    def _followed(self, table: sql.Table, last: dict[str, int], what: str) -> Iterator[Any]:
+        """Give the rows of a table that holds one for each serial, with their entries."""
+        events = tables.events.c
+        asked = sql.select(
+            table,
+            events.serial.label("said_serial"),
+            events.detail,
+            events.at.label("said_at"),
+        ).outerjoin(tables.events, events.number == table.c.number)
+        for row in self._stream(asked):
+            entry = last.pop(row.serial, None)
+            if entry is None or entry != row.number or row.said_serial != row.serial:
+                raise _Broken("rewritten", entry or row.number, f"a {what} is not as recorded")
+            yield row
+        if last:
+            raise _Broken("rewritten", min(last.values()), f"a {what} is missing")
 
     def _revocations(self) -> None:
         """Compare what is revoked now with the last entry of each serial."""

@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 
     from smime.cms.der import Node
 
-__all__ = ["Recovered", "agents_of", "hand_over", "recover", "rotate", "seal"]
+__all__ = ["Recovered", "agents_of", "check_agents", "hand_over", "may_be_kept", "recover"]
+__all__ += ["rotate", "seal"]
 
 MAX_AGENTS = 20  # with two of them needed 190 pairs, each with two seals of a key
 MAX_RECORD_OCTETS = 4_194_304  # 190 pairs of an RSA-4096 key and its certificate are under 3 MiB
@@ -85,7 +86,7 @@ def seal(
     _demand_reading(certificate)
     if key.public_key() != certificate.public_key():
         raise RequestRefused("the key to keep does not belong to its certificate")
-    _check_agents(agents, threshold, at)
+    check_agents(agents, threshold, at)
     return _sealed(_pack(key, certificate, at), agents, threshold)
 
 
@@ -145,7 +146,7 @@ def rotate(
     Raises what ``recover`` and ``seal`` raise; then the old record stands.
     """
     found = recover(record, keys=keys, handed_over=handed_over)
-    _check_agents(agents, threshold, at)
+    check_agents(agents, threshold, at)
     return _sealed(_pack(found.key, found.certificate, found.at), agents, threshold)
 
 
@@ -154,10 +155,8 @@ def agents_of(record: bytes) -> tuple[int, frozenset[str]]:
 
     Raises ``MalformedMail`` for what is no record.
     """
-    from smime.cms import enveloped
-
     threshold, blobs = _parse(record)
-    return threshold, frozenset(one.name for blob in blobs for one in enveloped.read(blob).sealed)
+    return threshold, frozenset().union(*map(sealed.readers_of, blobs))
 
 
 # --- what is sealed ---------------------------------------------------------
@@ -284,24 +283,28 @@ def _fields(data: bytes, node: Node, count: int) -> list[bytes]:
 # --- what is refused --------------------------------------------------------
 
 
-def _demand_reading(certificate: x509.Certificate) -> None:
+def may_be_kept(certificate: x509.Certificate) -> bool:
+    """Say whether the key of this certificate reads and does nothing else."""
     usage = extension(certificate, x509.KeyUsage)
-    reads = usage is not None and (usage.key_encipherment or usage.key_agreement)
-    if (
-        usage is None
-        or not reads
+    return usage is not None and not (
+        not (usage.key_encipherment or usage.key_agreement)
         or usage.digital_signature
         or usage.content_commitment
         or usage.key_cert_sign
         or usage.crl_sign
-    ):
+    )
+
+
+def _demand_reading(certificate: x509.Certificate) -> None:
+    if not may_be_kept(certificate):
         raise RequestRefused(
             "this key signs, or may: a copy of it is never kept",
             hint="issue a pair (pair=True) and keep the reading half",
         )
 
 
-def _check_agents(agents: Sequence[x509.Certificate], threshold: int, at: datetime) -> None:
+def check_agents(agents: Sequence[x509.Certificate], threshold: int, at: datetime) -> None:
+    """Raise ``RequestRefused`` or ``KeyProblem`` for agents who cannot be."""
     if threshold not in (1, 2):
         raise ValueError("threshold is 1 or 2")
     if not threshold <= len(agents) <= MAX_AGENTS:

@@ -2,7 +2,7 @@
 
     ca.toml                   version, name, URLs, where the ledger is
     root.pem                  for everybody who reads mail: the one file to trust
-    issuing.pem               the CA below it that certifies users
+    issuing.pem               the CA below it that certifies users, and any between the two
     private/root.key.pem      encrypted; issuing does not need it: move it to another medium
     private/issuing.key.pem   encrypted
     private/log.key.pem       encrypted; signs checkpoints of the ledger, and nothing else
@@ -60,6 +60,7 @@ VERSION = 2
 MAX_FILE_OCTETS = 1_048_576  # a key file or certificate of a CA has under 10,000
 MAX_SHARDS = 10_000  # a million certificates make shards of a hundred
 _MIGRATED_AT_ONCE = 1_000
+_TEXTS = ("name", "crl_url", "ca_url", "delta_url", "ocsp_url", "ledger")
 _RECORD = re.compile(r"([0-9a-f]{32,40})\.pem")
 
 
@@ -79,6 +80,9 @@ class Records:
     shards: int = 1
     """How many CRLs the certificates are spread over, where ``crl_url`` has ``{shard}``."""
     version: int = VERSION
+    ocsp_url: str = ""
+    above: tuple[x509.Certificate, ...] = ()
+    """The CAs between the issuing one and its root, where there are any."""
 
     @classmethod
     def load(cls, folder: PathLike[str] | str) -> Self:
@@ -100,18 +104,16 @@ class Records:
                 f"{place}/{SETTINGS} is not of version {VERSION} or older",
                 hint="use the smimetool that made it, or a newer one",
             )
-        texts = [table.get(key, "") for key in ("name", "crl_url", "ca_url", "ledger", "delta_url")]
-        if not all(isinstance(text, str) for text in texts):
+        texts = {key: table.get(key, "") for key in _TEXTS}
+        if not all(isinstance(text, str) for text in texts.values()):
             raise NoAuthority(f"{place}/{SETTINGS}: name, ledger and URLs are texts")
         if type(shards) is not int or not 1 <= shards <= MAX_SHARDS:
             raise NoAuthority(f"{place}/{SETTINGS}: shards is a number, 1 to {MAX_SHARDS}")
-        name, crl_url, ca_url, ledger_url, delta_url = texts
         try:
-            root, issuing = (
-                x509.load_pem_x509_certificate(_read(place, file))
-                for file in ("root.pem", "issuing.pem")
-            )
-            issuing.verify_directly_issued_by(root)
+            root = x509.load_pem_x509_certificate(_read(place, "root.pem"))
+            chain = x509.load_pem_x509_certificates(_read(place, "issuing.pem"))
+            for below, over in zip(chain, (*chain[1:], root), strict=True):
+                below.verify_directly_issued_by(over)
         except (
             FileNotFoundError,
             InvalidSignature,
@@ -123,8 +125,15 @@ class Records:
                 f"root.pem and issuing.pem in {place} are no pair of CA certificates",
                 hint="put back both from a copy",
             ) from error
+        texts["ledger_url"] = texts.pop("ledger")
         records = cls(
-            place, name, crl_url, ca_url, root, issuing, ledger_url, delta_url, shards, version
+            folder=place,
+            root=root,
+            issuing=chain[0],
+            above=tuple(chain[1:]),
+            shards=shards,
+            version=version,
+            **texts,
         )
         try:
             # Written by hand they may be anything, and they go to terminals and certificates.
@@ -136,7 +145,7 @@ class Records:
     def check(self) -> None:
         """Raise ``RequestRefused`` for a name, URL or number that cannot be."""
         checked_name(self.name)
-        for url in (self.crl_url, self.ca_url, self.delta_url):
+        for url in (self.crl_url, self.ca_url, self.delta_url, self.ocsp_url):
             checked_url(url)
         if not 1 <= self.shards <= MAX_SHARDS:
             raise RequestRefused(f"shards is a number, 1 to {MAX_SHARDS}")
@@ -208,6 +217,7 @@ class Records:
             "delta_url": self.delta_url,
             "shards": self.shards,
             "ca_url": self.ca_url,
+            "ocsp_url": self.ocsp_url,
             "ledger": hidden(self.database),
         }
 
@@ -336,8 +346,9 @@ def write_folder(
     try:
         for name, data in sealed.items():
             write_new(os.path.join(private, name), data, mode=0o600)
-        for name, certificate in (("root.pem", records.root), ("issuing.pem", records.issuing)):
-            write_new(os.path.join(place, name), to_pem(certificate), mode=0o644)
+        chain = (records.issuing, *records.above)
+        for name, certificates in (("root.pem", (records.root,)), ("issuing.pem", chain)):
+            write_new(os.path.join(place, name), to_pem(*certificates), mode=0o644)
         if not records.ledger_url:
             write_new(os.path.join(place, LEDGER), b"", mode=0o600)
         ledger = Ledger.open(records.database)
@@ -377,6 +388,7 @@ def _settings(records: Records) -> bytes:
         "crl_url": records.crl_url,
         "delta_url": records.delta_url,
         "ca_url": records.ca_url,
+        "ocsp_url": records.ocsp_url,
         "ledger": records.ledger_url,
     }
     # A JSON string without controls is a TOML one; names and URLs have none.

@@ -61,6 +61,9 @@ ATTRIBUTES: dict[str, tuple[str, int]] = {
 """What a subject can say: OID and most characters (RFC 5280 appendix A.1), in their order."""
 
 
+_STABLE = "\u00df\u03c2"  # sharp s and final sigma are letters of their own (RFC 5892 §2.6)
+
+
 def checked_address(address: str) -> str:
     """Give back a mail address as a certificate holds it.
 
@@ -126,10 +129,17 @@ def _ascii_label(label: str) -> str:
     label = label.lower()
     if label.isascii():
         return label
-    if not all(_is_letter(one) or one == "-" or one.isalnum() for one in label):
+    label = normalize("NFC", label)
+    if not all(one == "-" or one.isalnum() or _is_letter(one) for one in label):
         return ""  # no domain label holds it (RFC 5892 §2)
+    if not all(one in _STABLE or _folded(one) == one for one in label):
+        return ""  # a superscript or wide form: another domain looks the same (§2.2)
     # Not the idna codec: it is IDNA 2003, which makes one of two domains (sharp s).
-    return "xn--" + normalize("NFC", label).encode("punycode").decode("ascii")
+    return "xn--" + label.encode("punycode").decode("ascii")
+
+
+def _folded(character: str) -> str:
+    return normalize("NFKC", normalize("NFKC", character).casefold())
 
 
 def checked_name(name: str) -> str:

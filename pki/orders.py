@@ -1,11 +1,11 @@
 """Orders for many certificates, and what the ledger says of them before one is made.
 
-Floor:  orders (uses ledger)
+Floor:  orders (uses questions)
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -13,11 +13,12 @@ from cryptography import x509
 import smime
 from pki.errors import RequestRefused
 from pki.facts import REASONS
-from pki.ledger import head_of, holders, labelled
 from pki.profiles import Profile
+from pki.questions import head_of, holders, labelled
 from pki.requests import CertificationRequest
 
 if TYPE_CHECKING:
+    from pki.keys import AnyKey
     from pki.tables import sql
 
 __all__ = ["Known", "Order", "Outcome"]
@@ -32,6 +33,8 @@ class Order:
     label: str | None = None
     """Names this order for good: ordered again, it gives the certificate made the first time."""
     renews: int | None = None
+    kept: AnyKey | None = field(default=None, repr=False)
+    """A reading key that was made on behalf, to be kept for the recovery agents."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import re
 from unicodedata import normalize
 
 from pki.bundle import to_der, to_p7c
@@ -27,11 +28,20 @@ if TYPE_CHECKING:
 
     from pki.authority import Authority
 
-__all__ = ["ldif", "ldif_authority", "smimea", "smimea_owner", "static_files", "write_static"]
+__all__ = [
+    "entry_name",
+    "ldif",
+    "ldif_authority",
+    "smimea",
+    "smimea_owner",
+    "static_files",
+    "write_static",
+]
 
 _LDIF_LINE = 76
 _ZONE_CHUNK = 120  # characters of a record's data a line; name servers take lines of some thousand
 _LABEL_OCTETS = 28  # of SHA-256, so that 56 hexadecimal digits fit into a label (RFC 8162 §3)
+_PLACE = re.compile(r"\{([^{}]*)\}")
 DEFAULT_TTL = 3600  # seconds; after a revocation the old record is seen no longer
 
 
@@ -47,16 +57,27 @@ def ldif(entries: Iterable[tuple[str, Sequence[x509.Certificate]]], dn: str) -> 
     """
     changes = [b"version: 1\n"]
     for given, certificates in entries:
-        address = checked_address(given)
-        local, _, domain = address.rpartition("@")
-        values = {"address": address, "local": local, "domain": domain}
-        try:
-            name = dn.format_map({field: _dn_value(text) for field, text in values.items()})
-        except (KeyError, IndexError, AttributeError) as error:
-            raise ValueError(f"dn {dn!r} names something else than {', '.join(values)}") from error
+        name = entry_name(dn, given)
         ders = [to_der(one) for one in certificates]
         changes.append(_change(name, {"userCertificate;binary": ders}))
     return b"\n".join(changes)
+
+
+def entry_name(dn: str, address: str) -> str:
+    """Give the name of a person's entry: ``dn`` with the parts of an address in it, escaped.
+
+    Raises ``RequestRefused``, and ``ValueError`` for a ``dn`` that names anything else.
+
+    >>> entry_name("uid={local},dc=x", "a+b@example.org")
+    'uid=a\\\\+b,dc=x'
+    """
+    whole = checked_address(address)
+    local, _, domain = whole.rpartition("@")
+    values = {"address": whole, "local": local, "domain": domain}
+    unknown = {one[1] for one in _PLACE.finditer(dn)} - set(values)
+    if unknown:
+        raise ValueError(f"dn {dn!r} names something else than {', '.join(values)}")
+    return _PLACE.sub(lambda one: _dn_value(values[one[1]]), dn)
 
 
 def ldif_authority(dn: str, certificate: x509.Certificate, *crls: bytes) -> bytes:

@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "REVISION",
+    "Prepared",
     "addresses",
+    "agents",
+    "archive",
     "certificates",
     "connect",
     "crls",
@@ -41,6 +44,7 @@ __all__ = [
     "issuers",
     "prepare",
     "reader",
+    "reminders",
     "revocations",
     "sql",
     "sqlite_url",
@@ -49,7 +53,7 @@ __all__ = [
 ]
 
 _ = alembic  # imported to be missed early; its parts are imported where tables are made
-REVISION = "0001"  # of the tables below; the way from older ones is in migrations/
+REVISION = "0002"  # of the tables below; the way from older ones is in migrations/
 LOCK_SECONDS = 60  # longer than any commit; who waits longer waits for something hung
 _ADVISORY = 0x736D696D65  # PostgreSQL's lock while the tables are made: any fixed number
 
@@ -111,6 +115,30 @@ crls = sql.Table(
     sql.Column("covers", sql.BigInteger, nullable=False),  # the last entry that it takes in
     sql.Column("sha256", sql.LargeBinary(32), nullable=False),
 )
+agents = sql.Table(
+    "agents",
+    metadata,
+    # Its entry in the log. The latest row counts, the others say whose turn it was before.
+    sql.Column("number", sql.BigInteger, primary_key=True, autoincrement=False),
+    sql.Column("threshold", sql.Integer, nullable=False),
+    sql.Column("pem", sql.LargeBinary, nullable=False),  # certificates of the recovery agents
+)
+archive = sql.Table(
+    "archive",
+    metadata,
+    sql.Column("serial", sql.String(40), sql.ForeignKey("certificates.serial"), primary_key=True),
+    sql.Column("number", sql.BigInteger, nullable=False),  # of the entry that sealed it last
+    sql.Column("agents", sql.BigInteger, sql.ForeignKey("agents.number"), nullable=False),
+    sql.Column("record", sql.LargeBinary, nullable=False),  # a reading key, sealed to them
+    sql.Index("ix_archive_agents", "agents"),
+)
+reminders = sql.Table(
+    "reminders",
+    metadata,
+    sql.Column("serial", sql.String(40), sql.ForeignKey("certificates.serial"), primary_key=True),
+    sql.Column("number", sql.BigInteger, nullable=False),
+    sql.Column("at", sql.BigInteger, nullable=False),  # when its holder was last written to
+)
 events = sql.Table(
     "events",
     metadata,
@@ -128,6 +156,31 @@ head = sql.Table(
     sql.Column("number", sql.BigInteger, nullable=False),
     sql.Column("hash", sql.LargeBinary(32), nullable=False),
 )
+
+
+class Prepared:
+    """A statement whose text is made once for each kind of database, and then only run.
+
+    For those that run at every certificate: SQLAlchemy's own way to run one takes
+    longer than the database does.
+    """
+
+    __slots__ = ("_statement", "_texts")
+
+    def __init__(self, statement: sql.ClauseElement) -> None:
+        self._statement = statement
+        self._texts: dict[str, str] = {}
+
+    def run(self, connection: sql.Connection, values: Any = None) -> sql.CursorResult[Any]:
+        """Run it with values by name, or for an INSERT with many of those."""
+        dialect = connection.dialect
+        text = self._texts.get(dialect.name)
+        if text is None:
+            # SQLite's driver takes names, PostgreSQL's its own form of them.
+            style = {"paramstyle": "named"} if dialect.name == "sqlite" else {}
+            text = str(self._statement.compile(dialect=type(dialect)(**style)))
+            self._texts[dialect.name] = text
+        return connection.exec_driver_sql(text, values)
 
 
 def connect(url: str | sql.URL) -> sql.Engine:

@@ -19,15 +19,17 @@ _HOMES = {
     " SignatureRejected SmimeError",
     "smime.incoming": "decrypt examine open verify",
     "smime.keys": "Addressee Identity Passphrase Reader Recipient Sender",
+    "smime.keys.token": "Token",
     "smime.mail": "Mail Out Source",
     "smime.outgoing": "encrypt protect protect_each sign",
     "smime.pgp": "PgpKey PgpKeyring",
     "smime.policy": "Policy Revocation",
-    "smime.protocols": "Claim Fetcher Judgement Signer Trust Trusts",
+    "smime.protocols": "Claim Fetcher Judgement Opener Signer Trust Trusts",
     "smime.receipts": "make_receipt receipt_wanted verify_receipt",
     "smime.report": "Answer Finding HeaderCheck Layer Note Opened Outcome Part Protection"
     " Report SignatureCheck",
     "smime.trust": "Anchors Evidence NoTrust Pinned",
+    "smime.viewing": "ShownFile ShownHeader View view",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     from smime.keys import Reader as Reader
     from smime.keys import Recipient as Recipient
     from smime.keys import Sender as Sender
+    from smime.keys.token import Token as Token
     from smime.mail import Mail as Mail
     from smime.mail import Out as Out
     from smime.mail import Source as Source
@@ -66,6 +69,7 @@ if TYPE_CHECKING:
     from smime.protocols import Claim as Claim
     from smime.protocols import Fetcher as Fetcher
     from smime.protocols import Judgement as Judgement
+    from smime.protocols import Opener as Opener
     from smime.protocols import Signer as Signer
     from smime.protocols import Trust as Trust
     from smime.protocols import Trusts as Trusts
@@ -87,6 +91,10 @@ if TYPE_CHECKING:
     from smime.trust import Evidence as Evidence
     from smime.trust import NoTrust as NoTrust
     from smime.trust import Pinned as Pinned
+    from smime.viewing import ShownFile as ShownFile
+    from smime.viewing import ShownHeader as ShownHeader
+    from smime.viewing import View as View
+    from smime.viewing import view as view
 else:
 
     def __getattr__(name: str) -> object:

@@ -24,7 +24,7 @@ from smime.errors import (
     SignatureRejected,
     SmimeError,
 )
-from smime.formats import judging, pgpmime, shown
+from smime.formats import judging, pgpmime, senders, shown
 from smime.formats import pgplayers as pgp
 from smime.formats import smime as form
 from smime.formats.parts import find_parts
@@ -36,7 +36,7 @@ from smime.mime.canonical import to_crlf
 from smime.mime.entity import split_entity
 from smime.mime.headers import addresses, protected, readable
 from smime.mime.protection import states
-from smime.policy import MODERN, moment
+from smime.policy import MODERN
 from smime.protocols import Claim
 from smime.report import (
     Answer,
@@ -72,6 +72,7 @@ _log = logging.getLogger("smime")
 
 MAX_LAYERS = 8  # deeper nesting is an attack, not mail
 MAX_CHECKED_PARTS = 8  # signed parts of which the signatures are checked; each costs as a mail does
+MAX_INFLATED_OCTETS = 256 << 20  # out of all compressed layers of a mail; it is held in memory
 MAX_NAMED = 100  # recipients of a layer that a report names; a mailing can have thousands
 
 
@@ -84,14 +85,18 @@ def open(
     evidence: Evidence | None = None,
     policy: Policy = MODERN,
     at: datetime | None = None,
+    received_at: datetime | None = None,
+    tsa: Trusts | None = None,
     out: Out | None = None,
 ) -> Opened:
     """Open whatever arrives, protected or not, as a mail reader does.
 
     ``trust`` says whom to believe, ``keys`` are tried on what is sealed,
     ``sender`` names who must have signed instead of the mail's one From,
-    ``at`` is the moment to judge at (now). The result's ``.signer`` is None
-    unless a good signature of the sender covers the whole mail; the content
+    ``at`` is the moment to judge at (now). What is not good then may have been
+    when it was signed: ``tsa`` is the trust in time-stamp authorities (RFC 3161),
+    ``received_at`` is when the caller had the mail. The result's ``.signer`` is
+    None unless a good signature of the sender covers the whole mail; the content
     is there all the same. With ``out`` the opened mail is also written to a
     path (renamed when whole) or to a binary file.
 
@@ -99,7 +104,9 @@ def open(
     not open, ``MalformedMail`` if its content cannot be got at, ``OSError``
     from the file system.
     """
-    peeled = _Peeled(mail, trust, keys, sender, evidence, policy, at)
+    peeled = _Peeled(
+        mail, trust, keys, sender, evidence, policy, judging.Times(at, received_at, tsa)
+    )
     if peeled.stopped is not None:
         raise peeled.stopped
     return _opened(peeled, out)
@@ -114,6 +121,8 @@ def verify(
     evidence: Evidence | None = None,
     policy: Policy = MODERN,
     at: datetime | None = None,
+    received_at: datetime | None = None,
+    tsa: Trusts | None = None,
     out: Out | None = None,
 ) -> Opened:
     """Return the mail only if a good signature by its From (or ``sender``) covers all of it.
@@ -121,7 +130,9 @@ def verify(
     The arguments are those of ``open``. Raises ``SignatureRejected``, whose
     ``.report`` says why, and what ``open`` raises; nothing is written then.
     """
-    peeled = _Peeled(mail, trust, keys, sender, evidence, policy, at)
+    peeled = _Peeled(
+        mail, trust, keys, sender, evidence, policy, judging.Times(at, received_at, tsa)
+    )
     if peeled.stopped is not None:
         raise peeled.stopped
     if peeled.damaged is not None:
@@ -141,6 +152,8 @@ def decrypt(
     evidence: Evidence | None = None,
     policy: Policy = MODERN,
     at: datetime | None = None,
+    received_at: datetime | None = None,
+    tsa: Trusts | None = None,
     out: Out | None = None,
 ) -> Opened:
     """Return the mail only if all of it was encrypted and opens.
@@ -148,7 +161,9 @@ def decrypt(
     Signatures inside are reported, not required. The arguments are those of
     ``open``. Raises ``DecryptionFailed`` also if the mail is not encrypted.
     """
-    peeled = _Peeled(mail, trust, keys, sender, evidence, policy, at)
+    peeled = _Peeled(
+        mail, trust, keys, sender, evidence, policy, judging.Times(at, received_at, tsa)
+    )
     if peeled.stopped is not None:
         raise peeled.stopped
     if not any(layer.kind == "encrypted" for layer in peeled.layers()):
@@ -168,6 +183,8 @@ def examine(
     evidence: Evidence | None = None,
     policy: Policy = MODERN,
     at: datetime | None = None,
+    received_at: datetime | None = None,
+    tsa: Trusts | None = None,
 ) -> Report:
     """Say what holds for every layer and signature, without giving out the content.
 
@@ -175,7 +192,9 @@ def examine(
     or sealed: ``Report.outcome`` and ``Report.problem`` say so.
     """
     try:
-        return _Peeled(mail, trust, keys, sender, evidence, policy, at).report()
+        return _Peeled(
+            mail, trust, keys, sender, evidence, policy, judging.Times(at, received_at, tsa)
+        ).report()
     except MalformedMail as broken:  # not even a mail
         return Report(Outcome.UNKNOWN, problem=_problem(broken))
 
@@ -204,14 +223,15 @@ class _Peeled:
         sender: str | None,
         evidence: Evidence | None,
         policy: Policy,
-        at: datetime | None,
+        times: judging.Times,
     ) -> None:
         self.trusts = judging.trusts(trust)
+        self.parse = judging.parser(self.trusts)
         self.pgp_keys, others = pgpmime.keys_apart(keys)
         self.keys = opening_keys_of(others)
         self.rings = pgp.rings_of(self.trusts, self.pgp_keys)
         self.policy = policy
-        self.at = moment(at)
+        self.times = times
         self.evidence = evidence
         self.asked_sender = sender
         self.source = mail if isinstance(mail, Mail) else Mail(mail)
@@ -224,6 +244,8 @@ class _Peeled:
         """Why the content could not be got at."""
         self.damaged: MalformedMail | None = None
         """Why a signature could not be read, where the content is there all the same."""
+        self.inflated = 0
+        """What came out of compressed layers, in octets."""
         self.unauthenticated = False
         """A layer was opened whose content carries no tag."""
         self.opened_by: Key | pgp.Opener | None = None
@@ -235,7 +257,7 @@ class _Peeled:
         try:
             self._peel()
             if self.taken:
-                self.payload = protected(self.inner)
+                self.payload = protected(self.inner, self.outer)
         except SmimeError as stopped:
             self.stopped = stopped
         inside = self.damaged if self.stopped is None else self.stopped
@@ -263,6 +285,8 @@ class _Peeled:
                 kind = cms_kind(wrapped.blob)
                 if kind in ("envelopedData", "authEnvelopedData"):
                     self._take_sealed(wrapped)
+                elif kind == "compressedData":
+                    self._take_compressed(wrapped)
                 elif kind != "signedData":
                     raise NotSupported(f"mail in the form of CMS {kind} is not supported")
                 elif not self._take_opaque(wrapped):
@@ -278,7 +302,7 @@ class _Peeled:
         try:
             if wrapped.problem is not None:
                 raise wrapped.problem
-            layer.data = signatures.read(wrapped.blob)
+            layer.data = signatures.read(wrapped.blob, self.parse)
             if layer.data.content_type != DATA:
                 raise MalformedMail("the signature is over something else than mail")
             if layer.data.content is not None:
@@ -310,7 +334,7 @@ class _Peeled:
 
     def _take_opaque(self, wrapped: form.Wrapped) -> bool:
         """Take an opaque layer off; False where nothing is inside (certificates only)."""
-        data = signatures.read(wrapped.blob)
+        data = signatures.read(wrapped.blob, self.parse)
         if not data.signers:
             note = Note("no-signers", "it is called signed, and nobody signed it")
             has_content = data.content is not None
@@ -378,7 +402,9 @@ class _Peeled:
                 self.damaged = broken
                 return
             repair = _crlf_form if self.policy.line_ends == "repair" else None
-            self.content = layer.check(wrapped.content, signatures, self.rings, self.at, repair)
+            self.content = layer.check(
+                wrapped.content, signatures, self.rings, self.times.at, repair
+            )
             return
         try:
             message, key = pgp.open_sealed(wrapped, self.pgp_keys)
@@ -389,8 +415,20 @@ class _Peeled:
         self.taken.append(pgp.opened_layer(wrapped, message, key, self.pgp_keys))
         self.content = message.content
         if message.signatures:
-            layer.check(message.content, message.signatures, self.rings, self.at)
+            layer.check(message.content, message.signatures, self.rings, self.times.at)
             self.taken.append(layer)
+
+    def _take_compressed(self, wrapped: form.Wrapped) -> None:
+        from smime.cms import compressed  # rare, and it brings zlib along
+
+        self.taken.append(Layer("compressed", wrapped.form, algorithm="zlib"))
+        # One packed into another would multiply what each may grow by.
+        limit = compressed.FREE_OCTETS + compressed.MAX_RATIO * self.source.size
+        limit = min(MAX_INFLATED_OCTETS, limit) - self.inflated
+        self.content, content_type = compressed.unpacked(wrapped.blob, limit)
+        self.inflated += len(self.content)
+        if content_type != DATA:
+            raise NotSupported(f"what is compressed is {content_name(content_type)}, and no mail")
 
     def _unseal(self, envelope: enveloped.Envelope, names: tuple[str, ...]) -> tuple[bytes, Key]:
         if envelope.why_not:
@@ -437,8 +475,14 @@ class _Peeled:
         layers = None
         payload = self.payload
         inside: tuple[str, ...] = ()
-        if self.asked_sender is None and payload is not None:
-            authors = [f for f in (*payload.fields, *payload.ignored) if f.key == "from"]
+        within = (*payload.fields, *payload.ignored) if payload is not None else ()
+        blocked = ""
+        if self.asked_sender is None:
+            blocked = senders.sender_problem(self.outer.fields, within)
+            if blocked:
+                sender, reason = None, blocked
+        if self.asked_sender is None and payload is not None and not blocked:
+            authors = [f for f in within if f.key == "from"]
             outside = [f.raw for f in self.outer.fields if f.key == "from"]
             if len(authors) == 1:  # of two, readers would show one or the other
                 same = sender is not None and outside == [authors[0].raw]
@@ -467,6 +511,9 @@ class _Peeled:
             self.opened_by.label if self.opened_by else None, self.payload, signer
         )
         notes += shown.header_notes(found_states, but_from=bool(notes))
+        notes += senders.sender_notes(
+            sender, senders.shown(self.outer.fields, within, use_from=self.use_inner_from)
+        )
         notes += shown.part_notes(parts, found is None or found.complete)
         notes += pgp.text_notes(self.inner)
         if to_me.answer is Answer.NO:
@@ -505,7 +552,7 @@ class _Peeled:
             wrapped = form.recognise(entity)
             if wrapped is None or wrapped.problem is not None:
                 return ()
-            data = signatures.read(wrapped.blob)
+            data = signatures.read(wrapped.blob, self.parse)
             signed = wrapped.content if wrapped.content is not None else data.content
             if signed is None or (wrapped.content is not None and data.content is not None):
                 return ()
@@ -521,12 +568,7 @@ class _Peeled:
         """Return the one address that must be spoken for, or why there is none."""
         if self.asked_sender is not None:
             return self.asked_sender, ""
-        found = addresses(self.outer, "from")
-        if len(found) == 1:
-            return found[0], ""
-        if not found:
-            return None, "the mail has no From address"
-        return None, f"the mail has {len(found)} From addresses, and one signer cannot be all"
+        return senders.sole_author(self.outer.fields)
 
     def _judge_layers(self, sender: str | None, reason: str) -> tuple[Layer, ...]:
         return tuple(self._judge_layer(layer, sender, reason) for layer in self.taken)
@@ -537,13 +579,13 @@ class _Peeled:
         if isinstance(layer, Layer):
             return layer
         if isinstance(layer, pgp.SignedLayer):
-            return layer.judged(self.trusts, sender, reason, self.at, self.policy)
+            return layer.judged(self.trusts, sender, reason, self.times.at, self.policy)
+        checks = [self._judge_signature(layer, one, sender, reason) for one in layer.checked]
+        inside = self.payload.fields if self.payload is not None else ()
         return Layer(
             "signed",
             layer.form,
-            signatures=tuple(
-                self._judge_signature(layer, one, sender, reason) for one in layer.checked
-            ),
+            signatures=senders.with_gaps(checks, (*inside, *self.outer.fields)),
             covers="sealed form" if layer.sealed_form else "content",
             notes=layer.notes,
         )
@@ -562,7 +604,7 @@ class _Peeled:
             claim = Claim(
                 certificate=certificate,
                 sender=sender,
-                at=self.at,
+                at=self.times.at,
                 certificates=layer.data.certificates(),
                 crls=layer.data.crls,
                 ocsp=layer.data.ocsp,
@@ -571,8 +613,8 @@ class _Peeled:
                 policy=self.policy,
                 digest_algorithm=checked.digest_algorithm,
             )
-            judgement = judging.best(self.trusts, claim)
-        return judging.signature_check(checked, judgement, self.at)
+            judgement = judging.judge(self.trusts, claim, checked, self.times)
+        return judging.signature_check(checked, judgement, self.times.at)
 
     def _signer(self, layers: tuple[Layer, ...], sender: str | None) -> str | None:
         """Return the sender if a signature of it is good and none of it is bad."""
@@ -585,7 +627,7 @@ class _Peeled:
         # others shows that the layer was put together from two messages.
         if any(check.intact.answer is Answer.NO for check in checks):
             return None
-        mine = [check for check in checks if check.good or judging.names(check, sender)]
+        mine = [one for one in checks if one.good or judging.names(one, sender, self.policy)]
         good = [check for check in mine if check.good]
         return sender if good and len(good) == len(mine) else None
 
@@ -594,7 +636,9 @@ class _Peeled:
             sealed = any(layer.kind == "encrypted" and not layer.opened for layer in layers)
             return Outcome.SEALED if sealed else Outcome.UNKNOWN
         if signer is not None:
-            return Outcome.GOOD
+            covering = [layer for layer in layers if layer.covers == "content"]
+            good = [check for layer in covering for check in layer.signatures if check.good]
+            return Outcome.GOOD_THEN if all(check.proof for check in good) else Outcome.GOOD
         covering = [one for one in layers if one.kind == "signed" and one.covers == "content"]
         if not covering:
             return Outcome.UNSIGNED

@@ -36,6 +36,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "key_transport": ("auto", *KEY_TRANSPORTS),
     "headers": HEADER_POLICIES,
     "line_ends": ("repair", "exact"),
+    "local_part": ("exact", "any-case"),
     "readers": READERS,
 }
 _MICALG = {
@@ -49,17 +50,17 @@ _MICALG = {
 }
 
 
-def moment(at: datetime | None) -> datetime:
-    """Return the moment meant by ``at=``: now if it is None, in UTC.
+def moment(at: datetime | None, name: str = "at") -> datetime:
+    """Return the moment meant by ``at=``, or the argument ``name``: now if it is None, in UTC.
 
     Raises ``ValueError`` for a time without a zone, ``TypeError`` for anything else.
     """
     if at is None:
         return datetime.now(UTC)
     if not isinstance(at, datetime):
-        raise TypeError(f"at= takes a datetime with a time zone, not {type(at).__name__}")
+        raise TypeError(f"{name}= takes a datetime with a time zone, not {type(at).__name__}")
     if at.tzinfo is None:
-        raise ValueError(f"at={at.isoformat()} has no time zone: add tzinfo=datetime.UTC")
+        raise ValueError(f"{name}={at.isoformat()} has no time zone: add tzinfo=datetime.UTC")
     return at.astimezone(UTC)
 
 
@@ -120,6 +121,9 @@ class Policy:
       with odd line ends).
     - ``line_ends``: ``repair`` (a bare LF may have been CRLF when it was
       signed) or ``exact``.
+    - ``local_part``: ``exact`` (what stands before the @ in a certificate and
+      in the mail must be the same, as RFC 5321 §2.4 has it), or ``any-case``:
+      for servers that take Alice@ and alice@ for one mailbox.
     - ``revocation``: see ``Revocation``.
 
     Certificate policies (RFC 5280 §6.1.1), which few users need:
@@ -147,6 +151,7 @@ class Policy:
         "key_transport",
         "legacy_display",
         "line_ends",
+        "local_part",
         "micalg",
         "readers",
         "receipts_to",
@@ -169,6 +174,7 @@ class Policy:
     key_transport: str
     legacy_display: bool
     line_ends: str
+    local_part: str
     micalg: str
     readers: str
     receipts_to: tuple[str, ...]
@@ -192,6 +198,7 @@ class Policy:
         rsa_bits_max: int = 8192,
         weak: Iterable[str] = (),
         line_ends: str = "repair",
+        local_part: str = "exact",
         readers: str = "given",
         receipts_to: Iterable[str] = (),
         revocation: Revocation = Revocation.IF_AVAILABLE,
@@ -209,6 +216,7 @@ class Policy:
             "key_transport": key_transport,
             "headers": headers,
             "line_ends": line_ends,
+            "local_part": local_part,
             "readers": readers,
         }
         for name, value in given.items():

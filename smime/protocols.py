@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from smime.pgp.backend import SignatureFacts
-    from smime.report import Finding
+    from smime.report import Finding, Note
 
-__all__ = ["Claim", "Fetcher", "Judgement", "PgpClaim", "Signer", "Trust", "Trusts"]
+__all__ = ["Claim", "Fetcher", "Judgement", "Opener", "PgpClaim", "Signer", "Trust", "Trusts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,11 @@ class Claim:
     purpose: str = "mail"
     """What certificates with an extended key usage must be meant for: ``mail``, a dotted
     identifier, or ``any`` where it is not asked."""
+    proof: str = ""
+    """What shows that the signature was there at ``at``, if that lies in the past:
+    ``time-stamp`` (a token by an authority that is believed) or ``received`` (the caller says
+    so). What was revoked since then counts unless it was right at ``at``; a claim does not
+    undo a key's compromise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +97,12 @@ class Judgement:
     """The path that was found, leaf first, anchor last."""
     chain_der: tuple[bytes, ...] = field(default=(), repr=False)
     """The same as DER, where it is at hand; empty otherwise."""
+    notes: tuple[Note, ...] = ()
+    """What is worth knowing and moves no verdict."""
+    at: datetime | None = None
+    """The moment that was judged, where it is another than the claim's."""
+    proof: str = ""
+    """What proves that moment, as in ``Claim``."""
 
     @property
     def good(self) -> bool:
@@ -124,6 +135,41 @@ class Signer(Protocol):
         RSA keys sign with PKCS#1 v1.5, or with RSASSA-PSS and a salt as long as
         the digest where it is ``rsa-pss-sha256`` and the like; EC keys with
         ECDSA in DER. Ed25519, Ed448 and ML-DSA keys sign ``data`` as it is.
+        """
+        ...
+
+
+class Opener(Protocol):
+    """Anything that has a certificate and opens: a token, a KMS.
+
+    Of an RSA key ``decrypt`` is asked, of an EC, X25519 or X448 key ``agree``;
+    the other one is never called. Whatever they raise for a message that does
+    not open looks to the caller as a wrong key does, and is not shown. Three
+    kinds of errors pass through as they are, for they tell nothing of the
+    message: ``OSError`` (not reached), ``KeyProblem`` (not logged in, not
+    allowed) and ``NotSupported`` (not an algorithm of this key).
+    """
+
+    @property
+    def certificate(self) -> x509.Certificate:
+        """The certificate of the key: it says which recipient of a message is meant."""
+        ...
+
+    def decrypt(self, wrapped: bytes, algorithm: str) -> bytes:
+        """Return the content key that is encrypted to the RSA key.
+
+        ``algorithm`` is ``rsa-v15`` (RFC 8017 §7.2), or ``rsa-oaep-sha256`` and
+        the like (§7.1) with MGF1 of the same digest and no label; for another
+        digest in MGF1 it is named: ``rsa-oaep-sha256-mgf1-sha1``.
+        """
+        ...
+
+    def agree(self, public: bytes) -> bytes:
+        """Return the secret agreed on with the sender's ``public`` key.
+
+        That is a SubjectPublicKeyInfo in DER, on the curve of this key. The
+        secret is raw: for EC keys the x coordinate (RFC 5753 §7.1, without
+        cofactor on curves whose cofactor is 1), else what RFC 7748 §6 gives.
         """
         ...
 

@@ -39,6 +39,7 @@ __all__ = [
     "Report",
     "SignatureCheck",
     "printable",
+    "reasons_of",
 ]
 
 REPORT_VERSION = 1
@@ -156,7 +157,7 @@ class SignatureCheck:
     time: Finding
     """The certificate was valid at the moment judged (RFC 5280 §4.1.2.5)."""
     at: datetime
-    """The moment judged; always with a time zone."""
+    """The moment judged; always with a time zone. With a ``proof`` it lies in the past."""
     signed_at: datetime | None = None
     """What the signer says (signingTime); it moves no verdict."""
     digest: bytes = b""
@@ -165,6 +166,9 @@ class SignatureCheck:
     fingerprint: str = ""
     """SHA-256 of the certificate, or the fingerprint of the OpenPGP key (the key id, where
     nobody has it); lower-case hexadecimal digits."""
+    proof: str = ""
+    """Good when it was signed, not now; and what proves when: ``time-stamp`` (RFC 3161) or
+    ``received`` (the caller's word). Else empty."""
     notes: tuple[Note, ...] = ()
     chain: tuple[bytes, ...] = field(default=(), repr=False)
     """The path found, leaf first, as DER."""
@@ -206,6 +210,7 @@ class SignatureCheck:
             "fingerprint": self.fingerprint,
             "signed_at": self.signed_at.isoformat() if self.signed_at else None,
             "at": self.at.isoformat(),
+            "proof": self.proof,
             "digest": self.digest.hex(),
             "digest_algorithm": self.digest_algorithm,
             **{name: finding.to_dict() for name, finding in self.findings},
@@ -366,17 +371,7 @@ class Report:
 
 def _lines(report: Report) -> list[str]:
     """Say the report in plain lines: the verdict first, then why."""
-    lines: list[str] = []
-    for layer in report.layers:
-        for check in layer.signatures:
-            lines += _signature_lines(report, layer, check)
-    for layer in report.layers:
-        if layer.kind == "encrypted":
-            lines.append(_sealed_line(report, layer))
-        elif layer.kind != "signed":
-            lines.append(layer.kind)
-    if report.problem:
-        lines.append(f"stopped: {report.problem.reason}")
+    lines = reasons_of(report)
     if not report.signatures and report.outcome is not Outcome.SEALED:
         lines.insert(0, "unsigned: nobody vouches for this mail")
     lines += [f"note: {note.text}" for layer in report.layers for note in layer.notes]
@@ -386,7 +381,23 @@ def _lines(report: Report) -> list[str]:
     return lines
 
 
-def _signature_lines(report: Report, layer: Layer, check: SignatureCheck) -> list[str]:
+def reasons_of(report: Report, *, notes: bool = True) -> list[str]:
+    """Say in plain lines, not escaped, what each signature and each seal is worth, and why."""
+    lines: list[str] = []
+    for layer in report.layers:
+        for check in layer.signatures:
+            lines += _signature_lines(report, layer, check, notes)
+    for layer in report.layers:
+        if layer.kind == "encrypted":
+            lines.append(_sealed_line(report, layer))
+        elif layer.kind != "signed":
+            lines.append(layer.kind)
+    if report.problem:
+        lines.append(f"stopped: {report.problem.reason}")
+    return lines
+
+
+def _signature_lines(report: Report, layer: Layer, check: SignatureCheck, notes: bool) -> list[str]:
     when = (
         f", says it was signed on {check.signed_at:%Y-%m-%d %H:%M} UTC" if check.signed_at else ""
     )
@@ -396,13 +407,16 @@ def _signature_lines(report: Report, layer: Layer, check: SignatureCheck) -> lis
             "it does not say who wrote the mail"
         ]
     if check.good:
-        verdict = "good" if report.signer else "good by itself, but not by the sender of this mail"
+        verdict = "good when signed" if check.proof else "good"
+        if not report.signer:
+            verdict += " by itself, but not by the sender of this mail"
         why = [check.path.reason, check.revocation.reason]
+        why += [check.time.reason] if check.proof else []
     else:
         verdict = "NOT good"
         why = [f.reason for f in check.problems if f.code != "not-reached"]
     lines = [f"{verdict}: signed by {check.signer}{when}", f"  because {'; '.join(why)}"]
-    return lines + [f"  note: {note.text}" for note in check.notes]
+    return lines + [f"  note: {note.text}" for note in check.notes if notes]
 
 
 def _sealed_line(report: Report, layer: Layer) -> str:

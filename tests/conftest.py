@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support import sources
+from tests.support.hsm import make_tokens
 from tests.support.peers import Peer, peer
 from tests.support.world import LETTER, World, make_world
 
@@ -46,6 +47,12 @@ def softhsm() -> Peer:
     return peer("softhsm")
 
 
+@pytest.fixture(scope="session")
+def token_module(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """SoftHSM's PKCS#11 module, with tokens in a folder of this run's."""
+    return make_tokens(tmp_path_factory.mktemp("tokens"))
+
+
 @pytest.fixture
 def nss() -> Peer:
     """NSS's pk12util: how Thunderbird reads key files."""
@@ -62,3 +69,9 @@ def gpg() -> Peer:
 def gnutls() -> Peer:
     """GnuTLS's certtool."""
     return peer("gnutls")
+
+
+@pytest.fixture
+def java() -> Peer:
+    """Java's keytool, and jarsigner beside it."""
+    return peer("java")

@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Read the whole ledger; status 28 if it is not what was written."""
     from pki.audit import MAX_CHECKPOINT_OCTETS, Checkpoint, audit
     from pki.folder import write_over
-    from pki.registrar import sign_checkpoint
+    from pki.log_key import sign_checkpoint
 
     against = None
     if arguments.checkpoint is not None:

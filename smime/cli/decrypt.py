@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
+_OPTION = {"received_at": "--received-at", "local_part": "--any-case"}
+
 
 def main(argv: list[str]) -> int:
     """Run ``smimetool decrypt`` with these arguments."""
@@ -37,7 +39,9 @@ def main(argv: list[str]) -> int:
     options.add_identity(parser, use="who opens the mail; may be repeated", required=False)
     options.add_pgp(parser)
     options.add_ca(parser, required=False)
+    options.add_revocation(parser)
     options.add_at(parser)
+    options.add_proof(parser)
     options.add_legacy(parser)
     options.add_json(parser, help="say the report as JSON on standard output")
     return options.run(parser, argv, decrypt)
@@ -48,23 +52,24 @@ def decrypt(args: argparse.Namespace, files: Files) -> int:
     openpgp = args.pgp or args.pgp_home is not None
     if not args.identity and not openpgp:
         raise UsageError("whose key opens it? -i ID is missing, or --pgp for your GnuPG keyring")
-    if not args.ca and not openpgp and (args.sender or args.at):
+    named = ("sender", "at", "crl", "ocsp", "revocation", "received_at", "tsa", "local_part")
+    alone = [_OPTION.get(name, f"--{name}") for name in named if getattr(args, name)]
+    if alone and not args.ca and not openpgp:
         raise UsageError(
-            "--sender and --at need --ca", hint="without --ca no signature is judged at all"
+            f"{', '.join(alone)} needs --ca", hint="without --ca no signature is judged at all"
         )
     verdict.refuse_two_on_one_stream(args)
     keys.refuse_to_overwrite(args)
     judged = bool(args.ca) or openpgp
     with keys.keyring_of(args) as ring:
-        trusts = keys.trusts_of(args, ring) if judged else [smime.NoTrust()]
-        readers = keys.openers_of(args, ring)
         opened = smime.decrypt(
             files.read(args.input),
-            trust=trusts,
-            keys=readers,
+            trust=keys.trusts_of(args, ring) if judged else [smime.NoTrust()],
+            keys=keys.openers_of(args, ring),
             sender=args.sender,
+            evidence=keys.evidence_of(args),
             policy=options.policy_of(args),
-            at=args.at,
+            **keys.proof_of(args),
         )
     report = opened.report
     line = verdict.signature_of(report, judged=judged)

@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from typing import TypeVar
+    from typing import Any, TypeVar
 
     from smime.cli.passphrase import Ask
 
@@ -29,6 +29,7 @@ __all__ = [
     "evidence_of",
     "keyring_of",
     "openers_of",
+    "proof_of",
     "readers_of",
     "refuse_to_overwrite",
     "signers_of",
@@ -136,6 +137,20 @@ def anchors_of(args: argparse.Namespace) -> smime.Anchors:
     return _named(first, lambda name: smime.Anchors.load(name, *more), *more)
 
 
+def proof_of(args: argparse.Namespace) -> dict[str, Any]:
+    """Return what may prove an earlier moment, as the library takes it."""
+    from datetime import UTC, datetime
+
+    at = args.at or datetime.now(UTC)
+    if args.received_at is not None and args.received_at > at:
+        raise UsageError("--received-at is after the moment to judge at")
+    tsa = None
+    if args.tsa:
+        first, *more = args.tsa
+        tsa = _named(first, lambda name: smime.Anchors.load(name, *more), *more)
+    return {"at": at, "received_at": args.received_at, "tsa": tsa}
+
+
 def evidence_of(args: argparse.Namespace, certificates: Iterable[str] = ()) -> smime.Evidence:
     """Load every --crl and --ocsp, and these certificates."""
 
@@ -150,7 +165,7 @@ def refuse_to_overwrite(args: argparse.Namespace) -> None:
     output = args.output
     if output in {None, STANDARD} or not os.path.exists(output):
         return
-    for option in ("identity", "certificate", "to", "ca", "crl", "ocsp", "passphrase_file"):
+    for option in ("identity", "certificate", "to", "ca", "tsa", "crl", "ocsp", "passphrase_file"):
         given = getattr(args, option, None) or []
         for name in [given] if isinstance(given, str) else given:
             if os.path.exists(name) and os.path.samefile(name, output):

@@ -24,7 +24,7 @@ COMMANDS = (
     ("protect", "smime.cli.protect:main", "sign a mail, then seal it: what to use by default"),
     ("verify", "smime.cli.verify:main", "say who signed a mail, and whether to believe it"),
     ("decrypt", "smime.cli.decrypt:main", "open a mail that was sealed"),
-    ("open", "smime.cli.open:main", "open whatever arrives, and say what it was"),
+    ("open", "smime.cli.open:main", "open whatever arrives, and print what a reader should see"),
     ("inspect", "smime.cli.inspect:main", "show how a mail is built, without keys or verdict"),
     ("chain", "smime.cli.chain:main", "show the path of a certificate, and what holds of it"),
     ("pgp", "smime.cli.pgp:main", "OpenPGP keys: keygen, import, list, show, export, vouch"),

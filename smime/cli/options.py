@@ -33,6 +33,7 @@ __all__ = [
     "add_json",
     "add_legacy",
     "add_pgp",
+    "add_proof",
     "add_revocation",
     "add_to",
     "parser_of",
@@ -195,6 +196,13 @@ def add_ca(parser: Parser, *, required: bool = True, sender: bool = True) -> Non
         type=_address,
         help="who must have signed, instead of the mail's one From address",
     )
+    parser.add_argument(
+        "--any-case",
+        action="store_const",
+        const="any-case",
+        dest="local_part",
+        help="take Alice@ and alice@ for the same mailbox; domains never have a case",
+    )
 
 
 def add_revocation(parser: Parser) -> None:
@@ -230,6 +238,25 @@ def add_at(parser: Parser) -> None:
         type=_moment,
         help="judge certificates at this moment: 2026-11-24T09:30:00Z, or 2026-11-24; "
         "UTC if it has no zone; without it, now",
+    )
+
+
+def add_proof(parser: Parser) -> None:
+    """Add --received-at and --tsa: what proves that a mail was good when it was signed."""
+    parser.add_argument(
+        "--received-at",
+        metavar="TIME",
+        type=_moment,
+        help="you had the mail at this moment, and know that not from the mail: what expired "
+        "since is good when signed",
+    )
+    parser.add_argument(
+        "--tsa",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="certificates of those who vouch for time-stamp authorities: what expired after a "
+        "time stamp is good when signed; may be repeated",
     )
 
 
@@ -291,7 +318,7 @@ def policy_of(args: argparse.Namespace) -> Policy:
     """Return the policy that the options name."""
     from smime.policy import Policy
 
-    names = ("digest", "signature", "cipher", "key_transport", "revocation")
+    names = ("digest", "signature", "cipher", "key_transport", "revocation", "local_part")
     named = {name: getattr(args, name, None) for name in names}
     legacy = getattr(args, "legacy", False)
     policy = Policy.legacy_read() if legacy else Policy.modern()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from smime.cli.failures import UsageError
 from smime.cli.files import STANDARD
-from smime.report import Answer, Outcome
+from smime.report import Outcome
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,25 +46,11 @@ def unsigned_or_good(report: smime.Report) -> bool:
 
 def signature_of(report: smime.Report, *, judged: bool) -> str:
     """Say in one line what holds of the signature inside."""
-    if report.signer:
-        return f"signed by {report.signer} (good)"
-    checks = _inside(report)
-    if not checks and report.problem:
-        return f"signature NOT good: {report.problem.reason}"
-    if not checks:
-        return "unsigned: nobody vouches for this mail"
-    broken = [
-        finding.reason
-        for check in checks
-        for finding in (check.intact, check.genuine)
-        if finding.answer is Answer.NO
-    ]
-    if not judged and not broken:
-        names = ", ".join(dict.fromkeys(check.signer for check in checks))
-        return f"signature not judged: it claims to be by {names}; --ca FILE says whom to believe"
-    reasons = broken or [finding.reason for check in checks for finding in check.problems]
-    why = "; ".join(dict.fromkeys(reasons))
-    return f"signature NOT good: {why or 'it is not by the sender'}"
+    from smime.viewing import signature_in_words
+
+    line = signature_in_words(report, judged=judged)
+    not_judged = line.startswith("signature not judged")
+    return f"{line}; --ca FILE says whom to believe" if not_judged else line
 
 
 def _inside(report: smime.Report) -> list[smime.SignatureCheck]:
@@ -87,8 +73,9 @@ def hand_out(
     *,
     output: str | None = None,
     text: str = "",
+    more: dict[str, object] | None = None,
 ) -> None:
-    """Write what was opened and say the report, or ``text`` in its place.
+    """Write what was opened and say the report, or ``text`` in its place; ``more`` goes into JSON.
 
     ``output`` is where the mail goes when neither -o nor --json says anything;
     None is nowhere, and then the report has standard output for itself. There
@@ -96,7 +83,7 @@ def hand_out(
     leaves no file behind.
     """
     target = args.output or (None if args.json else output)
-    said = _json(report.to_dict()) if args.json else text or str(report)
+    said = _json({**report.to_dict(), **(more or {})}) if args.json else text or str(report)
     on_output = args.json or (output is None and target != STANDARD)
     say = files.say if on_output else files.tell
     if target is None:

@@ -36,6 +36,7 @@ def main(argv: list[str]) -> int:
     options.add_pgp(parser)
     options.add_revocation(parser)
     options.add_at(parser)
+    options.add_proof(parser)
     options.add_identity(
         parser, use="who opens the mail, if it is sealed; may be repeated", required=False
     )
@@ -60,7 +61,7 @@ def verify(args: argparse.Namespace, files: Files) -> int:
                 sender=args.sender,
                 evidence=keys.evidence_of(args),
                 policy=options.policy_of(args),
-                at=args.at,
+                **keys.proof_of(args),
             )
         except smime.SignatureRejected as problem:
             verdict.reject(problem, args, files)

@@ -4,6 +4,7 @@
     cms.verify(signature, content=Path("manifest.json"), trust=anchors)
     cms.encrypt(Path("big.bin"), to=bob, out=Path("big.p7m"))
     cms.decrypt(Path("big.p7m"), keys=bob_identity, out=Path("big.bin"))
+    cms.sign(cms.compress(edi), by=us)
 
 BER, DER or PEM in, DER out; bytes, paths and binary files of any size. Knows no
 mail and no trust: it asks the trust that is handed in.
@@ -16,6 +17,7 @@ from __future__ import annotations
 _HOMES = {
     "smime.cms.amend": "add_signer attach countersign strip timestamp_query",
     "smime.cms.attributes": "attribute",
+    "smime.cms.compressed": "compress decompress",
     "smime.cms.inspection": "inspect",
     "smime.cms.opened": "Opened",
     "smime.cms.recipients": "OpeningKey RecipientKey",
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from smime.cms.amend import strip as strip
     from smime.cms.amend import timestamp_query as timestamp_query
     from smime.cms.attributes import attribute as attribute
+    from smime.cms.compressed import compress as compress
+    from smime.cms.compressed import decompress as decompress
     from smime.cms.inspection import inspect as inspect
     from smime.cms.opened import Opened as Opened
     from smime.cms.recipients import OpeningKey as OpeningKey

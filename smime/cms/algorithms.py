@@ -68,6 +68,8 @@ CONTENT_TYPES = {
     AUTHENTICATED_DATA: "authenticatedData",
 }
 
+ZLIB = oid("1.2.840.113549.1.9.16.3.8")
+
 # Digests: name -> OBJECT IDENTIFIER (whole), octets.
 DIGESTS = {
     "sha256": (oid("2.16.840.1.101.3.4.2.1"), 32),

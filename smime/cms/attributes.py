@@ -238,13 +238,35 @@ class Attributes:
         found = children(data, node)
         if len(found) > MAX_ATTRIBUTES:
             raise LimitExceeded(f"a signer has more than {MAX_ATTRIBUTES} attributes")
+        encoded = []
         for attribute in found:
-            parts = children(data, attribute)
-            if attribute[0] != SEQUENCE or len(parts) != 2 or parts[1][0] != SET:
-                raise MalformedMail("an attribute of a signer does not have the form of one")
-            kind = data[parts[0][2] : parts[0][3]]
-            self.values.setdefault(kind, []).append(children(data, parts[1]))
-        encoded = [data[one[1] : one[3]] for one in found]
+            tag, start, content, end = attribute
+            encoded.append(data[start:end])
+            # The common form written out: a short identifier, and a set of one short value.
+            value = content + 2 + data[content + 1] if content + 1 < end else end
+            if (
+                tag == SEQUENCE
+                and value + 3 < end
+                and data[value] == SET
+                and value + 2 + data[value + 1] == end
+                and value + 4 + data[value + 3] == end
+                and end - value < 0x80
+                and data[value + 2] & 0x1F != 0x1F
+                and data[content] & 0x1F != 0x1F
+                and data[content + 1] < 0x80
+            ):
+                kind = data[content + 2 : value]
+                values = [(data[value + 2], value + 2, value + 4, end)]
+            else:
+                parts = children(data, attribute)
+                if tag != SEQUENCE or len(parts) != 2 or parts[1][0] != SET:
+                    raise MalformedMail("an attribute of a signer does not have the form of one")
+                kind = data[parts[0][2] : parts[0][3]]
+                values = children(data, parts[1])
+            if kind in self.values:
+                self.values[kind].append(values)
+            else:
+                self.values[kind] = [values]
         self.in_order = encoded == sorted(encoded)
 
     def as_received(self) -> bytes:
@@ -315,15 +337,15 @@ def read_time(data: bytes, node: Node) -> datetime | None:
     """Return a UTCTime or GeneralizedTime in UTC, or None if it is not one."""
     from datetime import UTC, datetime
 
-    text = data[node[2] : node[3]].decode("ascii", "replace")
-    form = {0x17: "%y%m%d%H%M%SZ", 0x18: "%Y%m%d%H%M%SZ"}.get(node[0])
-    if form is None or not text.endswith("Z") or not text[:-1].isdigit():
+    tag, text = node[0], data[node[2] : node[3]]
+    digits = text[:-1]
+    if text[-1:] != b"Z" or not digits.isdigit() or len(digits) != {0x17: 12, 0x18: 14}.get(tag):
         return None
-    if node[0] == 0x17:
+    if tag == 0x17:
         # RFC 5280 §4.1.2.5.1: 50 to 99 are of the 20th century.
-        form = "%Y%m%d%H%M%SZ"
-        text = ("19" if text[:2] >= "50" else "20") + text
+        digits = (b"19" if digits >= b"5" else b"20") + digits
     try:
-        return datetime.strptime(text, form).replace(tzinfo=UTC)
+        month, day, hour, minute, second = (int(digits[at : at + 2]) for at in (4, 6, 8, 10, 12))
+        return datetime(int(digits[:4]), month, day, hour, minute, second, tzinfo=UTC)
     except ValueError:
         return None

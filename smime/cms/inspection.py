@@ -11,7 +11,7 @@ from smime.cms import enveloped, signatures
 from smime.cms.armour import unarmoured
 from smime.cms.ber import parsed
 from smime.cms.content import content_info
-from smime.cms.der import oid_text
+from smime.cms.content import name as content_name
 from smime.cms.names import name_of
 from smime.errors import LimitExceeded
 from smime.source import Source
@@ -49,19 +49,21 @@ def inspect(blob: Data) -> dict[str, Any]:
 def _inspect(blob: bytes) -> dict[str, Any]:
     kind = parsed(blob, lambda data: content_info(data)[0])
     found: dict[str, Any] = {
-        "type": alg.CONTENT_TYPES.get(kind, oid_text(kind)),
+        "type": content_name(kind),
         "size": len(blob),
     }
     if kind == alg.SIGNED_DATA:
         found.update(_signed(signatures.read(blob)))
     elif kind in (alg.ENVELOPED_DATA, alg.AUTH_ENVELOPED_DATA):
         found.update(_enveloped(enveloped.read(blob)))
+    elif kind == alg.COMPRESSED_DATA:
+        found.update(_compressed(blob))
     return found
 
 
 def _signed(signed: signatures.SignedData) -> dict[str, Any]:
     return {
-        "content_type": alg.CONTENT_TYPES.get(signed.content_type, oid_text(signed.content_type)),
+        "content_type": content_name(signed.content_type),
         "content_size": None if signed.content is None else len(signed.content),
         "signers": [_signer(one) for one in signed.signers],
         "certificates": [_certificate(one) for one in signed.certificates()],
@@ -89,6 +91,16 @@ def _certificate(certificate: x509.Certificate) -> dict[str, Any]:
         "serial": f"{certificate.serial_number:x}",
         "not_before": certificate.not_valid_before_utc.isoformat(),
         "not_after": certificate.not_valid_after_utc.isoformat(),
+    }
+
+
+def _compressed(blob: bytes) -> dict[str, Any]:
+    from smime.cms.compressed import Compressed
+
+    packed = Compressed(Source(blob, "blob"))
+    return {
+        "compression": packed.why_not or "zlib",
+        "content_type": content_name(packed.content_type),
     }
 
 

@@ -9,40 +9,54 @@ Source: RFC 5652 §5.6
 from __future__ import annotations
 
 from smime.cms.names import name_of
+from smime.cms.signerinfo import parse_certificate
 from smime.errors import SignatureRejected
 from smime.report import Answer, Finding, Layer, Outcome, Report, SignatureCheck
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
     from typing import Any
 
     from cryptography import x509
 
     from smime.cms import signatures
+    from smime.cms.proving import Times
     from smime.policy import Policy
     from smime.protocols import Claim, Judgement, Trust, Trusts
 
-__all__ = ["best", "demand", "judged", "signature_check", "trusts"]
+__all__ = ["best", "demand", "judged", "parser", "signature_check", "trusts"]
 
 _NOT_REACHED = Finding.open(
     "not-reached", "not asked, since the signature itself does not hold", "RFC 5652 §5.6"
 )
 
 
-def trusts(trust: Trusts) -> tuple[Trust, ...]:
+def trusts(trust: Trusts, argument: str = "trust") -> tuple[Trust, ...]:
     """Return what ``trust=`` holds; raises ``TypeError`` for what cannot judge."""
     several = tuple(trust) if isinstance(trust, list | tuple) else (trust,)
     for one in several:
         if not callable(getattr(one, "judge", None)):
             raise TypeError(
-                f"trust= takes smime.Anchors, smime.Pinned or another Trust, not "
+                f"{argument}= takes smime.Anchors, smime.Pinned or another Trust, not "
                 f"{type(one).__name__}: smime.Anchors.load('root.pem'), or smime.NoTrust() to "
                 "check the mathematics alone"
             )
     if not several:
-        raise TypeError("trust= is empty: smime.Anchors.load('root.pem')")
+        raise TypeError(f"{argument}= is empty: smime.Anchors.load('root.pem')")
     return several
+
+
+def parser(trusts: tuple[Trust, ...]) -> Callable[[bytes], x509.Certificate | None]:
+    """Return what parses certificates: a trust that keeps those it has parsed, else the plain way.
+
+    That saves work; what a certificate is worth is judged all the same.
+    """
+    kept: list[Callable[[bytes], x509.Certificate | None]] = [
+        one.parse_certificate for one in trusts if hasattr(one, "parse_certificate")
+    ]
+    return kept[0] if kept else parse_certificate
 
 
 def best(trusts: tuple[Trust, ...], claim: Claim) -> Judgement:
@@ -60,13 +74,14 @@ def signature_check(
     checked: signatures.CheckedSignature, judgement: Judgement | None, at: datetime, signer: str
 ) -> SignatureCheck:
     """Put what mathematics and what trust found into one check; ``signer`` names who signed."""
-    from cryptography.hazmat.primitives.serialization import Encoding
-
-    certificate = checked.certificate
-    der = certificate.public_bytes(Encoding.DER) if certificate is not None else None
+    der = checked.cert_der
     chain = judgement.chain if judgement else ()
     # Encoding a certificate anew costs more than a digest of it; trust has done it.
     chain_der = judgement.chain_der if judgement else ()
+    if chain and not chain_der:
+        from cryptography.hazmat.primitives.serialization import Encoding
+
+        chain_der = tuple(one.public_bytes(Encoding.DER) for one in chain)
     return SignatureCheck(
         signer=signer,
         intact=checked.intact,
@@ -76,13 +91,14 @@ def signature_check(
         usage=judgement.usage if judgement else _NOT_REACHED,
         address=judgement.address if judgement else _NOT_REACHED,
         time=judgement.time if judgement else _NOT_REACHED,
-        at=at,
+        at=(judgement.at if judgement else None) or at,
         signed_at=checked.signed_at,
         digest=checked.digest,
         digest_algorithm=checked.digest_algorithm,
         fingerprint=_fingerprint(der),
-        notes=checked.notes,
-        chain=chain_der or tuple(one.public_bytes(Encoding.DER) for one in chain),
+        proof=judgement.proof if judgement else "",
+        notes=checked.notes + judgement.notes if judgement else checked.notes,
+        chain=chain_der,
         cert_der=der,
     )
 
@@ -98,13 +114,14 @@ def judged(
     data: signatures.SignedData,
     trusts: tuple[Trust, ...],
     *,
-    at: datetime,
+    times: Times,
     sender: str | None,
     evidence: Any,
     policy: Policy,
     purpose: str,
 ) -> SignatureCheck:
     """Put a signature outside of mail before the trusts; an address is asked only of ``sender``."""
+    from smime.cms.proving import judge
     from smime.protocols import Claim
 
     certificate = checked.certificate
@@ -113,7 +130,7 @@ def judged(
         claim = Claim(
             certificate=certificate,
             sender=sender,
-            at=at,
+            at=times.at,
             certificates=data.certificates(),
             crls=data.crls,
             ocsp=data.ocsp,
@@ -123,9 +140,9 @@ def judged(
             digest_algorithm=checked.digest_algorithm,
             purpose=purpose,
         )
-        judgement = best(trusts, claim)
+        judgement = judge(trusts, claim, checked, times)
     name = checked.name if certificate is None else _name(certificate) or checked.name
-    return signature_check(checked, judgement, at, name)
+    return signature_check(checked, judgement, times.at, name)
 
 
 def demand(checks: tuple[SignatureCheck, ...], require: str) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from smime.cms.der import Node
 
 __all__ = [
+    "bears",
     "by_value",
     "computed_identifier",
     "describe",
@@ -45,6 +46,32 @@ def issuer_and_serial(cert_der: bytes) -> bytes:
     except IndexError:
         raise MalformedMail("a certificate does not have the form of one") from None
     return tlv(SEQUENCE, cert_der[issuer[1] : issuer[3]] + cert_der[serial[1] : serial[3]])
+
+
+def bears(cert_der: bytes, issuer: bytes, serial: bytes) -> bool:
+    """Say whether a certificate has exactly this issuer and serial number, each as DER.
+
+    The same question as to ``issuer_and_serial``, answered without making anything.
+    """
+    try:
+        at = _inside(cert_der, _inside(cert_der, 0))
+        if cert_der[at] == 0xA0:
+            at += 2 + cert_der[at + 1]  # the version
+        if not cert_der.startswith(serial, at):
+            return False
+        at += len(serial)
+        length, at = cert_der[at + 1], _inside(cert_der, at)
+        if length >= 0x80:
+            length = int.from_bytes(cert_der[at - (length & 0x7F) : at], "big")
+        return cert_der.startswith(issuer, at + length)
+    except IndexError:
+        return False
+
+
+def _inside(data: bytes, at: int) -> int:
+    """Return where the content of the element begins that stands at this place."""
+    length = data[at + 1]
+    return at + 2 if length < 0x80 else at + 2 + (length & 0x7F)
 
 
 def key_identifiers(certificate: x509.Certificate) -> tuple[bytes, ...]:

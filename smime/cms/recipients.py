@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from typing import Any, TypeAlias
 
     from cryptography import x509
-    from cryptography.hazmat.primitives.asymmetric import padding
 
     from smime.cms.der import Node
     from smime.cms.fitness import Fitness
     from smime.cms.shared_keys import Passphrase, SharedKey
+    from smime.cms.transport import Padding
     from smime.cms.unwrapping import Opener
 
     Reader: TypeAlias = "RecipientKey | SharedKey | Passphrase"
@@ -55,9 +55,14 @@ _KINDS = {
 }
 
 
-def _kind(key: object, end: str) -> str:
-    for one in type(key).__mro__:
-        kind = _KINDS.get(one.__name__.removesuffix(end))
+def kind_of(public: object) -> str:
+    """Return the kind of a public key that opens, empty for others."""
+    if isinstance(public, rsa.RSAPublicKey):
+        return "rsa"
+    if isinstance(public, ec.EllipticCurvePublicKey):
+        return "ec"
+    for one in type(public).__mro__:
+        kind = _KINDS.get(one.__name__.removesuffix("PublicKey"))
         if kind is not None:
             return kind
     return ""
@@ -91,20 +96,18 @@ class RecipientKey:
         """What it makes of an EnvelopedData's version (RFC 5652 §6.1)."""
         self._fitness: Fitness | None = None
         self._transport: transport.Transport | None = None
+        self.kind = kind_of(self.public)
         if isinstance(self.public, rsa.RSAPublicKey):
-            self.kind = "rsa"
             self._transport = transport.Transport(self.public, self.identifier)
-            return
-        if isinstance(self.public, ec.EllipticCurvePublicKey):
-            self.kind, self.curve, self.version = "ec", self.public.curve.name, 2
+        elif isinstance(self.public, ec.EllipticCurvePublicKey):
+            self.curve, self.version = self.public.curve.name, 2
             if self.curve not in agreement.WRITTEN:
                 raise NotSupported(f"encrypting to a key on curve {self.curve}")
-            return
-        self.kind = _kind(self.public, "PublicKey")
-        if not self.kind:
+        elif not self.kind:
             name = type(self.public).__name__.removesuffix("PublicKey")
             raise NotSupported(f"encrypting to a key of kind {name}")
-        self.curve, self.version = (self.kind, 2) if self.kind.startswith("x") else ("", 3)
+        else:
+            self.curve, self.version = (self.kind, 2) if self.kind.startswith("x") else ("", 3)
 
     @property
     def fitness(self) -> Fitness:
@@ -149,6 +152,7 @@ class OpeningKey:
     __slots__ = (
         "_by_value",
         "_private",
+        "_public",
         "certificate",
         "computed",
         "identifier",
@@ -160,21 +164,21 @@ class OpeningKey:
     def __init__(
         self, key: object, certificate: x509.Certificate | None = None, label: str = ""
     ) -> None:
-        self.label = label
-        """Whose key it is, for reports: the certificate's addresses."""
-        self.certificate = certificate
-        self.kind = (
-            "rsa"
-            if isinstance(key, rsa.RSAPrivateKey)
-            else "ec"
-            if isinstance(key, ec.EllipticCurvePrivateKey)
-            else _kind(key, "PrivateKey")
-        )
         public_key = getattr(key, "public_key", None)
         if not callable(public_key):
             raise KeyProblem(f"{type(key).__name__} is not a private key that opens mail")
-        self.computed = computed_identifier(public_key())
-        self._private: Any = key
+        self._fill(key, public_key(), certificate, label)
+
+    def _fill(
+        self, key: Any, public: Any, certificate: x509.Certificate | None, label: str
+    ) -> None:
+        self.label = label
+        """Whose key it is, for reports: the certificate's addresses."""
+        self.certificate = certificate
+        self.kind = kind_of(public)
+        self.computed = computed_identifier(public)
+        self._private = key
+        self._public = public
         self.identifier = b""
         self.key_identifiers: tuple[bytes, ...] = (self.computed,)
         self._by_value: tuple[object, ...] | None = None
@@ -185,12 +189,12 @@ class OpeningKey:
     @property
     def modulus_octets(self) -> int:
         """Length of the modulus of an RSA key, 0 for others."""
-        return (self._private.key_size + 7) // 8 if self.kind == "rsa" else 0
+        return (self._public.key_size + 7) // 8 if self.kind == "rsa" else 0
 
     @property
     def curve(self) -> str:
         """Name of the curve of an EC key, else empty."""
-        return str(self._private.curve.name) if self.kind == "ec" else ""
+        return str(self._public.curve.name) if self.kind == "ec" else ""
 
     @property
     def by_value(self) -> tuple[object, ...]:
@@ -199,22 +203,29 @@ class OpeningKey:
             self._by_value = by_value(self.identifier)
         return self._by_value
 
-    def decrypt(self, sealed: bytes, pad: padding.AsymmetricPadding) -> bytes:
+    def decrypt(self, sealed: bytes, pad: Padding) -> bytes:
         """Decrypt with an RSA key; raises ``ValueError``."""
-        plain: bytes = self._private.decrypt(sealed, pad)
+        plain: bytes = self._private.decrypt(sealed, pad.primitive)
         return plain
 
     def exchange(self, point: bytes) -> bytes:
         """Agree on a secret; raises ``ValueError`` for a point that is none of the curve."""
-        if self.kind == "ec":
-            public = ec.EllipticCurvePublicKey.from_encoded_point(self._private.curve, point)
-            secret: bytes = self._private.exchange(_ECDH, public)
-        else:
-            from cryptography.hazmat.primitives.asymmetric import x448, x25519
-
-            known = x25519.X25519PublicKey if self.kind == "x25519" else x448.X448PublicKey
-            secret = self._private.exchange(known.from_public_bytes(point))
+        public = self._known(point)
+        secret: bytes = (
+            self._private.exchange(_ECDH, public)
+            if self.kind == "ec"
+            else self._private.exchange(public)
+        )
         return secret
+
+    def _known(self, point: bytes) -> Any:
+        """Return the public key that a sender names; raises ``ValueError`` if it is none."""
+        if self.kind == "ec":
+            return ec.EllipticCurvePublicKey.from_encoded_point(self._public.curve, point)
+        from cryptography.hazmat.primitives.asymmetric import x448, x25519
+
+        known = x25519.X25519PublicKey if self.kind == "x25519" else x448.X448PublicKey
+        return known.from_public_bytes(point)
 
     def decapsulate(self, ciphertext: bytes) -> bytes:
         """Return the secret that was encapsulated; raises ``ValueError``."""

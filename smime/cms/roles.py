@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from smime.cms.signed import SigningKey
     from smime.policy import Policy
 
-__all__ = ["opening_keys_of", "recipient_keys_of", "signing_keys_of"]
+__all__ = ["opening_keys", "opening_keys_of", "recipient_keys_of", "signing_keys_of"]
 
 _IDENTITY = "smime.Identity.load('alice.p12')"
 _RECIPIENT = "smime.Recipient.load('bob.pem')"
@@ -92,11 +92,19 @@ def opening_keys_of(keys: Any) -> list[Key]:
     """Return what may open; raises ``TypeError``."""
     found: list[Key] = []
     for one in _several(keys, "keys", "an Identity", _IDENTITY):
-        found += _opening_keys(one)
+        opening = opening_keys(one)
+        if opening is None:
+            raise _refusal(one, "keys", "an Identity", _IDENTITY)
+        found += opening
     return found
 
 
-def _opening_keys(given: Any) -> Iterable[Key]:
+def opening_keys(given: Any) -> tuple[Key, ...] | None:
+    """Return the keys of one object, or None for what does not open.
+
+    An ``Identity`` has several, a private key, an ``Opener``, a ``SharedKey``
+    or a ``Passphrase`` one.
+    """
     from smime.cms.recipients import OpeningKey
     from smime.cms.shared_keys import Passphrase, SharedKey
 
@@ -107,7 +115,9 @@ def _opening_keys(given: Any) -> Iterable[Key]:
         return ready
     if callable(getattr(given, "private_bytes", None)) and hasattr(given, "public_key"):
         return (OpeningKey(given, None),)
-    raise _refusal(given, "keys", "an Identity", _IDENTITY)
+    from smime.cms.kept import KeptKey, is_opener
+
+    return (KeptKey(given),) if is_opener(given) else None
 
 
 def _several(given: Any, name: str, kind: str, line: str) -> Iterable[Any]:

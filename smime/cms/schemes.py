@@ -12,7 +12,17 @@ Source: RFC 5754 §3 for RSA, DSA and ECDSA; RFC 4055 §3 and RFC 4056 for RSASS
 from __future__ import annotations
 
 from smime.cms import algorithms as alg
-from smime.cms.der import INTEGER, SEQUENCE, Indefinite, children, oid_text, sequence, top
+from smime.cms.der import (
+    INTEGER,
+    NULL,
+    SEQUENCE,
+    Indefinite,
+    children,
+    oid_text,
+    sequence,
+    tlv,
+    top,
+)
 from smime.errors import KeyProblem, LimitExceeded, MalformedMail, NotSupported
 
 TYPE_CHECKING = False
@@ -60,6 +70,11 @@ _DIGESTS_READ: dict[str, Set[str]] = {
 _NO_SHAKE = set(alg.DIGESTS) - {"shake256"}
 
 
+# Made at the first use, then kept: how primitives are called, and what keys are.
+_ways: dict[tuple[str, str], tuple[Any, ...]] = {}
+_kinds: dict[type, str] = {}
+
+
 class Hashed(bytes):
     """The digest of what is signed, where the octets themselves went by already."""
 
@@ -90,8 +105,25 @@ class Scheme:
         return f"{self.label} signatures over {digest} are not supported"
 
 
+# What nearly every message says, with parameters absent or NULL: read here once.
+_ORDINARY_DIGESTS = {
+    sequence(whole, *null): name
+    for name, (whole, _) in alg.DIGESTS.items()
+    for null in ((), (NULL,))
+}
+_ORDINARY_SCHEMES = {
+    sequence(tlv(0x06, identifier), *null): Scheme(kind, digest)
+    for identifier, (kind, digest) in alg.SIGNATURES.items()
+    if kind in ("rsa", "ec")
+    for null in ((), (NULL,))
+}
+
+
 def digest_name(data: bytes, node: Node) -> str:
     """Return the name of a digest by its AlgorithmIdentifier; dotted if it is not known."""
+    ordinary = _ORDINARY_DIGESTS.get(data[node[1] : node[3]])
+    if ordinary is not None:
+        return ordinary
     identifier, parameters = _parts(data, node)
     if identifier == alg.SHAKE256_LEN[2:]:
         if parameters is not None and data[parameters[1] : parameters[3]] == alg.SHAKE256_BITS:
@@ -106,6 +138,9 @@ def read(data: bytes, node: Node) -> Scheme:
     Raises ``MalformedMail`` where it has no identifier; parameters that are not
     as they must be are told by ``problem``.
     """
+    ordinary = _ORDINARY_SCHEMES.get(data[node[1] : node[3]])
+    if ordinary is not None:
+        return ordinary
     identifier, parameters = _parts(data, node)
     kind, digest = alg.SIGNATURES.get(identifier, ("", None))
     if not kind:
@@ -258,6 +293,16 @@ def verify(
 
 
 def _how(scheme: Scheme, digest: str, hashed: bool) -> tuple[Any, ...]:
+    """Return how the primitive is told what to do; the ordinary ways are made once."""
+    known = None if hashed else _ways.get((scheme.kind, digest))
+    if known is None:
+        known = _make_how(scheme, digest, hashed)
+        if scheme.kind in ("rsa", "ec") and not hashed:
+            _ways[scheme.kind, digest] = known
+    return known
+
+
+def _make_how(scheme: Scheme, digest: str, hashed: bool) -> tuple[Any, ...]:
     from cryptography.hazmat.primitives.asymmetric import ec, padding, utils
 
     primitive: Any = alg.hash_class(digest)
@@ -275,6 +320,14 @@ def _how(scheme: Scheme, digest: str, hashed: bool) -> tuple[Any, ...]:
 
 def kind_of(public: object) -> str:
     """Return the kind of a public key as schemes name it; empty if it signs nothing here."""
+    # The classes of the library are abstract, and asking them costs; the types are few.
+    known = _kinds.get(type(public))
+    if known is None:
+        known = _kinds[type(public)] = _find_kind(public)
+    return known
+
+
+def _find_kind(public: object) -> str:
     from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, mldsa, rsa
 
     for classes, kind in (

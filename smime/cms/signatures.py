@@ -9,16 +9,17 @@ from __future__ import annotations
 from smime.cms import algorithms as alg
 from smime.cms.attributes import COUNTERSIGNATURE, TIME_STAMP_TOKEN, reads_as_attributes
 from smime.cms.bindings import check_protection, names_certificate
-from smime.cms.der import Indefinite, top
-from smime.cms.names import by_value, issuer_and_serial, key_identifiers
-from smime.cms.schemes import FIXED_DIGEST, Hashed, check_pure_length, verify
-from smime.cms.signerinfo import SignedData, SignerInfo, parse_certificate, read, read_signer
+from smime.cms.contents import Content, HashedContent
+from smime.cms.der import Indefinite, children, top
+from smime.cms.names import bears, by_value, issuer_and_serial, key_identifiers
+from smime.cms.schemes import FIXED_DIGEST, verify
+from smime.cms.signerinfo import SignedData, SignerInfo, read, read_signer
 from smime.errors import LimitExceeded, MalformedMail, NotSupported, SmimeError
 from smime.report import Answer, Finding, Note
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
     from typing import TypeAlias
 
@@ -47,6 +48,9 @@ MAX_COUNTERSIGNATURE_DEPTH = 4
 
 _INTACT = Finding.yes("the content is what was signed", "RFC 5652 §5.4")
 _GENUINE = Finding.yes("the signature was made with the signer's key", "RFC 5652 §5.6")
+_INTACT_OPEN = Finding.open("not-checked", "the content was not checked", "RFC 5652 §5.4")
+_GENUINE_OPEN = Finding.open("not-checked", "the signature value was not checked", "RFC 5652 §5.6")
+_WEAK = alg.WEAK_DIGESTS | alg.WEAK_SIGNATURES
 _LINE_ENDS = Note("line-ends", "the line ends were changed on the way and put back to CRLF")
 
 
@@ -54,30 +58,27 @@ class CheckedSignature:
     """What the mathematics of one signature gave."""
 
     __slots__ = (
-        "capabilities",
+        "_signer",
+        "cert_der",
         "certificate",
         "countersignatures",
         "digest",
         "digest_algorithm",
         "genuine",
         "intact",
-        "name",
         "notes",
-        "signed_at",
         "time_stamps",
     )
 
     def __init__(self, signer: SignerInfo) -> None:
-        self.name = signer.name
+        self._signer = signer
         self.certificate: x509.Certificate | None = None
-        self.intact = Finding.open("not-checked", "the content was not checked", "RFC 5652 §5.4")
-        self.genuine = Finding.open(
-            "not-checked", "the signature value was not checked", "RFC 5652 §5.6"
-        )
+        self.cert_der: bytes | None = None
+        """The same certificate as DER."""
+        self.intact = _INTACT_OPEN
+        self.genuine = _GENUINE_OPEN
         self.digest = b""
         self.digest_algorithm = signer.digest
-        self.signed_at: datetime | None = None
-        self.capabilities: tuple[str, ...] = ()
         self.notes: tuple[Note, ...] = ()
         self.countersignatures: tuple[CheckedSignature, ...] = ()
         """Signatures over this signature's value (RFC 5652 §11.4)."""
@@ -85,95 +86,26 @@ class CheckedSignature:
         """RFC 3161 tokens over this signature's value; nobody vouched for their makers."""
 
     @property
+    def name(self) -> str:
+        """How the message names the signer, for people."""
+        return self._signer.name
+
+    @property
+    def signed_at(self) -> datetime | None:
+        """When the signer says that it signed."""
+        attributes = self._signer.attributes
+        return attributes.signing_time() if attributes is not None else None
+
+    @property
+    def capabilities(self) -> tuple[str, ...]:
+        """What the signer says that it reads."""
+        attributes = self._signer.attributes
+        return attributes.capabilities() if attributes is not None else ()
+
+    @property
     def holds(self) -> bool:
         """Content and value are right, by mathematics alone."""
         return self.intact.answer is self.genuine.answer is Answer.YES
-
-
-class Content:
-    """The content that signatures are held against, with its digests kept.
-
-    ``repair`` gives the same content with CRLF line ends, or None when there
-    is nothing to repair: mail filters and mailboxes hand over bare LF, and
-    what was signed had CRLF (RFC 8551 §3.1.1).
-    """
-
-    __slots__ = ("_digests", "_repair", "_repaired", "as_received", "repaired")
-
-    def __init__(self, data: bytes, repair: Callable[[bytes], bytes] | None = None) -> None:
-        self.as_received = data
-        self.repaired = False
-        self._repair = repair if repair is not None and b"\n" in data else None
-        self._repaired: bytes | None = None
-        self._digests: dict[tuple[str, bool], bytes] = {}
-
-    @property
-    def beginning(self) -> bytes:
-        return self.as_received
-
-    @property
-    def data(self) -> bytes:
-        """The content in the form in which a signature fitted."""
-        return self._repaired if self.repaired and self._repaired is not None else self.as_received
-
-    def digest(self, name: str, repaired: bool = False) -> bytes | None:
-        """Return the digest, of the repaired form if asked; None where there is none."""
-        known = self._digests.get((name, repaired))
-        if known is not None:
-            return known
-        data = self._repaired_form() if repaired else self.as_received
-        if data is None:
-            return None
-        value = self._digests[name, repaired] = alg.digest(name, data)
-        return value
-
-    def _repaired_form(self) -> bytes | None:
-        """Return the repaired form where it is another one than what was received."""
-        if self._repaired is None and self._repair is not None:
-            self._repaired = self._repair(self.as_received)
-        return None if self._repaired == self.as_received else self._repaired
-
-    def forms(self, kind: str, name: str) -> list[bytes]:  # noqa: ARG002  # as HashedContent has it
-        """Return what a signature without attributes may cover: the content, perhaps repaired.
-
-        Raises ``LimitExceeded`` for what its kind of key does not take whole.
-        """
-        check_pure_length(kind, len(self.as_received))
-        repaired = self._repaired_form()
-        return [self.as_received] if repaired is None else [self.as_received, repaired]
-
-
-class HashedContent:
-    """Content that went by piece by piece: its digests are left, and how it began.
-
-    ``digests`` are by name, such as ``sha256``; ``beginning`` are its first
-    octets, at least 64 KiB of them or all; ``octets`` is its whole length.
-    """
-
-    __slots__ = ("_digests", "beginning", "octets", "repaired")
-
-    def __init__(self, digests: Mapping[str, bytes], beginning: bytes, octets: int) -> None:
-        self._digests = digests
-        self.beginning = beginning
-        self.octets = octets
-        self.repaired = False
-
-    def digest(self, name: str, repaired: bool = False) -> bytes | None:
-        """Return the digest, or None if it was not computed."""
-        return None if repaired else self._digests.get(name)
-
-    def forms(self, kind: str, name: str) -> list[bytes]:
-        """Return what a signature without attributes may cover, as a digest if that will do.
-
-        Raises ``NotSupported`` where the content would be needed whole.
-        """
-        check_pure_length(kind, self.octets)
-        if len(self.beginning) == self.octets:
-            return [self.beginning]
-        value = self._digests.get(name)
-        if kind in FIXED_DIGEST or value is None:
-            raise NotSupported("a signature without attributes needs its content whole here")
-        return [Hashed(value)]
 
 
 def check(
@@ -222,9 +154,6 @@ class _Work:
             return result
         content_type = None if counter else self.signed.content_type
         covered = _covered(signer, content_type, content, self.policy, result)
-        if attributes is not None:
-            result.signed_at = attributes.signing_time()
-            result.capabilities = attributes.capabilities()
         # A signature over attributes can be genuine although the content is not
         # what they say; both are told.
         _check_value(signer, content, covered, _candidates(signer, self.signed, self.known), result)
@@ -237,7 +166,7 @@ class _Work:
             reason = f"digest algorithm {digest} is not supported"
             return Finding.open("not-supported", reason, "RFC 5754 §2")
         for name in (digest, signer.scheme.digest, signer.scheme.kind):
-            if name in alg.WEAK_DIGESTS | alg.WEAK_SIGNATURES and name not in self.policy.weak:
+            if name in _WEAK and name not in self.policy.weak:
                 reason = f"{name.upper()} is too weak to be relied on"
                 return Finding.no("weak-algorithm", reason, "RFC 8551 §2.1")
         return None
@@ -368,29 +297,40 @@ def _covered_without_attributes(
 
 def _candidates(
     signer: SignerInfo, signed: SignedData, known: Sequence[x509.Certificate]
-) -> list[x509.Certificate]:
+) -> list[tuple[bytes, x509.Certificate]]:
     """Return every certificate that the signer's identifier can mean."""
-    from cryptography.hazmat.primitives.serialization import Encoding
+    pairs: dict[bytes, x509.Certificate | None] = dict.fromkeys(signed.certificates_der)
+    if known:
+        from cryptography.hazmat.primitives.serialization import Encoding
 
-    pairs: list[tuple[bytes, x509.Certificate | None]] = [
-        (d, None) for d in signed.certificates_der
-    ]
-    pairs += [(one.public_bytes(Encoding.DER), one) for one in known]
-    if signer.identifier:
-        names = [(_identifier_of(der), der, one) for der, one in pairs]
-        hits = [(der, one) for name, der, one in names if name == signer.identifier]
-        if not hits:
-            value = by_value(signer.identifier)
-            hits = [(der, one) for name, der, one in names if name and by_value(name) == value]
-        found = [one or parse_certificate(der) for der, one in dict(hits).items()]
-    else:
-        parsed_all = [one or parse_certificate(der) for der, one in dict(pairs).items()]
-        found = [
-            one
-            for one in parsed_all
-            if one is not None and signer.key_identifier in _key_identifiers(one)
+        pairs |= {one.public_bytes(Encoding.DER): one for one in known}
+    if not signer.identifier:
+        return [
+            (der, one)
+            for der, parsed in pairs.items()
+            if (one := parsed or signed.certificate(der)) is not None
+            and signer.key_identifier in _key_identifiers(one)
         ]
-    return [one for one in found if one is not None]
+    hits = _exact(signer.identifier, pairs)
+    if not hits:
+        value = by_value(signer.identifier)
+        names = [(der, _identifier_of(der)) for der in pairs]
+        hits = [der for der, name in names if name and by_value(name) == value]
+    return [
+        (der, one) for der in hits if (one := pairs[der] or signed.certificate(der)) is not None
+    ]
+
+
+def _exact(identifier: bytes, certificates_der: Iterable[bytes]) -> list[bytes]:
+    """Return the certificates of exactly this issuer and serial number."""
+    try:
+        parts = children(identifier, top(identifier))
+    except (MalformedMail, Indefinite):
+        return []
+    if len(parts) != 2:
+        return []
+    issuer, serial = (identifier[one[1] : one[3]] for one in parts)
+    return [der for der in certificates_der if bears(der, issuer, serial)]
 
 
 def _identifier_of(der: bytes) -> bytes:
@@ -413,7 +353,7 @@ def _check_value(
     signer: SignerInfo,
     content: AnyContent,
     covered: list[bytes],
-    candidates: list[x509.Certificate],
+    candidates: list[tuple[bytes, x509.Certificate]],
     result: CheckedSignature,
 ) -> None:
     """Settle ``genuine`` and ``certificate``."""
@@ -424,7 +364,7 @@ def _check_value(
             "RFC 5652 §5.1",
         )
         return
-    result.certificate = candidates[0]
+    result.cert_der, result.certificate = candidates[0]
     if not covered:
         return
     scheme = signer.scheme
@@ -448,13 +388,13 @@ def _check_value(
         return
     try:
         tried = [
-            (one, verify(one, scheme, result.digest_algorithm, signer.value, covered))
-            for one in candidates
+            (pair, verify(pair[1], scheme, result.digest_algorithm, signer.value, covered))
+            for pair in candidates
         ]
     except NotSupported as unsupported:
         result.genuine = Finding.open("not-supported", str(unsupported), "RFC 5754 §3")
         return
-    fitting = [one for one, form in tried if form is not None]
+    fitting = [pair for pair, form in tried if form is not None]
     result.genuine = _settle(signer, fitting, result)
     if signer.attributes is None and any(form not in (None, covered[0]) for _, form in tried):
         # It is the form with CRLF that was signed.
@@ -464,28 +404,24 @@ def _check_value(
 
 
 def _settle(
-    signer: SignerInfo, fitting: list[x509.Certificate], result: CheckedSignature
+    signer: SignerInfo, fitting: list[tuple[bytes, x509.Certificate]], result: CheckedSignature
 ) -> Finding:
     """Say whether exactly one certificate made the signature, and is the one it names."""
     if not fitting:
         return Finding.no(
             "signature-wrong", "the signature was not made with the signer's key", "RFC 5652 §5.6"
         )
-    result.certificate = fitting[0]
+    result.cert_der, result.certificate = fitting[0]
     attributes = signer.attributes
     if attributes is not None and attributes.names_certificates():
-        from cryptography.hazmat.primitives.serialization import Encoding
-
-        fitting = [
-            one for one in fitting if names_certificate(attributes, one.public_bytes(Encoding.DER))
-        ]
+        fitting = [pair for pair in fitting if names_certificate(attributes, pair[0])]
         if not fitting:
             return Finding.no(
                 "certificate-differs",
                 "the signed attributes name another certificate than the signer's",
                 "RFC 5035 §5.4.1",
             )
-        result.certificate = fitting[0]
+        result.cert_der, result.certificate = fitting[0]
     if len(fitting) > 1:
         return Finding.no(
             "certificate-ambiguous",

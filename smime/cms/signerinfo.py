@@ -12,7 +12,7 @@ from smime.cms import algorithms as alg
 from smime.cms.attributes import Attributes
 from smime.cms.ber import octets, parsed
 from smime.cms.content import content_info
-from smime.cms.der import SEQUENCE, SET, Indefinite, children, oid, oid_text
+from smime.cms.der import SEQUENCE, SET, Indefinite, children, oid, oid_text, top
 from smime.cms.names import describe
 from smime.cms.schemes import digest_name
 from smime.cms.schemes import read as read_scheme
@@ -20,6 +20,8 @@ from smime.errors import LimitExceeded, MalformedMail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cryptography import x509
 
     from smime.cms.der import Node
@@ -46,7 +48,6 @@ class SignerInfo:
         "digest_algorithm",
         "identifier",
         "key_identifier",
-        "name",
         "scheme",
         "signature_algorithm",
         "unsigned",
@@ -57,8 +58,6 @@ class SignerInfo:
     """IssuerAndSerialNumber as it stands, or empty."""
     key_identifier: bytes
     """subjectKeyIdentifier, or empty."""
-    name: str
-    """The identifier, for people."""
     digest: str
     """Name of the digest algorithm; its dotted identifier if it is not known."""
     digest_algorithm: bytes
@@ -73,11 +72,22 @@ class SignerInfo:
     """What anybody may have put beside the signature."""
     value: bytes
 
+    @property
+    def name(self) -> str:
+        """The identifier, for people."""
+        if not self.identifier:
+            return f"key {self.key_identifier.hex()}"
+        try:
+            return describe(self.identifier, top(self.identifier))
+        except (MalformedMail, Indefinite):
+            return "(unreadable identifier)"
+
 
 class SignedData:
     """A SignedData as it arrived."""
 
     __slots__ = (
+        "_parse",
         "_parsed",
         "certificates_der",
         "content",
@@ -95,14 +105,20 @@ class SignedData:
     ocsp: tuple[bytes, ...]
     """OCSP responses that came along, as DER (RFC 5940)."""
     signers: tuple[SignerInfo, ...]
-    _parsed: tuple[x509.Certificate, ...] | None
+    _parse: Callable[[bytes], x509.Certificate | None]
+    _parsed: dict[bytes, x509.Certificate | None]
+
+    def certificate(self, der: bytes) -> x509.Certificate | None:
+        """Return a certificate parsed once, or None where a strict parser refuses it."""
+        if der in self._parsed:
+            return self._parsed[der]
+        found = self._parsed[der] = self._parse(der)
+        return found
 
     def certificates(self) -> tuple[x509.Certificate, ...]:
-        """Return the certificates that a strict parser accepts, parsed once."""
-        if self._parsed is None:
-            found = [parse_certificate(der) for der in self.certificates_der]
-            self._parsed = tuple(one for one in found if one is not None)
-        return self._parsed
+        """Return the certificates that a strict parser accepts."""
+        found = [self.certificate(der) for der in self.certificates_der]
+        return tuple([one for one in found if one is not None])
 
 
 def parse_certificate(der: bytes) -> x509.Certificate | None:
@@ -116,13 +132,18 @@ def parse_certificate(der: bytes) -> x509.Certificate | None:
         return None
 
 
-def read(blob: bytes) -> SignedData:
+def read(
+    blob: bytes, parse: Callable[[bytes], x509.Certificate | None] = parse_certificate
+) -> SignedData:
     """Read a ContentInfo with SignedData, BER or DER.
 
-    Raises ``MalformedMail`` for anything else, ``LimitExceeded`` for more
+    ``parse`` parses certificates as ``parse_certificate`` does, which somebody
+    may have done before. Raises ``MalformedMail`` for anything else, ``LimitExceeded`` for more
     signers than ``MAX_SIGNERS``.
     """
-    return parsed(blob, _read)
+    found = parsed(blob, _read)
+    found._parse = parse
+    return found
 
 
 def _read(data: bytes) -> SignedData:
@@ -135,7 +156,7 @@ def _read(data: bytes) -> SignedData:
     if inner[0] != SEQUENCE or len(fields) < 4 or fields[2][0] != SEQUENCE:
         raise MalformedMail("the signedData does not have the form of one")
     found = SignedData()
-    found._parsed = None
+    found._parsed = {}
     encapsulated = children(data, fields[2])
     if not encapsulated or encapsulated[0][0] != 0x06:
         raise MalformedMail("the signedData names no content type")
@@ -197,7 +218,8 @@ def read_signer(data: bytes, node: Node) -> SignerInfo:
     signer.key_identifier = octets(data, sid) if sid[0] in (0x80, 0xA0) else b""
     if not signer.identifier and not signer.key_identifier:
         raise MalformedMail("a signer is named in no known way")
-    signer.name = describe(data, sid)
+    if b"\x80" in signer.identifier:
+        describe(data, sid)  # an indefinite length in it shows now, and is rewritten
     signer.digest = digest_name(data, digest_algorithm)
     signer.digest_algorithm = data[digest_algorithm[1] : digest_algorithm[3]]
     rest = fields[3:]

@@ -14,13 +14,13 @@ from smime.cms import signatures
 from smime.cms.ber import octets
 from smime.cms.der import INTEGER, SEQUENCE, Indefinite, children, oid, top
 from smime.cms.schemes import digest_name
-from smime.errors import MalformedMail, SmimeError
+from smime.errors import LimitExceeded, MalformedMail, SmimeError
 from smime.report import Answer, Finding, Note
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from cryptography import x509
 
@@ -29,30 +29,46 @@ if TYPE_CHECKING:
 
 __all__ = ["CheckedTimeStamp", "TimeStampInfo", "check_token", "note_of", "read_info"]
 
+MAX_ACCURACY_SECONDS = 86_400  # who is off by more than a day states no time
 TST_INFO = oid("1.2.840.113549.1.9.16.1.4")[2:]
 
 
 class TimeStampInfo:
     """What a token says (TSTInfo)."""
 
-    __slots__ = ("digest", "imprint", "time")
+    __slots__ = ("digest", "imprint", "latest", "time")
 
     digest: str
     """Name of the digest of what was stamped; dotted if it is not known."""
     imprint: bytes
     time: datetime
     """In UTC, with its fraction of a second."""
+    latest: datetime
+    """The same and how far it may be off (accuracy): at this moment at the latest."""
 
 
 class CheckedTimeStamp:
     """What the mathematics of one token gave."""
 
-    __slots__ = ("certificate", "certificates", "genuine", "intact", "name", "time")
+    __slots__ = (
+        "certificate",
+        "certificates",
+        "digest_algorithm",
+        "genuine",
+        "intact",
+        "latest",
+        "name",
+        "time",
+    )
 
     def __init__(self) -> None:
         self.name = "an unknown time-stamp authority"
         self.time: datetime | None = None
         """The time that the token states."""
+        self.latest: datetime | None = None
+        """The same at the latest, as its accuracy says."""
+        self.digest_algorithm = ""
+        """The digest under its own signature."""
         self.certificate: x509.Certificate | None = None
         """Whose key made it; not judged."""
         self.certificates: tuple[x509.Certificate, ...] = ()
@@ -78,12 +94,48 @@ def read_info(content: bytes) -> TimeStampInfo:
         found.digest = digest_name(content, algorithm)
         found.imprint = octets(content, imprint)
         moment = _general_time(content, fields[4])
+        off = _accuracy(content, fields[5:6])
+        critical = _has_critical_extension(content, fields[5:])
     except (Indefinite, IndexError, ValueError):
         raise MalformedMail("a time stamp does not have the form of one") from None
+    if content[fields[0][2] : fields[0][3]] != b"\x01":
+        raise MalformedMail("a time stamp has a version that is unknown here")
     if moment is None:
         raise MalformedMail("a time stamp states no time that can be read")
+    if critical:
+        raise MalformedMail("a time stamp has a critical extension that is unknown here")
     found.time = moment
+    try:
+        found.latest = moment + off
+    except OverflowError:
+        raise MalformedMail("a time stamp states no time that can be read") from None
     return found
+
+
+def _accuracy(data: bytes, fields: list[Node]) -> timedelta:
+    """Return how far the time may be off; nothing is said of it: not at all."""
+    from datetime import timedelta
+
+    if not fields or fields[0][0] != SEQUENCE:
+        return timedelta(0)
+    found = {
+        one[0]: int.from_bytes(data[one[2] : one[3]], "big") for one in children(data, fields[0])
+    }
+    seconds, millis, micros = (found.pop(tag, 0) for tag in (INTEGER, 0x80, 0x81))
+    if found or millis > 999 or micros > 999:
+        raise ValueError("an accuracy of another form")
+    if seconds > MAX_ACCURACY_SECONDS:
+        raise LimitExceeded(f"a time stamp may be off by more than {MAX_ACCURACY_SECONDS} seconds")
+    return timedelta(seconds=seconds, milliseconds=millis, microseconds=micros)
+
+
+def _has_critical_extension(data: bytes, fields: list[Node]) -> bool:
+    for field in fields:
+        if field[0] == 0xA1:
+            return any(
+                0x01 in [part[0] for part in children(data, one)] for one in children(data, field)
+            )
+    return False
 
 
 def _general_time(data: bytes, node: Node) -> datetime | None:
@@ -121,7 +173,7 @@ def check_token(
     except SmimeError as problem:
         result.intact = Finding.no("malformed", f"the token: {problem}", "RFC 3161 §2.4.2")
         return result
-    result.time = info.time
+    result.time, result.latest = info.time, info.latest
     result.certificates = signed.certificates()
     result.intact = _over(info, over, policy)
     if len(signed.signers) != 1:
@@ -136,6 +188,7 @@ def check_token(
     )
     result.name = checked.name
     result.certificate = checked.certificate
+    result.digest_algorithm = checked.digest_algorithm
     attributes = signer.attributes
     if attributes is None or not attributes.names_certificates():
         text = "the token does not name the certificate of its maker"

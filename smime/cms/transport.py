@@ -23,7 +23,19 @@ if TYPE_CHECKING:
     from smime.cms.recipients import OpeningKey
     from smime.cms.unwrapping import Opener, Unwrap
 
-__all__ = ["Transport", "read"]
+__all__ = ["Padding", "Transport", "read"]
+
+
+class Padding:
+    """How the content key is padded in one message."""
+
+    __slots__ = ("name", "primitive")
+
+    def __init__(self, name: str, primitive: padding.AsymmetricPadding) -> None:
+        self.name = name
+        """As ``Opener.decrypt`` has it; empty for what it has no name for."""
+        self.primitive = primitive
+
 
 _OAEP_SHA256 = sequence(
     alg.RSA_OAEP,
@@ -39,6 +51,7 @@ _OAEP_DIGESTS = {
     if name in ("sha1", "sha224", "sha256", "sha384", "sha512")
 }
 _PKCS1 = padding.PKCS1v15()
+_V15 = Padding("rsa-v15", _PKCS1)
 
 
 class Transport:
@@ -103,13 +116,13 @@ def read(data: bytes, node: Node) -> Sealed:
     )
 
 
-def _padding(data: bytes, node: Node) -> padding.AsymmetricPadding:
+def _padding(data: bytes, node: Node) -> Padding:
     parts = children(data, node)
     if not parts or parts[0][0] != 0x06:
         raise MalformedMail("a recipient names no algorithm")
     kind = data[parts[0][2] : parts[0][3]]
     if kind == alg.RSA_ENCRYPTION[2:]:
-        return _PKCS1
+        return _V15
     if kind != alg.RSA_OAEP[2:]:
         raise NotSupported(f"key transport {oid_text(kind)} is not supported")
     # RFC 8017 A.2.1: what is absent is SHA-1, MGF1 with SHA-1, and the empty label.
@@ -132,4 +145,7 @@ def _padding(data: bytes, node: Node) -> padding.AsymmetricPadding:
             if name != alg.P_SPECIFIED[2:] or len(described) != 2:
                 raise NotSupported("OAEP with a label of an unknown form")
             label = octets(data, described[1])
-    return _oaep(digest, mask_digest, label)
+    asked = f"rsa-oaep-{digest}"
+    if mask_digest != digest:
+        asked += f"-mgf1-{mask_digest}"
+    return Padding("" if label else asked, _oaep(digest, mask_digest, label))

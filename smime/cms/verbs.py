@@ -145,6 +145,8 @@ def verify(
     evidence: Any = None,
     policy: Policy = MODERN,
     at: datetime | None = None,
+    received_at: datetime | None = None,
+    tsa: Trusts | None = None,
     out: Out | None = None,
 ) -> Opened:
     """Return the signed content only if its signatures are good, else raise.
@@ -156,6 +158,8 @@ def verify(
     unless ``sender`` names one. Certificates with an extended key usage must be
     meant for mail, as everywhere, or for ``purpose``: a dotted identifier, or
     ``any`` where the anchors vouch for this use alone. ``at`` is the moment to judge at (now).
+    What is not good then may have been when it was signed: ``tsa`` is the trust in
+    time-stamp authorities (RFC 3161), ``received_at`` is when the caller had it.
 
     ``out`` gets exactly the octets that were verified, once they are good: a
     path by a rename, an open file or a pipe by a copy from a spool. A content
@@ -165,11 +169,12 @@ def verify(
     ``LimitExceeded`` and ``OSError``.
     """
     from smime.cms import judging
+    from smime.cms.proving import Times
 
     if require not in ("all", "any"):
         raise ValueError(f"require={require!r}: choose all or any")
     trusts = judging.trusts(trust)
-    when = moment(at)
+    times = Times(at, received_at, tsa)
     target = Nowhere() if out is None and content is not None else None
     with (
         Source(blob, "blob") as given,
@@ -181,7 +186,7 @@ def verify(
                 one,
                 data,
                 trusts,
-                at=when,
+                times=times,
                 sender=sender,
                 evidence=evidence,
                 policy=policy,

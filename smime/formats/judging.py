@@ -7,8 +7,9 @@ Source: RFC 8550 §3 for the signer's address
 from __future__ import annotations
 
 from smime.cms import judging
-from smime.cms.judging import best, trusts
+from smime.cms.judging import best, parser, trusts
 from smime.cms.names import name_of
+from smime.cms.proving import Times, judge
 from smime.keys.address import certificate_addresses, same_address
 
 TYPE_CHECKING = False
@@ -16,10 +17,11 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from smime.cms import signatures
+    from smime.policy import Policy
     from smime.protocols import Judgement
     from smime.report import SignatureCheck
 
-__all__ = ["best", "names", "signature_check", "trusts"]
+__all__ = ["Times", "best", "judge", "names", "parser", "signature_check", "trusts"]
 
 
 def signature_check(
@@ -37,9 +39,9 @@ def _certificate_name(checked: signatures.CheckedSignature) -> str:
     return ", ".join(found) or name_of(lambda: certificate.subject) or checked.name
 
 
-def names(check: SignatureCheck, sender: str) -> bool:
+def names(check: SignatureCheck, sender: str, policy: Policy) -> bool:
     """The certificate or OpenPGP key that the signature names is one of the sender's."""
     certificate = check.certificate
-    if certificate is None:
-        return any(same_address(sender, one) for one in check.addresses)
-    return any(same_address(sender, one) for one in certificate_addresses(certificate))
+    any_case = policy.local_part == "any-case"
+    named = check.addresses if certificate is None else certificate_addresses(certificate)
+    return any(same_address(sender, one, any_case=any_case) for one in named)

@@ -25,6 +25,14 @@ MAX_PARTS = 1000  # parts that are looked at in all
 MAX_FOUND = 100  # that are named
 PEEK = 16_384  # octets of a part that tell what it is; more are copied only where they matter
 
+# By smime-type, or else by what is inside; whatever is not known may be sealed.
+_KINDS = {
+    "signed-data": "signed",
+    "certs-only": "signed",
+    "signedData": "signed",
+    "compressed-data": "",  # neither signed nor sealed
+    "compressedData": "",
+}
 _TNEF = frozenset({"application/ms-tnef", "application/vnd.ms-tnef"})
 
 
@@ -103,22 +111,20 @@ def _kind(entity: Entity) -> str:
         value == "application/octet-stream" and form.is_named_p7m(entity)
     ):
         said = kind.params.get("smime-type", "").lower()
-        if said in ("signed-data", "certs-only"):
-            return "signed"
-        return "encrypted" if said or not _is_signed(entity) else "signed"
+        return _KINDS.get(said or _held(entity), "encrypted")
     if value in _TNEF or kind.params.get("name", "").lower() == "winmail.dat":
         return "tnef"
     return ""
 
 
-def _is_signed(entity: Entity) -> bool:
+def _held(entity: Entity) -> str:
     """What a part without an smime-type holds, told by its first octets."""
     from smime.cms.content import kind as cms_kind
 
     try:
-        return cms_kind(form.binary(entity)) == "signedData"
+        return cms_kind(form.binary(entity))
     except MalformedMail:
-        return False
+        return ""
 
 
 def _children(entity: Entity) -> tuple[list[bytes | None], bool]:

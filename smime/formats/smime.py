@@ -50,6 +50,7 @@ _SMIME_TYPE = {
     "signedData": "signed-data",
     "envelopedData": "enveloped-data",
     "authEnvelopedData": "authEnveloped-data",  # so spelled in the IANA registry
+    "compressedData": "compressed-data",
     "receipt": "signed-receipt",  # a signedData with another content (RFC 2634 §2.5)
 }
 _PREAMBLE = b"This is a signed mail in S/MIME form (RFC 8551).\r\n"
@@ -152,23 +153,27 @@ def signed_end(signature_der: bytes, boundary: bytes) -> bytes:
 def wrap_sealed(cms_der: bytes, kind: str, outer: bytes = b"") -> bytes:
     """Return a mail in the form application/pkcs7-mime (RFC 8551 §3.2).
 
-    ``kind`` is the CMS content type: ``signedData``, ``envelopedData`` or
-    ``authEnvelopedData``, or ``receipt``; ``outer`` are the message's own header fields.
+    ``kind`` is the CMS content type: ``signedData``, ``envelopedData``,
+    ``authEnvelopedData``, ``compressedData``, or ``receipt``; ``outer`` are the
+    message's own header fields.
     """
     return sealed_start(kind, outer) + base64_lines(cms_der)
 
 
 def sealed_start(kind: str, outer: bytes = b"") -> bytes:
     """Return what stands before the base64 text of an application/pkcs7-mime."""
+    name = b"smime.p7z" if kind == "compressedData" else b"smime.p7m"  # RFC 8551 §3.2.1
     return b"".join(
         (
             outer,
             b"MIME-Version: 1.0\r\nContent-Type: application/pkcs7-mime; smime-type=",
             _SMIME_TYPE[kind].encode("ascii"),
-            b';\r\n name="smime.p7m"\r\n'
-            b"Content-Transfer-Encoding: base64\r\n"
-            b'Content-Disposition: attachment; filename="smime.p7m"\r\n'
-            b"\r\n",
+            b';\r\n name="',
+            name,
+            b'"\r\nContent-Transfer-Encoding: base64\r\n'
+            b'Content-Disposition: attachment; filename="',
+            name,
+            b'"\r\n\r\n',
         )
     )
 
@@ -244,11 +249,8 @@ def _recognise_signed(entity: Entity) -> Wrapped | None:
 
 def is_named_p7m(entity: Entity) -> bool:
     """Whether the part has a file name of S/MIME."""
-    name = entity.content_type.params.get("name", "")
-    if not name:
-        disposition = entity.get("content-disposition") or ""
-        name = type(entity.content_type).parse("x/" + disposition).params.get("filename", "")
-    return name.lower().endswith((".p7m", ".p7s", ".p7c"))
+    names = (entity.content_type.params.get("name", ""), entity.file_name)
+    return any(name.lower().endswith((".p7m", ".p7s", ".p7c", ".p7z")) for name in names)
 
 
 def binary(entity: Entity) -> bytes:

@@ -23,6 +23,7 @@ __all__ = ["inspect"]
 
 MAX_DEPTH = 16  # deeper nesting is not shown
 MAX_PARTS = 1000  # shown in all
+MAX_INFLATED_OCTETS = 64 << 20  # of what is compressed; larger is not unpacked to be shown
 
 
 def inspect(mail: Source) -> dict[str, Any]:
@@ -69,6 +70,11 @@ def _children(entity: Entity, found: dict[str, Any]) -> list[Entity]:
             from smime.cms import signatures
 
             content = signatures.read(wrapped.blob).content
+            return [split_entity(content)] if content else []
+        if found["cms"]["type"] == "compressedData":
+            from smime.cms.compressed import unpacked
+
+            content, _ = unpacked(wrapped.blob, MAX_INFLATED_OCTETS)
             return [split_entity(content)] if content else []
         return []
     if entity.content_type.value.startswith("multipart/"):

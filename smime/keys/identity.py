@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from smime.keys import Passphrase
     from smime.keys.loading import KeyPair
     from smime.policy import Policy
-    from smime.protocols import Signer
+    from smime.protocols import Opener, Signer
 
 __all__ = ["Identity", "is_private_key"]
 
@@ -40,9 +40,9 @@ _set = object.__setattr__
 class Identity:
     """A private key with its certificate and chain: it signs and it reads.
 
-    ``key`` is a private key of ``cryptography``, or any object that signs with
-    a key kept elsewhere (``Signer``): then it only signs. ``chain`` holds
-    the certificates above, in any order.
+    ``key`` is a private key of ``cryptography``, or any object that signs or
+    opens with a key kept elsewhere (``Signer``, ``Opener``). ``chain`` holds the
+    certificates above, in any order.
 
     Raises ``KeyProblem`` if the key is not the certificate's, and
     ``NotSupported`` for kinds of key that mail does not use (DSA).
@@ -61,7 +61,7 @@ class Identity:
         "_signing_key",
     )
 
-    _key: PrivateKeyTypes | Signer
+    _key: PrivateKeyTypes | Signer | Opener
     _certificate: x509.Certificate
     _chain: tuple[x509.Certificate, ...]
     # Further keys that open, with every certificate each of them has or had.
@@ -73,7 +73,7 @@ class Identity:
 
     def __init__(
         self,
-        key: PrivateKeyTypes | Signer,
+        key: PrivateKeyTypes | Signer | Opener,
         certificate: x509.Certificate,
         chain: Iterable[x509.Certificate] = (),
     ) -> None:
@@ -84,7 +84,7 @@ class Identity:
 
     def _fill(
         self,
-        key: PrivateKeyTypes | Signer,
+        key: PrivateKeyTypes | Signer | Opener,
         certificate: x509.Certificate,
         chain: tuple[x509.Certificate, ...],
         more: tuple[KeyPair, ...],
@@ -296,7 +296,7 @@ class Identity:
     def opening_keys(self) -> tuple[OpeningKey, ...]:
         """Every key that may open, with each certificate it has or had; expired ones too.
 
-        Empty for a key that is kept elsewhere or only signs.
+        Empty for a key that only signs.
         """
         keys = self._opening_keys
         if keys is None:
@@ -308,6 +308,12 @@ class Identity:
                 for key, certificate in self._exportable()
                 if _opens(key)
             )
+            if not is_private_key(self._key):
+                from smime.cms.kept import KeptKey, opens
+
+                if opens(self._key, public_key_of(self._certificate)):
+                    kept = KeptKey(self._key, self._certificate, ", ".join(self.addresses))
+                    keys = (kept, *keys)
             _set(self, "_opening_keys", keys)
         return keys
 
@@ -452,7 +458,9 @@ def _check_pair(key: Any, certificate: Any) -> None:
     key_kind(certified)
     if is_private_key(key):
         public = key.public_key()
-    elif callable(getattr(key, "sign", None)) and hasattr(key, "certificate"):
+    elif hasattr(key, "certificate") and any(
+        callable(getattr(key, name, None)) for name in ("sign", "decrypt", "agree")
+    ):
         public = public_key_of(key.certificate)
     else:
         raise TypeError(

@@ -369,9 +369,11 @@ def write(
     writer = pbe.Writer(passwords, legacy=legacy)
     certificates: list[bytes] = []
     keys: dict[bytes, bytes] = {}
+    names: set[str] = set()
     for key, certificate in pairs:
         spki = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        attributes = _attributes(hashlib.sha256(spki).digest()[:20], certificate)
+        name = _new_name(certificate, names)
+        attributes = _attributes(hashlib.sha256(spki).digest()[:20], name)
         certificates.append(_cert_bag(certificate.public_bytes(Encoding.DER), attributes))
         if spki not in keys:
             key_der = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
@@ -397,13 +399,27 @@ def _cert_bag(cert_der: bytes, attributes: bytes) -> bytes:
     return sequence(oid(_CERT_BAG), tlv(0xA0, value), attributes)
 
 
-def _attributes(local_key_id: bytes, certificate: x509.Certificate) -> bytes:
-    """Return what ties certificate and key together, and the name that key stores show."""
+def _new_name(certificate: x509.Certificate, taken: set[str]) -> str:
+    """Return the name that key stores show: the address, with a number where it is taken.
+
+    Java keeps its keys by this name, in any case: of two under one name the first is lost.
+    """
     from smime.keys.address import certificate_addresses
 
+    address = next(iter(certificate_addresses(certificate)), "")
+    name, number = address, 1
+    while name and name.lower() in taken:
+        number += 1
+        name = f"{address} ({number})"
+    taken.add(name.lower())
+    return name
+
+
+def _attributes(local_key_id: bytes, name: str) -> bytes:
+    """Return what ties certificate and key together, and the name that is shown."""
     attributes = [sequence(oid(_LOCAL_KEY_ID), set_of(octet_string(local_key_id)))]
-    for address in certificate_addresses(certificate)[:1]:
-        shown = tlv(_BMP_STRING, address.encode("utf-16-be"))
+    if name:
+        shown = tlv(_BMP_STRING, name.encode("utf-16-be"))
         attributes.append(sequence(oid(_FRIENDLY_NAME), set_of(shown)))
     return set_of(*attributes)
 
@@ -412,7 +428,7 @@ def _mac_data(content: bytes, passwords: pbe.Passwords, *, legacy: bool) -> byte
     digest, name, rounds = (
         ("sha1", _SHA1, pbe.LEGACY_ROUNDS) if legacy else ("sha256", _SHA256, pbe.MODERN_ROUNDS)
     )
-    salt = os.urandom(16)
+    salt = os.urandom(8)  # as openssl writes it: macOS was seen to refuse 16 octets
     key = pbe.mac_key(digest, passwords, salt, rounds)
     value = octet_string(hmac.digest(key, content, digest))
     return sequence(sequence(sequence(oid(name), NULL), value), octet_string(salt), integer(rounds))

@@ -58,16 +58,22 @@ def opening_keys_of(keys: Reader | Iterable[Reader]) -> tuple[Key, ...]:
     """Return what may open: empty if ``keys`` is empty.
 
     ``keys`` is an ``Identity`` (all of its keys), a private key of
-    ``cryptography``, a ``SharedKey`` or ``Passphrase`` of ``smime.cms``, or an
-    iterable of them. Raises ``TypeError`` for anything else.
+    ``cryptography``, an ``Opener``, a ``SharedKey`` or ``Passphrase`` of
+    ``smime.cms``, or an iterable of them. Raises ``TypeError`` for anything else.
     """
     if isinstance(keys, Identity):
         return keys.opening_keys
-    if is_private_key(keys) or _is_shared(keys):
-        return _opening(keys)
+    from smime.cms.roles import opening_keys
+
+    alone = None if hasattr(keys, "__iter__") else opening_keys(keys)
+    if alone is not None:
+        return alone
     found: list[Key] = []
     for one in _several(keys, "keys", "an Identity", _LOAD_IDENTITY):
-        found += _opening(one)
+        opening = opening_keys(one)
+        if opening is None:
+            raise _refusal(one, "keys", "an Identity", _LOAD_IDENTITY)
+        found += opening
     return tuple(found)
 
 
@@ -133,19 +139,3 @@ def _recipient(given: Any) -> Recipient:
     if _is_certificate(given):
         return Recipient(given)
     raise _refusal(given, "to", "a Recipient", _LOAD_RECIPIENT)
-
-
-def _is_shared(given: Any) -> bool:
-    return getattr(given, "kind", "") in ("shared key", "passphrase")
-
-
-def _opening(given: Any) -> tuple[Key, ...]:
-    if isinstance(given, Identity):
-        return given.opening_keys
-    if _is_shared(given):
-        return (given,)
-    if is_private_key(given):
-        from smime.cms import OpeningKey
-
-        return (OpeningKey(given, None),)
-    raise _refusal(given, "keys", "an Identity", _LOAD_IDENTITY)

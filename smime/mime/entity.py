@@ -205,6 +205,16 @@ class Entity:
             value = _without_comments(value)
         return value.strip().strip(";").lower() or "7bit"
 
+    @property
+    def file_name(self) -> str:
+        """The name that the sender gave the part, decoded; empty if there is none.
+
+        It may hold anything, paths and controls too (RFC 2183 §2.3).
+        """
+        disposition = ContentType.parse("x/" + (self.get("content-disposition") or "x")).params
+        name = disposition.get("filename") or self.content_type.params.get("name", "")
+        return decode_words(name)
+
     def decoded(self) -> bytes:
         """Return the body without its base64 or quoted-printable encoding.
 

@@ -27,6 +27,7 @@ Source: RFC 9788 §2 for hp and HP-Outer, §3.2 for hcp_baseline and hcp_shy, §
 
 from __future__ import annotations
 
+from smime.errors import LimitExceeded
 from smime.mime.addresses import addresses
 from smime.mime.canonical import MAX_LINE, canonical, is_canonical, to_crlf
 from smime.mime.confidentiality import SHY_FIELDS, shy_form
@@ -70,6 +71,14 @@ _ONCE = frozenset(
 # With hp every field the author wrote is inside, so one of these that is only
 # outside was added on the way; a reader is not shown it as the author's.
 SHOWN = frozenset({"cc", "comments", "keywords", "reply-to", "subject", "to"})
+
+# A message inside that is protected itself was passed on.
+_LAYERS = frozenset(
+    {
+        "application/pkcs7-mime", "application/x-pkcs7-mime", "multipart/encrypted",
+        "multipart/signed",
+    }
+)  # fmt: skip
 
 _OBSCURED_SUBJECT = b"Subject: [...]\r\n"
 _REMOVED = frozenset({"comments", "keywords"})
@@ -315,8 +324,11 @@ def _mark(heads: list[bytes], mode: str) -> None:
     heads[at] = marked
 
 
-def protected(inner: Entity) -> Protected | None:
+def protected(inner: Entity, outer: Entity | None = None) -> Protected | None:
     """Return the fields that the root of a payload protects, or ``None`` if it protects none.
+
+    ``outer`` is the mail around it: a whole message inside that does not say
+    whether it stands for the mail does so if both are from the same address.
 
     Asks the payload's root only; whether a layer around it was signed or
     sealed, and what ``mode`` is worth then, is the caller's to say (RFC 9788 §4).
@@ -327,7 +339,7 @@ def protected(inner: Entity) -> Protected | None:
     if mode not in ("clear", "cipher"):
         if params.get("protected-headers", "").lower().startswith("v1"):
             mode = "v1"
-        elif _is_wrapped(inner):
+        elif _is_wrapped(inner, outer):
             mode = "wrapped"
             source = split_entity(inner.body)
         else:
@@ -357,15 +369,30 @@ def protected(inner: Entity) -> Protected | None:
     return Protected(mode, tuple(kept), tuple(listed), tuple(ignored))
 
 
-def _is_wrapped(inner: Entity) -> bool:
-    """Whether a whole message inside stands for the mail (early header protection drafts)."""
+def _is_wrapped(inner: Entity, outer: Entity | None) -> bool:
+    """Whether a whole message inside stands for the mail (RFC 8551 §3.1, RFC 9788 §4.10.1)."""
     kind = inner.content_type
-    return (
-        kind.value == "message/rfc822"
-        and kind.params.get("forwarded", "").lower() == "no"
-        and inner.transfer_encoding in ("7bit", "8bit", "binary")
-        and inner.body_at < len(inner.raw)
-    )
+    if (
+        kind.value != "message/rfc822"
+        or inner.transfer_encoding not in ("7bit", "8bit", "binary")
+        or inner.body_at == len(inner.raw)
+    ):
+        return False
+    forwarded = kind.params.get("forwarded", "").lower()
+    if forwarded or outer is None:
+        return forwarded == "no"
+    try:
+        child = split_entity(inner.body)
+    except LimitExceeded:
+        return False
+    if child.content_type.value in _LAYERS or "hp" in child.content_type.params:
+        return False
+    # It looks just like somebody else's mail that is passed on alone. RFC 9788 leaves that
+    # open; here whoever passes on is shown as the author of no words but their own.
+    author = addresses(child, "from")
+    return len(author) == 1 and [author[0].lower()] == [
+        one.lower() for one in addresses(outer, "from")
+    ]
 
 
 def readable(

@@ -174,8 +174,9 @@ def _judge_address(
         reason = claim.sender_reason or "the mail has not exactly one sender"
         return Finding.no("sender-unknown", reason, rule)
     named = [one for one in facts.user_ids if one.address and one.valid_at(made)]
+    any_case = claim.policy.local_part == "any-case"
     for one in named:
-        if same_address(claim.sender, one.address):
+        if same_address(claim.sender, one.address, any_case=any_case):
             if speaks_for(one):
                 return Finding.yes(f"the key names {one.address}", rule)
             text = f"nobody told GnuPG that the key is {one.address}'s"

@@ -242,20 +242,6 @@ class PgpKeyring:
             for one in chosen
         )
 
-    def revocation_certificate(self, key: PgpKey) -> bytes:
-        """Return what revokes a key that was made here, if its secret half is lost or stolen.
-
-        Whoever has it can revoke the key: keep it apart, readable by nobody else.
-        Raises ``KeyProblem`` if the key was not made in this keyring.
-        """
-        home = self.engine.home or _own_home()
-        name = os.path.join(home, "openpgp-revocs.d", f"{key.fingerprint.upper()}.rev")
-        try:
-            with open(name, "rb") as file:
-                return file.read()
-        except FileNotFoundError:
-            raise KeyProblem(f"{key!r} was not made in this keyring") from None
-
     # --- changes to one's own keys: each returns the key as it is then ----------
 
     def change_passphrase(self, key: PgpKey, new: Passphrase | None) -> PgpKey:
@@ -444,8 +430,3 @@ class PgpKeyring:
             return "<PgpKeyring, closed>"
         whose = "the user's own" if self._home is None else "private"
         return f"<PgpKeyring, {whose}, GnuPG {self.version}>"
-
-
-def _own_home() -> str:
-    """Return where GnuPG keeps the user's own keys."""
-    return os.environ.get("GNUPGHOME") or os.path.join(os.path.expanduser("~"), ".gnupg")

@@ -24,10 +24,12 @@ from smime.trust.builder import (
     Search,
     index_by_subject,
 )
+from smime.trust.chain import Chain
 from smime.trust.constraints import constraint_problem
 from smime.trust.facts import Cache, Facts
 from smime.trust.fast import is_surely_valid
 from smime.trust.judge import (
+    Looked,
     judge_address,
     judge_time,
     judge_usage,
@@ -44,11 +46,13 @@ if TYPE_CHECKING:
 
     from smime.policy import Policy
     from smime.protocols import Claim
+    from smime.report import Note
 
 __all__ = ["Anchors"]
 
 # Paths whose CRLs are looked at for one claim; a large CRL takes a second each.
 MAX_REVOCATION_RUNS = 4
+MAX_SEARCHES = 1000  # of which the result is kept; each is some references
 _RULE = "RFC 5280 §6.1"
 
 
@@ -84,6 +88,7 @@ class Anchors:
             if known.problem:
                 raise KeyProblem(f"{known.label} cannot be an anchor: {known.problem}")
         self._by_subject = index_by_subject(self._all)
+        self._searches: dict[tuple[Facts, ...], tuple[Search, list[dict[object, list[Facts]]]]] = {}
         self._digests = {one.digest for one in self._all}
 
     @classmethod
@@ -137,12 +142,11 @@ class Anchors:
         if leaf.unusable:
             yield _no_path(claim, leaf, at, address, _malformed(leaf)), True
             return
-        others = self._others(claim, leaf)
-        search = Search(leaf, anchors=self._by_subject, pools=others, cache=self._cache)
+        search, others = self._search(claim, leaf)
         paths = list(search.paths)
         if leaf.digest in self._digests:
             # Last, so that a CRL of its issuer is heard first.
-            paths.append((leaf,))
+            paths.append(Chain((leaf,)))
         if not paths:
             yield _no_path(claim, leaf, at, address, self._no_anchor(leaf, search)), True
             return
@@ -158,11 +162,13 @@ class Anchors:
             time = judge_time(path, at)
             usage = judge_usage(path, claim)
             revoked = False
+            notes: tuple[Note, ...] = ()
             if found.accepted and time.accepted:
                 if runs_left == 0:
                     return
-                revocation, revoked, ran = self._revocation(claim, path, at, others)
-                runs_left -= ran
+                looked = self._revocation(claim, path, at, others)
+                runs_left -= looked.ran
+                revocation, revoked, notes = looked.finding, looked.revoked, looked.notes
             else:
                 revocation = revocation_not_asked(
                     claim.policy, "revocation was not checked: the chain is not good anyway"
@@ -173,20 +179,51 @@ class Anchors:
                 usage=usage,
                 address=address,
                 time=time,
-                chain=tuple([one.certificate for one in path]),
-                chain_der=tuple([one.der for one in path]),
+                chain=path.certificates,
+                chain_der=path.ders,
+                notes=notes,
             )
             good = found.accepted and time.accepted and usage.accepted and revocation.accepted
             # A certificate that its issuer revoked is that on every path.
             yield now, good or revoked
 
-    def _others(self, claim: Claim, leaf: Facts) -> list[dict[object, list[Facts]]]:
-        """Return what may stand in the middle of a path, by subject."""
+    def parse_certificate(self, der: bytes) -> x509.Certificate | None:
+        """Return a certificate, parsed now or before; None where a strict parser refuses it.
+
+        Whoever asks here before it makes a ``Claim`` saves parsing it twice.
+        """
+        return self._cache.certificate(der)
+
+    def _search(self, claim: Claim, leaf: Facts) -> tuple[Search, list[dict[object, list[Facts]]]]:
+        """Return the paths of a leaf, and by subject what else may stand in one.
+
+        Paths are made of facts alone: verified signatures and equal names. What was
+        found of the same certificates before is found again.
+        """
         sent = [
             self._cache.facts(one)
             for one in claim.certificates[: MAX_KEPT_CERTIFICATES + 1]
             if one is not claim.certificate
         ]
+        evidence = claim.evidence
+        if evidence is not None and evidence.certificates:
+            others = self._others(claim, leaf, sent)
+            return Search(leaf, self._by_subject, others, self._cache), others
+        key = (leaf, *sent)
+        known = self._searches.get(key)
+        if known is None:
+            others = self._others(claim, leaf, sent)
+            known = Search(leaf, self._by_subject, others, self._cache), others
+            if known[0].paths:  # of junk nothing is kept
+                if len(self._searches) >= MAX_SEARCHES:
+                    self._searches.clear()
+                self._searches[key] = known
+        return known
+
+    def _others(
+        self, claim: Claim, leaf: Facts, sent: list[Facts]
+    ) -> list[dict[object, list[Facts]]]:
+        """Return what may stand in the middle of a path, by subject."""
         kept = [one for one in sent if one.digest != leaf.digest][:MAX_KEPT_CERTIFICATES]
         pools = [index_by_subject(kept)]
         if claim.evidence is not None:
@@ -196,15 +233,12 @@ class Anchors:
             pools.append(self._by_subject)
         return pools
 
-    def _path_finding(
-        self, path: Sequence[Facts], at: datetime, surely: bool, policy: Policy
-    ) -> Finding:
+    def _path_finding(self, path: Chain, at: datetime, surely: bool, policy: Policy) -> Finding:
         anchor = path[-1]
         if len(path) == 1:
             return Finding.yes(f"{anchor.label} is itself an anchor", _RULE)
-        yes = Finding.yes(anchor.chain_words, _RULE)
         if surely:
-            return yes
+            return path.leads
         for one in path:
             if one.unusable:
                 return Finding.no(
@@ -227,7 +261,7 @@ class Anchors:
         # Dates are the finding "time"; if they fail, this one is about the rest.
         result = validate(path, at=at, dates=in_time, policy=policy)
         if result.kind == "ok":
-            return yes
+            return path.leads
         reason = f"the chain to {anchor.label} is not valid: {result.reason}"
         if result.kind == "names":
             return Finding.no("name-constraints", reason, "RFC 5280 §4.2.1.10")
@@ -239,12 +273,11 @@ class Anchors:
         path: Sequence[Facts],
         at: datetime,
         pools: Sequence[dict[object, list[Facts]]],
-    ) -> tuple[Finding, bool, int]:
-        """Return the finding, if the leaf is revoked, and how many looks it took."""
+    ) -> Looked:
         policy = claim.policy
         if len(path) == 1:
             why = "revocation was not checked: the certificate is itself an anchor"
-            return revocation_not_asked(policy, why), False, 0
+            return Looked(revocation_not_asked(policy, why))
         evidence = claim.evidence
         at_hand = bool(
             claim.crls or claim.ocsp or (evidence is not None and (evidence.crls or evidence.ocsp))
@@ -252,11 +285,12 @@ class Anchors:
         required = policy.revocation is Revocation.REQUIRE
         if policy.revocation is Revocation.OFF or not (at_hand or required):
             why = "revocation was not checked: no CRL or OCSP answer is at hand"
-            return revocation_not_asked(policy, why), False, 0
+            return Looked(revocation_not_asked(policy, why))
+        from smime.trust.crl import Numbers
         from smime.trust.ocsp import read_answers
         from smime.trust.revocation import judge_revocation, read_lists
 
-        finding, revoked = judge_revocation(
+        return judge_revocation(
             path,
             at=at,
             lists=[read_lists(claim.crls), evidence.lists if evidence is not None else {}],
@@ -267,8 +301,9 @@ class Anchors:
             others=[one for pool in pools for group in pool.values() for one in group],
             policy=policy,
             cache=self._cache,
+            numbers=evidence.numbers if evidence is not None else Numbers(),
+            proof=claim.proof,
         )
-        return finding, revoked, 1
 
     def _no_anchor(self, leaf: Facts, search: Search) -> Finding:
         if search.exhausted:

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from smime.trust.chain import Chain
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from typing import TypeAlias
@@ -38,10 +40,8 @@ class Search:
     budget cuts off is no path: the search never errs towards yes.
     """
 
-    def __init__(
-        self, leaf: Facts, *, anchors: _Index, pools: Sequence[_Index], cache: Cache
-    ) -> None:
-        self.paths: list[tuple[Facts, ...]] = []
+    def __init__(self, leaf: Facts, anchors: _Index, pools: Sequence[_Index], cache: Cache) -> None:
+        self.paths: list[Chain] = []
         self.exact = True
         """In every step issuer and subject were equal byte for byte."""
         self.exhausted = False
@@ -70,7 +70,7 @@ class Search:
                 continue
             self.exact = self.exact and how == "exact"
             if is_anchor:
-                self.paths.append((*path, parent))
+                self.paths.append(Chain((*path, parent)))
             else:
                 self._climb((*path, parent), {*used, identity})
 

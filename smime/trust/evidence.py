@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cryptography.x509.ocsp import OCSPResponse
 
     from smime.protocols import Fetcher
-    from smime.trust.crl import RevocationList
+    from smime.trust.crl import Numbers, RevocationList
     from smime.trust.facts import Facts
 
 __all__ = ["MAX_CRL_OCTETS", "Evidence"]
@@ -43,11 +43,13 @@ class Evidence:
     Evidence(certificates=0, crls=0, ocsp=0)
     """
 
-    __slots__ = ("_answers", "_by_subject", "_lists", "certificates", "crls", "ocsp")
+    __slots__ = ("_answers", "_by_subject", "_lists", "certificates", "crls", "numbers", "ocsp")
 
     certificates: tuple[x509.Certificate, ...]
     crls: tuple[bytes, ...]
     ocsp: tuple[bytes, ...]
+    numbers: Numbers
+    """The CRL numbers that were met, so that one that goes back is noticed."""
     _answers: tuple[OCSPResponse, ...]
     _by_subject: dict[object, list[Facts]] | None
     _lists: dict[object, list[RevocationList]]
@@ -70,6 +72,7 @@ class Evidence:
         set_once(self, "crls", tuple(crls))
         set_once(self, "ocsp", tuple(ocsp))
         set_once(self, "_by_subject", None)
+        set_once(self, "numbers", _new_numbers())
         from cryptography import x509
 
         for one in self.certificates:
@@ -137,6 +140,12 @@ class Evidence:
     def __repr__(self) -> str:
         counts = (f"{name}={len(getattr(self, name))}" for name in ("certificates", "crls", "ocsp"))
         return f"Evidence({', '.join(counts)})"
+
+
+def _new_numbers() -> Numbers:
+    from smime.trust.crl import Numbers
+
+    return Numbers()
 
 
 def _read_file(path: PathLike[str] | str, limit: int) -> bytes:

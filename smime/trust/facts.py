@@ -4,7 +4,7 @@ Facts are what is true of the bytes whatever the day, the policy and the
 anchors: parsed extensions, and "the signature of X verifies under the key of
 Y". Only these are kept between calls; verdicts never are.
 
-Floor:  trust (uses errors, names, keys.address, cms.der)
+Floor:  trust (uses errors, report, names, keys.address, cms)
 Source: RFC 5280 §4.1, §4.2, and §7.1 for comparing names
 """
 
@@ -23,8 +23,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtensionOID, SignatureAlgorithmOID
 
 from smime.cms.der import children, top
+from smime.cms.signerinfo import parse_certificate
 from smime.errors import MalformedMail
 from smime.keys.address import addresses_in, certificate_addresses
+from smime.report import Finding
 from smime.trust.names import name_key, spoken_name
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from smime.trust.crl import RevocationList
     from smime.trust.names import NameKey
 
-__all__ = ["UNREADABLE", "Cache", "Facts", "signature_holds"]
+__all__ = ["UNREADABLE", "Cache", "Facts", "Lazy", "signature_holds"]
 
 # All that the parser raises on structures made to trouble it; not one family.
 UNREADABLE = (
@@ -90,7 +92,7 @@ _KEYS_WITHOUT_PARAMETERS = (
 _T = TypeVar("_T")
 
 
-class _Lazy(Generic[_T]):
+class Lazy(Generic[_T]):
     """Worked out at the first look, then kept.
 
     Before Python 3.12 ``functools.cached_property`` takes a lock each time; here
@@ -195,16 +197,16 @@ class Facts:
                 self.unknown_critical = extension.oid.dotted_string
         self.plain = plain
 
-    @_Lazy
+    @Lazy
     def ca(self) -> bool | None:
         """What basicConstraints says; None without that extension."""
         return None if self._basic_constraints is None else self._basic_constraints.ca
 
-    @_Lazy
+    @Lazy
     def path_length(self) -> int | None:
         return None if self._basic_constraints is None else self._basic_constraints.path_length
 
-    @_Lazy
+    @Lazy
     def purposes(self) -> frozenset[str] | None:
         """Dotted OIDs of the extended key usage; None without that extension."""
         found = self._extended_key_usage
@@ -220,7 +222,7 @@ class Facts:
         found = self._authority_key_identifier
         return None if found is None else found.key_identifier
 
-    @_Lazy
+    @Lazy
     def addresses(self) -> tuple[str, ...]:
         """The mail addresses it speaks for; none if it cannot be read whole."""
         if self.problem:
@@ -231,7 +233,7 @@ class Facts:
                 return found
         return certificate_addresses(self.certificate)
 
-    @_Lazy
+    @Lazy
     def dates(self) -> str:
         """Its validity in words."""
         assert self.validity is not None
@@ -243,7 +245,7 @@ class Facts:
         """The key takes the data itself: EdDSA and ML-DSA."""
         return isinstance(self.public_key, _KEYS_WITHOUT_PARAMETERS)
 
-    @_Lazy
+    @Lazy
     def unusable(self) -> str:
         """Why nobody can rely on the certificate, whatever stands above it; else empty."""
         if self.unknown_critical:
@@ -254,16 +256,29 @@ class Facts:
     def self_issued(self) -> bool:
         return self.subject == self.issuer
 
-    @_Lazy
+    @Lazy
     def label(self) -> str:
         """How a person calls it: the common name, else the whole subject."""
         return spoken_name(self.subject_der) or f"certificate {self.digest.hex()[:16]}"
 
-    @_Lazy
+    @Lazy
     def chain_words(self) -> str:
         return f"chain to {self.label}"
 
-    @_Lazy
+    @Lazy
+    def in_time(self) -> Finding:
+        """The finding for a moment within its dates; whether it is, is for others to say."""
+        return Finding.yes(f"the certificate is valid {self.dates}", "RFC 5280 §4.1.2.5")
+
+    @Lazy
+    def naming(self) -> dict[str, Finding]:
+        """The finding that it names an address, for each that it names."""
+        return {
+            name: Finding.yes(f"the certificate names {name}", "RFC 8550 §3")
+            for name in self.addresses
+        }
+
+    @Lazy
     def strength(self) -> tuple[str, str | int]:
         """Kind and size of the key: ``rsa`` and bits, ``ec`` and curve; or what else it is."""
         key = self.public_key
@@ -277,7 +292,7 @@ class Facts:
             return "dsa", "a DSA key"
         return "none", "a key of a kind unknown here"
 
-    @_Lazy
+    @Lazy
     def signature_digest(self) -> str | None:
         """The digest under the issuer's signature; empty if it has none of its own (Ed25519).
 
@@ -309,25 +324,43 @@ class Cache:
         self._lock = threading.Lock()
         self._kept: OrderedDict[object, Any] = OrderedDict()
         self._names: dict[bytes, NameKey] = {}
+        # Beside it, by what is at hand and quick to compare; emptied when full.
+        self._parsed: dict[bytes, x509.Certificate] = {}
+        self._near: dict[int, Facts] = {}
 
     def __len__(self) -> int:
         return len(self._kept)
 
     def facts(self, certificate: x509.Certificate) -> Facts:
         """Return what the certificate says, read now or before."""
-        known = self._get(certificate)
+        near = self._near.get(id(certificate))
+        if near is not None and near.certificate is certificate:
+            return near
+        known: Facts | None = self._get(certificate)
         if known is None:
             known = Facts(certificate, self.name)
             self._put(certificate, known)
-        assert isinstance(known, Facts)
+        if self._parsed.get(known.der) is certificate:
+            # It is this very object that comes again, and there is no other of its number.
+            _make_room(self._near)
+            self._near[id(certificate)] = known
+        return known
+
+    def certificate(self, der: bytes) -> x509.Certificate | None:
+        """Return a certificate, parsed now or before; None where a strict parser refuses it."""
+        known = self._parsed.get(der)
+        if known is None:
+            known = parse_certificate(der)
+            if known is not None:
+                _make_room(self._parsed)
+                self._parsed[der] = known
         return known
 
     def name(self, name_der: bytes) -> NameKey:
         """Return a name in a form that can be compared; each CA's name is met again and again."""
         known = self._names.get(name_der)
         if known is None:
-            if len(self._names) >= MAX_CACHED_NAMES:
-                self._names.clear()
+            _make_room(self._names)
             known = self._names[name_der] = name_key(name_der)
         return known
 
@@ -357,17 +390,24 @@ class Cache:
         return True
 
     def _get(self, key: object) -> Any:
-        with self._lock:
-            known = self._kept.get(key)
-            if known is not None:
-                self._kept.move_to_end(key)
-            return known
+        known = self._kept.get(key)
+        # Who was used last matters only when somebody will have to go.
+        if known is not None and len(self._kept) * 2 > self._size:
+            with self._lock:
+                if key in self._kept:
+                    self._kept.move_to_end(key)
+        return known
 
     def _put(self, key: object, value: Any) -> None:
         with self._lock:
             self._kept[key] = value
             while len(self._kept) > self._size:
                 self._kept.popitem(last=False)
+
+
+def _make_room(kept: dict[Any, Any]) -> None:
+    if len(kept) >= MAX_CACHED_NAMES:
+        kept.clear()
 
 
 def _verify(child: Facts, parent: Facts) -> str:

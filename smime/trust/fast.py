@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from smime.trust.chain import Chain
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
@@ -18,8 +20,6 @@ if TYPE_CHECKING:
     from smime.trust.facts import Facts
 
 __all__ = ["is_surely_valid"]
-
-MAX_PLAIN_PATH = 4  # certificates; longer ones are rare and may take their time
 
 
 def is_surely_valid(path: Sequence[Facts], at: datetime) -> bool:
@@ -30,21 +30,6 @@ def is_surely_valid(path: Sequence[Facts], at: datetime) -> bool:
     signature algorithm in both places. ``at`` has whole seconds. Revocation is
     the caller's business.
     """
-    if not 2 <= len(path) <= MAX_PLAIN_PATH:
-        return False
-    for below, one in enumerate(path):
-        if one.unusable or not one.plain or not one.subject or one.public_key is None:
-            return False
-        if one.validity is None or not one.validity[0] <= at <= one.validity[1]:
-            return False
-        if below == 0:
-            if one.ca:
-                return False
-            continue
-        if not one.ca or one.key_usage is None or not one.key_usage.key_cert_sign:
-            return False
-        # Intermediate certificates below this one, the leaf not counted
-        # (RFC 5280 §4.2.1.9). Self-issued ones count here: stricter, never laxer.
-        if one.path_length is not None and below - 1 > one.path_length:
-            return False
-    return True
+    chain = path if isinstance(path, Chain) else Chain(path)
+    span = chain.lasts
+    return span is not None and span[0] <= at <= span[1] and chain.is_plain

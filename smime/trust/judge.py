@@ -8,26 +8,31 @@ Source: RFC 8550 §3, §4.4; RFC 5280 §4.1.2.5, §4.2.1.3, §4.2.1.12; RFC 8551
 
 from __future__ import annotations
 
-from datetime import UTC
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric import ec, mlkem, rsa, x448, x25519
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509 import ReasonFlags
 
 from smime.keys.address import same_address
 from smime.policy import Revocation
 from smime.report import Finding
+from smime.trust.chain import ANY_PURPOSE, CURVES, MAIL, STRONG_DIGESTS, Chain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from smime.policy import Policy
     from smime.protocols import Claim
+    from smime.report import Note
     from smime.trust.facts import Facts
 
 __all__ = [
     "CODES",
+    "Looked",
+    "Moment",
     "digest_allowed",
     "judge_address",
     "judge_time",
@@ -67,21 +72,7 @@ CODES = {
     "not-asked": "the caller did not ask for it",
 }
 
-_EMAIL_PROTECTION = ExtendedKeyUsageOID.EMAIL_PROTECTION.dotted_string
-_ANY_PURPOSE = ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE.dotted_string
 _EKU_RULE = "RFC 8550 §4.4.4"
-_MAIL = frozenset({_EMAIL_PROTECTION, _ANY_PURPOSE})
-_CURVES = {
-    "secp256r1",
-    "secp384r1",
-    "secp521r1",
-    "brainpoolP256r1",
-    "brainpoolP384r1",
-    "brainpoolP512r1",
-}
-_STRONG_DIGESTS = {"sha224", "sha256", "sha384", "sha512", "shake256"} | {
-    f"sha3-{bits}" for bits in (224, 256, 384, 512)
-}
 _MAY_SIGN = Finding.yes("the key may sign mail", "RFC 8550 §4.4")
 _MAY_ENCRYPT = Finding.yes("mail may be sealed to the key", "RFC 8550 §4.4")
 _DATES_RULE = "RFC 5280 §4.1.2.5"
@@ -103,6 +94,15 @@ def judge_usage(chain: Sequence[Facts], claim: Claim, *, purposes: bool = True) 
     ``purposes=False`` leaves the extended key usage out.
     """
     policy, digest = claim.policy, claim.digest_algorithm
+    if claim.use == "sign" and claim.purpose == "mail" and isinstance(chain, Chain):
+        bits = chain.mail_rsa_bits
+        if (
+            bits is not None
+            and policy.rsa_bits_min <= bits[0]
+            and bits[1] <= policy.rsa_bits_max
+            and digest in STRONG_DIGESTS
+        ):
+            return _MAY_SIGN  # what follows would find nothing
     encrypts = claim.use == "encrypt"
     if not encrypts and claim.use != "sign":
         raise ValueError(f"use={claim.use!r} of a claim: choose sign or encrypt")
@@ -118,7 +118,7 @@ def judge_usage(chain: Sequence[Facts], claim: Claim, *, purposes: bool = True) 
         return Finding.no(
             "usage-wrong", f"the certificate's key is not meant for {what}", "RFC 8550 §4.4.2"
         )
-    wanted = _MAIL if claim.purpose == "mail" else frozenset({claim.purpose, _ANY_PURPOSE})
+    wanted = MAIL if claim.purpose == "mail" else frozenset({claim.purpose, ANY_PURPOSE})
     for one in chain if purposes and claim.purpose != "any" else ():
         found = one.purposes
         if found is not None and found.isdisjoint(wanted):
@@ -166,7 +166,7 @@ def _key_problem(one: Facts, policy: Policy, is_leaf: bool) -> Finding | None:
             return Finding.no("key-too-small", what, "RFC 8550 §4.3")
         what += f"; at most {policy.rsa_bits_max} are read"
         return Finding.no("key-too-large", what, "RFC 8550 §4.3")
-    if kind == "other" or (kind == "ec" and size in _CURVES):
+    if kind == "other" or (kind == "ec" and size in CURVES):
         return None
     if kind == "dsa" and "dsa" in policy.weak:
         return None
@@ -190,11 +190,11 @@ def _who(one: Facts, is_leaf: bool) -> str:
 
 def digest_allowed(digest: str, policy: Policy) -> bool:
     """Say whether signatures with this digest, ``sha256``, are believed."""
-    if digest in _STRONG_DIGESTS:
+    if digest in STRONG_DIGESTS:
         return True
     name = digest.lower()
     # An algorithm without a digest of its own (Ed25519, ML-DSA) names none.
-    return not name or name in _STRONG_DIGESTS or name in policy.weak
+    return not name or name in STRONG_DIGESTS or name in policy.weak
 
 
 def _spell(digest: str) -> str:
@@ -205,6 +205,8 @@ def judge_time(chain: Sequence[Facts], at: datetime) -> Finding:
     """Were all certificates of the chain valid at ``at``, both ends included?"""
     rule = "RFC 5280 §4.1.2.5"
     leaf = chain[0]
+    if isinstance(chain, Chain) and chain.lasts and chain.lasts[0] <= at <= chain.lasts[1]:
+        return leaf.in_time
     if leaf.validity is None:
         return Finding.no("certificate-malformed", "the certificate's dates cannot be read", rule)
     for one in chain:
@@ -219,7 +221,7 @@ def judge_time(chain: Sequence[Facts], at: datetime) -> Finding:
         else:
             code, what = "expired", f"expired on {end:%Y-%m-%d}"
         return Finding.no(code if one is leaf else "chain-expired", f"{whose} {what}", rule)
-    return Finding.yes(f"the certificate is valid {leaf.dates}", rule)
+    return leaf.in_time
 
 
 def judge_address(claim: Claim, leaf: Facts, *, pinned_sender: str | None = None) -> Finding:
@@ -230,15 +232,20 @@ def judge_address(claim: Claim, leaf: Facts, *, pinned_sender: str | None = None
     if claim.sender is None:
         reason = claim.sender_reason or "the mail has not exactly one sender"
         return Finding.no("sender-unknown", reason, rule)
+    if pinned_sender is None and (found := leaf.naming.get(claim.sender)) is not None:
+        return found
     if pinned_sender is not None:
         names: tuple[str, ...] = (pinned_sender,)
         who = "the key was pinned for"
     else:
         names = leaf.addresses
         who = "the certificate names"
+    any_case = claim.policy.local_part == "any-case"
     for name in names:
         # What a key was pinned for may be no mail address: AS2 names its partners otherwise.
-        if name == pinned_sender == claim.sender or same_address(claim.sender, name):
+        if name == pinned_sender == claim.sender or same_address(
+            claim.sender, name, any_case=any_case
+        ):
             return Finding.yes(f"{who} {name}", rule)
     if not names:
         return Finding.no(
@@ -248,10 +255,62 @@ def judge_address(claim: Claim, leaf: Facts, *, pinned_sender: str | None = None
     return Finding.no("address-differs", f"{who} {shown}, not {claim.sender}", rule)
 
 
+class Looked(NamedTuple):
+    """What was found of the revocation of a path."""
+
+    finding: Finding
+    revoked: bool = False
+    """The leaf itself was revoked."""
+    notes: tuple[Note, ...] = ()
+    ran: int = 0
+    """How often lists were gone through: that is what takes time."""
+
+
+# Who has a stolen key can have written any date; and who gives no reason may mean that.
+_COMPROMISE = frozenset(
+    {
+        None,
+        ReasonFlags.unspecified,
+        ReasonFlags.key_compromise,
+        ReasonFlags.ca_compromise,
+        ReasonFlags.aa_compromise,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The moment that revocation is judged for, and what proves it, as in ``Claim``."""
+
+    at: datetime
+    proof: str = ""
+
+    def counts(self, since: datetime, reason: ReasonFlags | None) -> bool:
+        """Say whether a revocation with this date, or one before, is held against the claim.
+
+        A mere claim does not undo the compromise of a key; a time stamp does, if it is older.
+        """
+        return since <= self.at or (self.proof == "received" and reason in _COMPROMISE)
+
+    def covers(self, said_at: datetime, one: Facts) -> bool:
+        """Say whether "not revoked", said at that time, holds for this earlier moment too.
+
+        Only while the certificate had not expired: lists forget those that have.
+        """
+        return (
+            bool(self.proof) and one.validity is not None and self.at <= said_at <= one.validity[1]
+        )
+
+
 def revocation_not_asked(policy: Policy, why: str) -> Finding:
     """Return the open finding of a chain whose revocation is not looked at."""
     if policy.revocation is Revocation.OFF:
         why = "revocation was not checked: the policy does not ask for it"
+    return _not_checked(why)
+
+
+@cache  # a handful of sentences
+def _not_checked(why: str) -> Finding:
     return Finding.open("revocation-not-checked", why, "RFC 5280 §6.3")
 
 
@@ -260,6 +319,6 @@ def whole_seconds(at: datetime) -> datetime:
 
     Raises ``ValueError`` for a moment without a time zone.
     """
-    if at.utcoffset() is None:
+    if at.tzinfo is not UTC and at.utcoffset() is None:
         raise ValueError(f"at={at!r} has no time zone: use datetime(..., tzinfo=UTC)")
-    return at.astimezone(UTC).replace(microsecond=0)
+    return (at if at.tzinfo is UTC else at.astimezone(UTC)).replace(microsecond=0)

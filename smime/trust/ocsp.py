@@ -15,7 +15,7 @@ from cryptography.x509 import ReasonFlags, ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from smime.trust.facts import UNREADABLE
-from smime.trust.judge import digest_allowed
+from smime.trust.judge import Moment, digest_allowed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,8 +54,8 @@ def ocsp_status(
     one: Facts,
     issuer: Facts,
     answers: Sequence[ocsp.OCSPResponse],
+    moment: Moment,
     *,
-    at: datetime,
     policy: Policy,
     cache: Cache,
 ) -> str:
@@ -67,9 +67,15 @@ def ocsp_status(
     good = False
     for response in answers:
         try:
-            statuses = _statuses(response, one, issuer, at)
+            statuses = _statuses(response, one, issuer, moment)
             if not statuses or not _may_answer(
-                response, issuer, at=at, policy=policy, cache=cache, revoked="revoked" in statuses
+                response,
+                issuer,
+                # What was found out later was said by who was its responder then.
+                at=None if moment.proof and "revoked" in statuses else moment.at,
+                policy=policy,
+                cache=cache,
+                revoked="revoked" in statuses,
             ):
                 continue
         except UNREADABLE:
@@ -80,9 +86,10 @@ def ocsp_status(
     return "good" if good else ""
 
 
-def _statuses(response: ocsp.OCSPResponse, one: Facts, issuer: Facts, at: datetime) -> set[str]:
+def _statuses(response: ocsp.OCSPResponse, one: Facts, issuer: Facts, moment: Moment) -> set[str]:
     """Return what the response says of this certificate at this moment."""
     found = set()
+    at = moment.at
     for single in response.responses:
         if single.serial_number != one.certificate.serial_number:
             continue
@@ -103,12 +110,17 @@ def _statuses(response: ocsp.OCSPResponse, one: Facts, issuer: Facts, at: dateti
         if single.certificate_status is ocsp.OCSPCertStatus.REVOKED:
             when = single.revocation_time_utc
             # Revocation is for good, however old the answer; only a hold may be lifted.
-            hold = single.revocation_reason is ReasonFlags.certificate_hold
-            if (current or not hold) and (when is None or when <= at):
+            reason = single.revocation_reason
+            hold = reason is ReasonFlags.certificate_hold
+            if (current or moment.proof or not hold) and (
+                when is None or moment.counts(when, reason)
+            ):
                 found.add("revoked")
+            elif moment.proof:
+                found.add("good")  # it was revoked, but only later
             elif current:
                 found.add("unknown")
-        elif current:
+        elif current or moment.covers(begin, one):
             is_good = single.certificate_status is ocsp.OCSPCertStatus.GOOD
             found.add("good" if is_good else "unknown")
     return found
@@ -118,7 +130,7 @@ def _may_answer(
     response: ocsp.OCSPResponse,
     issuer: Facts,
     *,
-    at: datetime,
+    at: datetime | None,
     policy: Policy,
     cache: Cache,
     revoked: bool,
@@ -134,7 +146,7 @@ def _may_answer(
         if (
             responder.unusable
             or begin_end is None
-            or not begin_end[0] <= at <= begin_end[1]
+            or (at is not None and not begin_end[0] <= at <= begin_end[1])
             or _OCSP_SIGNING not in (responder.purposes or ())
             or (responder.key_usage is not None and not responder.key_usage.digital_signature)
             or responder.issuer != issuer.subject

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 
+from smime.cms.signerinfo import parse_certificate
 from smime.errors import KeyProblem
 from smime.protocols import Judgement
 from smime.report import Finding
+from smime.trust.chain import Chain
 from smime.trust.facts import Facts
 from smime.trust.judge import (
     judge_address,
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from smime.protocols import Claim
 
 __all__ = ["NoTrust", "Pinned"]
+
+_PINNED = Finding.yes("the certificate is the pinned one", "RFC 5280 §6.1.1")
 
 
 class Pinned:
@@ -61,8 +65,10 @@ class Pinned:
     ) -> None:
         if any_address and sender is not None:
             raise ValueError("a key is pinned for one sender or for any address, not for both")
+        self._facts: Facts | None = None
         if isinstance(key, x509.Certificate):
-            self.fingerprint = Facts(key).digest.hex()
+            self._facts = Facts(key)
+            self.fingerprint = self._facts.digest.hex()
         elif isinstance(key, str):
             self.fingerprint = re.sub(r"[:\s]", "", key).lower()
             if not re.fullmatch(r"[0-9a-f]{64}", self.fingerprint):
@@ -98,8 +104,10 @@ class Pinned:
 
     def judge(self, claim: Claim) -> Judgement:
         """Say whether the claim is made with the pinned key. Never raises for a bad one."""
-        leaf = Facts(claim.certificate)
-        if leaf.digest.hex() != self.fingerprint:
+        leaf = self._facts
+        if leaf is None or leaf.certificate != claim.certificate:
+            leaf = Facts(claim.certificate)
+        if leaf is not self._facts and leaf.digest.hex() != self.fingerprint:
             path = Finding.no(
                 "pinned-differs",
                 f"the certificate of {leaf.label} is not the pinned one",
@@ -112,12 +120,14 @@ class Pinned:
                 "RFC 5280 §4.2",
             )
         else:
-            path = Finding.yes("the certificate is the pinned one", "RFC 5280 §6.1.1")
+            path = _PINNED
+            self._facts = leaf
         if self.any_address:
             address = Finding.open("not-asked", "the key is pinned for any address", "RFC 8550 §3")
         else:
             address = judge_address(claim, leaf, pinned_sender=self.sender)
-        time = judge_time((leaf,), whole_seconds(claim.at))
+        alone = Chain((leaf,))
+        time = judge_time(alone, whole_seconds(claim.at))
         if self.ignore_dates:
             time = Finding.open(
                 "not-asked", "the key is pinned whatever its dates", "RFC 5280 §4.1.2.5"
@@ -125,11 +135,22 @@ class Pinned:
         return Judgement(
             path=path,
             revocation=_no_revocation(claim, "the key is pinned"),
-            usage=judge_usage((leaf,), claim, purposes=False),
+            usage=judge_usage(alone, claim, purposes=False),
             address=address,
             time=time,
             chain=(leaf.certificate,) if path.accepted else (),
+            chain_der=(leaf.der,) if path.accepted else (),
         )
+
+    def parse_certificate(self, der: bytes) -> x509.Certificate | None:
+        """Return a certificate, the pinned one without parsing it again; None if it is none."""
+        known = self._facts
+        if known is not None and known.der == der:
+            return known.certificate
+        return parse_certificate(der)
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_facts": None}
 
     def __repr__(self) -> str:
         named = [f"{self.fingerprint!r}"]

@@ -11,6 +11,7 @@ Source: RFC 5280 §5 and §6.3, RFC 6960 §4.2, RFC 9608
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -18,21 +19,21 @@ from cryptography import x509
 
 from smime.errors import MalformedMail
 from smime.policy import Revocation
-from smime.report import Finding
+from smime.report import Finding, Note
 from smime.trust.crl import RevocationList
 from smime.trust.evidence import MAX_CRL_OCTETS
-from smime.trust.judge import digest_allowed
+from smime.trust.judge import Looked, Moment, digest_allowed
 from smime.trust.ocsp import ocsp_status
 from smime.trust.path import RevocationData, validate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from datetime import datetime
     from typing import TypeAlias
 
     from cryptography.x509.ocsp import OCSPResponse
 
     from smime.policy import Policy
+    from smime.trust.crl import Numbers
     from smime.trust.facts import Cache, Facts
 
     _Lists: TypeAlias = Mapping[object, Sequence[RevocationList]]
@@ -42,6 +43,7 @@ __all__ = ["judge_revocation", "read_lists"]
 MAX_SENT_CRLS = 64  # that came with a message; a path of eight with deltas has sixteen
 MAX_CRL_SIGNATURE_CHECKS = 100  # for one path; honest ones need one for each CRL
 _RULE = "RFC 5280 §6.3"
+_EVER = datetime(5000, 1, 1, tzinfo=UTC)  # after all revocations, amid the calendar
 
 
 def read_lists(crls: Sequence[bytes]) -> dict[object, list[RevocationList]]:
@@ -69,17 +71,37 @@ def judge_revocation(
     others: Sequence[Facts],
     policy: Policy,
     cache: Cache,
-) -> tuple[Finding, bool]:
-    """Return the finding for a path that is otherwise valid, and if the leaf itself is revoked.
+    numbers: Numbers,
+    proof: str = "",
+) -> Looked:
+    """Look for what speaks of a path that is otherwise valid.
 
     ``others`` are certificates at hand that may belong to signers of indirect CRLs.
+    ``proof`` is what proves ``at`` if it lies in the past, as in ``Claim``: then what
+    was found out since is held against the path.
     """
-    sifted = _Sifted(path, lists, others, policy, cache)
+    moment = Moment(at, proof)
+    sifted = _Sifted(path, lists, others, policy, cache, numbers)
+    finding, revoked = _judged(path, moment, sifted, answers, policy, cache)
+    notes = tuple(Note("crl-number-back", text) for text in dict.fromkeys(sifted.problems))
+    return Looked(finding, revoked, notes, 1)
+
+
+def _judged(
+    path: Sequence[Facts],
+    moment: Moment,
+    sifted: _Sifted,
+    answers: Sequence[OCSPResponse],
+    policy: Policy,
+    cache: Cache,
+) -> tuple[Finding, bool]:
+    """Return the finding, and if the leaf itself is revoked."""
+    at = moment.at
     unknown: list[int] = []
     for place, (one, issuer) in enumerate(pairwise(path)):
-        status = _status_in_lists(one, sifted.direct.get(issuer.digest, ()), at)
+        status = _status_in_lists(one, sifted.direct.get(issuer.digest, ()), moment)
         if status != "revoked":
-            answer = ocsp_status(one, issuer, answers, at=at, policy=policy, cache=cache)
+            answer = ocsp_status(one, issuer, answers, moment, policy=policy, cache=cache)
             status = answer if answer == "revoked" or not status else status
         if status == "revoked":
             return _revoked(path, place), place == 0
@@ -91,7 +113,11 @@ def judge_revocation(
         still_unknown = []
         for place in unknown:
             result = validate(path[place:], at=at, revocation=data)
-            if result.kind == "revoked":
+            # The engine does not say since when, so what it reads is undone by nothing.
+            if result.kind == "revoked" or (
+                moment.proof
+                and validate(path[place:], at=_EVER, revocation=data, dates=False).kind == "revoked"
+            ):
                 return _revoked(path, place), place == 0
             if result.kind != "ok":
                 still_unknown.append(place)
@@ -120,7 +146,11 @@ class _Sifted:
         others: Iterable[Facts],
         policy: Policy,
         cache: Cache,
+        numbers: Numbers,
     ) -> None:
+        self.problems: list[str] = []
+        """What is wrong with the numbers of the lists."""
+        self._numbers = numbers
         self.kept: list[RevocationList] = []
         self.direct: dict[bytes, list[RevocationList]] = {}
         """By the digest of the certificate in the path whose key signed them."""
@@ -156,17 +186,20 @@ class _Sifted:
                     continue
                 if self._cache.list_signed_by(crl, one):
                     found.append(crl)
+                    problem = self._numbers.problem(crl, one)
+                    if problem:
+                        self.problems.append(problem)
         return found
 
 
-def _status_in_lists(one: Facts, lists: Sequence[RevocationList], at: datetime) -> str:
+def _status_in_lists(one: Facts, lists: Sequence[RevocationList], moment: Moment) -> str:
     """Say ``good`` or ``revoked`` by direct CRLs of the issuer; empty if they do not tell."""
     good = doubt = False
     changes = any(crl.delta for crl in lists)
     for crl in lists:
         if not crl.speaks_for(one):
             continue
-        current = crl.is_current(at)
+        current = crl.is_current(moment.at)
         try:
             entry = crl.entry(one.certificate.serial_number)
         except MalformedMail:
@@ -175,31 +208,41 @@ def _status_in_lists(one: Facts, lists: Sequence[RevocationList], at: datetime) 
         if entry is None:
             # A delta alone cannot say good, but it can say revoked, and the
             # engine would not find it.
-            good = good or (current and not crl.delta)
-        elif _is_plain_revocation(entry, at, final=current and not changes):
+            good = good or ((current or moment.covers(crl.begin, one)) and not crl.delta)
+            continue
+        revoked = _is_plain_revocation(entry, moment, final=current and not changes)
+        if revoked:
             return "revoked"
+        if revoked is False and moment.proof:
+            good = True  # it was revoked, but only later
         else:
             doubt = True
     return "good" if good and not doubt else ""
 
 
-def _is_plain_revocation(entry: x509.RevokedCertificate, at: datetime, *, final: bool) -> bool:
-    """Say whether the certificate was revoked at this moment.
+def _is_plain_revocation(
+    entry: x509.RevokedCertificate, moment: Moment, *, final: bool
+) -> bool | None:
+    """Say whether the certificate was revoked at this moment; None if the entry does not tell.
 
     Revocation is for good, so a CRL that is out of date shows it as well as a
     current one; only a hold may have been lifted since, or by a delta: it
     counts if this list is ``final``.
     """
     since = entry.revocation_date_utc
+    reason = None
     for extension in entry.extensions:
         value = extension.value
         if isinstance(value, x509.CRLReason):
-            if value.reason is x509.ReasonFlags.remove_from_crl:
-                return False
-            if value.reason is x509.ReasonFlags.certificate_hold and not final:
-                return False
+            reason = value.reason
+            if reason is x509.ReasonFlags.remove_from_crl:
+                return None
+            if reason is x509.ReasonFlags.certificate_hold and not (final or moment.proof):
+                return None
         elif isinstance(value, x509.InvalidityDate):
             since = min(since, value.invalidity_date_utc)
         elif isinstance(value, x509.CertificateIssuer) or extension.critical:
-            return False
-    return since <= at
+            return None
+    if moment.counts(since, reason):
+        return True
+    return False if moment.proof else None

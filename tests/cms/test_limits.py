@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +22,7 @@ from smime.cms import (
     amend,
     attributes,
     ber,
+    compressed,
     der,
     inspection,
     receipt,
@@ -28,7 +30,9 @@ from smime.cms import (
     schemes,
     signerinfo,
     stream,
+    timestamp,
 )
+from smime.cms.der import integer, octet_string, oid, sequence, tlv
 from smime.source import Source
 from tests.support.world import World
 
@@ -165,6 +169,13 @@ def token(count: int, world: World, patch: pytest.MonkeyPatch) -> None:
         pass  # it is no time stamp, and not too large
 
 
+def accuracy(count: int, world: World, patch: pytest.MonkeyPatch) -> None:
+    imprint = sequence(sequence(oid("2.16.840.1.101.3.4.2.1")), octet_string(bytes(32)))
+    time = tlv(0x18, b"20261124123456Z")
+    parts = integer(1), oid("1.2.3"), imprint, integer(7), time, sequence(integer(count))
+    timestamp.read_info(sequence(*parts))
+
+
 def names(count: int, world: World, patch: pytest.MonkeyPatch) -> None:
     receipt.write_request([f"{n}@example.org" for n in range(count)])
 
@@ -175,11 +186,27 @@ def inspected(count: int, world: World, patch: pytest.MonkeyPatch) -> None:
     cms.inspect(blob + bytes(count - (1 << 30)))
 
 
+def inflated(count: int, world: World, patch: pytest.MonkeyPatch) -> None:
+    limit = compressed.MAX_INFLATED_OCTETS
+    assert (cms.decompress.__kwdefaults__ or {})["limit_octets"] == limit
+    cms.decompress(cms.compress(bytes(1000 + count - limit)), limit_octets=1000)
+
+
+def ratio(count: int, world: World, patch: pytest.MonkeyPatch) -> None:
+    limit = compressed.MAX_RATIO
+    stream = zlib.compress(bytes(1000))
+    patch.setattr(compressed, "FREE_OCTETS", 1000 - limit * len(stream) - (count - limit))
+    assert (cms.decompress.__kwdefaults__ or {})["limit_ratio"] == limit
+    list(compressed.inflated([stream], 1 << 20, limit))
+
+
 REFUSED: dict[str, Try] = {
     "amend.MAX_TOKEN_OCTETS": token,
     "attributes.MAX_ATTRIBUTES": attribute_count,
     "ber.MAX_DEPTH": depth,
     "ber.MAX_ELEMENTS": elements,
+    "compressed.MAX_INFLATED_OCTETS": inflated,
+    "compressed.MAX_RATIO": ratio,
     "der.MAX_CHILDREN": children,
     "inspection.MAX_INSPECTED_OCTETS": inspected,
     "receipt.MAX_NAMES": names,
@@ -189,6 +216,7 @@ REFUSED: dict[str, Try] = {
     "shared_keys.MAX_SALT_OCTETS": salt,
     "signerinfo.MAX_SIGNERS": signers,
     "stream.MAX_HELD_OCTETS": held,
+    "timestamp.MAX_ACCURACY_SECONDS": accuracy,
     "unwrapping.MAX_ROUNDS": rounds,
 }
 

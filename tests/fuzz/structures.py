@@ -15,6 +15,7 @@ import smime
 from smime import cms
 from smime.cms import algorithms as alg
 from smime.cms import ciphers, der, enveloped
+from smime.formats import smime as form
 from tests.support.world import LETTER, World
 
 CONTENT = b"the content of a structure, longer than a block\r\n" * 3
@@ -49,7 +50,7 @@ def in_pieces(blob: bytes, octets: int = 1) -> bytes:
     kind, explicit = spans_of(blob, outer)
     (inner,) = spans_of(blob, explicit)
     fields = spans_of(blob, inner)
-    at = next(n for n, one in enumerate(fields) if one[0] == 0x30)
+    at = max(n for n, one in enumerate(fields) if one[0] == 0x30)
     encapsulated = spans_of(blob, fields[at])
     content = encapsulated[-1]
     string = content if content[0] == 0x80 else spans_of(blob, content)[0]
@@ -109,6 +110,12 @@ def structures(world: World) -> list[Case]:
     def decrypt_stream(blob: bytes) -> bytes:
         return cms.decrypt(Pipe(blob), keys=keys)  # type: ignore[call-overload, no-any-return]
 
+    def decompress(blob: bytes) -> bytes:
+        return cms.decompress(blob)
+
+    def decompress_stream(blob: bytes) -> bytes:
+        return cms.decompress(Pipe(blob))  # type: ignore[call-overload, no-any-return]
+
     def inspect(blob: bytes) -> None:
         cms.inspect(blob)
 
@@ -148,6 +155,10 @@ def structures(world: World) -> list[Case]:
         blob = enveloped.build(CONTENT, readers, cipher=cipher, transport="rsa-oaep")
         found.append(Case(f"sealed, {cipher}", blob, sealed, vouched))
         found.append(Case(f"sealed, {cipher}, tiny pieces", in_pieces(blob), sealed, vouched))
+    packed = cms.compress(CONTENT)
+    for name, blob in (("", packed), (", tiny pieces", in_pieces(packed))):
+        ways = (decompress, decompress_stream, inspect)
+        found.append(Case(f"compressed{name}", blob, ways, CONTENT))
     found.append(Case("sealed, attributes", with_attributes(world), sealed, CONTENT))
     armoured = b"-----BEGIN CMS-----\n%b-----END CMS-----\n"
     import base64
@@ -156,6 +167,8 @@ def structures(world: World) -> list[Case]:
     found.append(Case("armoured", pem, (verify, verify_stream), CONTENT))
     protected = bytes(smime.protect(LETTER, by=world.alice, to=world.bob))
     signed = bytes(smime.sign(LETTER, by=world.alice))
+    compressed = form.wrap_sealed(cms.compress(signed), "compressedData", LETTER[:60])
+    found.append(Case("compressed mail", compressed, (open_mail,), None))
     found.append(Case("signed mail", signed, (open_mail, verify_mail), None))
     found.append(Case("protected mail", protected, (open_mail, verify_mail), None))
     return found

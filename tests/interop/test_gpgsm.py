@@ -80,6 +80,24 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
         subprocess.run(["gpgconf", "--homedir", folder, "--kill", "all"], check=False, timeout=30)
 
 
+def test_it_takes_the_key_under_its_passphrase_alone(home: Home, tmp_path: Path) -> None:
+    """The same file that went into the home above, into one that is empty."""
+    tmp_path.chmod(0o700)
+    for name in ("gpgsm.conf", "gpg-agent.conf"):
+        (tmp_path / name).write_bytes((home.folder / name).read_bytes())
+    try:
+        done = home.gpgsm.attempt(
+            *("--homedir", tmp_path, *READ, "--import", home.folder / "alice.p12"),
+            input=b"wrong\n",
+        )
+    finally:
+        subprocess.run(["gpgconf", "--homedir", tmp_path, "--kill", "all"], check=False, timeout=30)
+
+    assert done.returncode
+    assert b"secret keys imported" not in done.stderr
+    assert not list((tmp_path / "private-keys-v1.d").glob("*.key"))
+
+
 def cms_of(mail: smime.Mail) -> bytes:
     """The CMS structure of a mail of ours: the base64 of its part smime.p7m or smime.p7s."""
     part = bytes(mail).rpartition(b"smime.p7")[2].partition(b"\r\n\r\n")[2]

@@ -159,6 +159,21 @@ def test_the_library_reads_what_we_write():
         assert [one.certificate for one in read.additional_certs] == [ISSUING, ROOT]
 
 
+def test_keys_of_one_person_have_names_of_their_own(pair, legacy):
+    """Java keeps what it reads by that name, and the second would take the place of the first."""
+    read = pkcs12.load_pkcs12(legacy, PASSPHRASE.encode())
+    names = [read.cert.friendly_name, *(one.friendly_name for one in read.additional_certs)]
+
+    assert sorted(filter(None, names)) == [b"alice@example.org", b"alice@example.org (2)"]
+
+
+def test_the_salt_of_the_mac_has_eight_octets(modern, legacy):
+    """As openssl writes it; macOS was seen to refuse sixteen."""
+    for data in (modern, legacy):
+        salt = children(data, children(data, top(data))[2])[1]
+        assert salt[3] - salt[2] == 8
+
+
 def test_unknown_compat(pair):
     with pytest.raises(ValueError, match="modern, legacy"):
         pair.to_p12("x", compat="ancient")

@@ -279,7 +279,7 @@ def test_expired_readers_are_all_named(gpg):
     with smime.PgpKeyring() as ring:
         for name in ("bob", "carol"):
             key = ring.generate(f"{name}@example.org")
-            ring.add(ring.revocation_certificate(key).replace(b":-----BEGIN", b"-----BEGIN"))
+            ring.add(ring.make_revocation(key))
         readers = [ring.find("bob@example.org"), ring.find("carol@example.org")]
         with pytest.raises(smime.KeyProblem, match=r"revoked.*revoked"):
             smime.encrypt(SHORT, to=readers)

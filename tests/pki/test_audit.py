@@ -11,10 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pki
+from pki import archive
 from pki.audit import Audit, Checkpoint, audit, checkpoint
 from pki.authority import moment
 from pki.keys import generate
 from pki.ledger import Ledger
+from pki.reminders import note_reminded
 from pki.tables import metadata, sqlite_url
 from tests.pki.house import quick, with_log_key
 
@@ -34,6 +36,10 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Checkpoin
             ).serial_number
             for n in range(6)
         ]
+        agent = pki.Authority.create("Elsewhere").issue("ann@chess.example", algorithm="rsa2048")
+        archive.name_agents(ca.ledger, [agent.certificate])
+        kept = ca.issue("kept@chess.example", algorithm="p256", pair=True)
+        note_reminded(ca.ledger, [kept.certificate.serial_number], at=moment(None))
         ca.revoke(serials[0], reason="keyCompromise")
         ca.revoke(serials[1], serials[2], reason="certificateHold")
         ca.release(serials[1])

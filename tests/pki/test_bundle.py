@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import base64
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import load_pem_private_key, pkcs7
+from cryptography.hazmat.primitives.serialization import pkcs7
 
 import pki
 import smime
 from pki import bundle, keys
 from pki.authority import new_serial
 from pki.escrow import Recovered
-from tests.support.peers import Peer
 
 SECRET = "a long one"
 
@@ -104,65 +102,3 @@ def test_the_passphrase_is_asked_for_once(found: list[Recovered]) -> None:
     bundle.former_keys(found, lambda: asked.append(1) or SECRET)
 
     assert asked == [1]
-
-
-@pytest.fixture(scope="module", params=["pair", "former", "former-legacy"])
-def p12(
-    request: pytest.FixtureRequest,
-    pair: smime.Identity,
-    found: list[Recovered],
-    ca: pki.Authority,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Path:
-    file = tmp_path_factory.mktemp("p12") / "all.p12"
-    if request.param == "pair":
-        file.write_bytes(pair.to_p12(SECRET))
-    else:
-        compat = "legacy" if "legacy" in request.param else "modern"
-        [data] = bundle.former_keys(
-            found, SECRET, chain=ca.chain, single=True, compat=compat
-        ).values()
-        file.write_bytes(data)
-    return file
-
-
-def test_openssl_reads_every_key(openssl: Peer, p12: Path) -> None:
-    listed = openssl.run("pkcs12", "-in", p12, "-noenc", "-passin", f"pass:{SECRET}")
-
-    assert listed.count(b"BEGIN PRIVATE KEY") == 2
-    assert listed.count(b"BEGIN CERTIFICATE") == 3
-    for block in listed.split(b"-----BEGIN PRIVATE KEY-----")[1:]:
-        key = load_pem_private_key(b"-----BEGIN PRIVATE KEY-----" + block, None)
-        assert key.key_size == 2048
-    wrong = openssl.attempt("pkcs12", "-in", p12, "-noenc", "-passin", "pass:wrong")
-    assert wrong.returncode
-
-
-def test_nss_reads_every_key(nss: Peer, p12: Path, tmp_path: Path) -> None:
-    """NSS, the library of Thunderbird, takes in both keys under their certificates."""
-    import shutil
-    import subprocess
-
-    certutil = shutil.which("certutil")
-    assert certutil
-    database = ("-d", f"sql:{tmp_path}")
-    subprocess.run([certutil, "-N", *database, "--empty-password"], check=True, capture_output=True)
-    wrong = nss.attempt("-i", p12, *database, "-K", "", "-W", "wrong")
-    nss.run("-i", p12, *database, "-K", "", "-W", SECRET)
-    held = subprocess.run(
-        [certutil, "-K", *database], check=True, capture_output=True, text=True
-    ).stdout
-
-    assert wrong.returncode
-    assert held.count("rsa ") == 2
-
-
-def test_gnutls_reads_every_key(gnutls: Peer, p12: Path) -> None:
-    read = ("--p12-info", "--inder", "--infile", p12, "--password")
-
-    listed = gnutls.run(*read, SECRET)
-
-    # It shows keys as they lie in the file, and opens the certificates beside them.
-    assert listed.count(b"BEGIN ENCRYPTED PRIVATE KEY") == 2
-    assert listed.count(b"BEGIN CERTIFICATE") == 3
-    assert b"BEGIN CERTIFICATE" not in gnutls.attempt(*read, "wrong").stdout

@@ -18,8 +18,8 @@ from pki.audit import audit
 from pki.authority import moment
 from pki.folder import Records, to_pem, write_new
 from pki.ledger import Ledger
+from pki.log_key import sign_checkpoint
 from pki.orders import Order
-from pki.registrar import sign_checkpoint
 from pki.tables import connect, metadata, sqlite_url
 from tests.pki.house import quick
 

@@ -73,7 +73,7 @@ def test_help_names_every_verb_and_says_what_it_does() -> None:
 
 def test_arguments_have_the_same_names_in_the_same_order() -> None:
     """What is learnt of one verb holds for the other: all but the mail is by keyword."""
-    order = ["trust", "keys", "sender", "evidence", "policy", "at", "out"]
+    order = ["trust", "keys", "sender", "evidence", "policy", "at", "received_at", "tsa", "out"]
     for name in VERBS:
         first, *rest = inspect.signature(getattr(smime, name)).parameters.values()
         assert first.name == "mail"

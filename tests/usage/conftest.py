@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 import pki
@@ -70,6 +70,13 @@ def desk(world: World, alice_p12: bytes, tmp_path: Path) -> Desk:
         serial=new_serial(),
         at=datetime.now(UTC),
     )
+    office = rsa.generate_private_key(65537, 2048)
+    office_certificate = world.ca.certify(
+        pki.CertificationRequest(office.public_key(), ("office@example.org",)),
+        profile=pki.Profile.named("mailbox"),
+        serial=new_serial(),
+        at=datetime.now(UTC),
+    )
     files = {
         "alice.p12": alice_p12,
         "bob.pem": world.bob.recipient.to_pem(),
@@ -80,6 +87,8 @@ def desk(world: World, alice_p12: bytes, tmp_path: Path) -> Desk:
         "mail.eml": LETTER,
         "c.pem": certificate.public_bytes(Encoding.PEM),
         "k.pem": key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
+        "office.pem": office_certificate.public_bytes(Encoding.PEM),
+        "office-key.pem": office.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
     }
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)

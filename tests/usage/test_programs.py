@@ -68,6 +68,18 @@ def test_as2(desk: Desk) -> None:
     assert printed.splitlines() == [mic, "True", mic, "True", "b'ISA*00*'"]
 
 
+def test_key_service(desk: Desk) -> None:
+    printed = desk.run("kms.py")
+
+    assert printed.splitlines() == [
+        "office@example.org True",
+        "b'data'",
+        "True ('office@example.org',)",
+        "the content could not be opened with the key that it names",
+        "the key service does not open rsa-v15",
+    ]
+
+
 def test_webhook(world: World, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(desk.folder)
     hook = load("webhook.py")

@@ -317,6 +317,16 @@ def judge_never_good(entry: Entry, _: list[Entry]) -> str:
     return AS_STATED
 
 
+def judge_compressed(entry: Entry, _: list[Entry]) -> str:
+    """Compressed content: no mail is inside, so it is for smime.cms alone."""
+    blob = blob_of(entry.data)
+    demand(fits(entry, smime.cms.decompress(blob)), "the content differs")
+    with refused(smime.MalformedMail):
+        smime.cms.decompress(blob[:-1])
+    Seen(entry, DEFAULT).must_not_be_good()
+    return AS_STATED
+
+
 def judge_other_structure(entry: Entry, _: list[Entry]) -> str:
     """A structure of the CMS family that is not built: named, and refused."""
     for policy in (LEGACY, DEFAULT):
@@ -462,7 +472,7 @@ _RULES = {
     "auth-enveloped": judge_sealed,
     "cert": judge_certificate,
     "certs-only": judge_never_good,
-    "compressed": judge_other_structure,
+    "compressed": judge_compressed,
     "content": judge_content,
     "crl": judge_crl,
     "data": judge_never_good,
@@ -482,6 +492,7 @@ OUTCOMES = {
     judge_sealed: {"ok", "fail", "parses"},
     judge_certificate: {"parses"},
     judge_never_good: {"ok", "parses", "parts-only", "no-smime-layer"},
+    judge_compressed: {"ok"},
     judge_other_structure: {"ok"},
     judge_content: {"ok"},
     judge_crl: {"parses"},
