@@ -40,7 +40,6 @@ from smime.policy import MODERN
 from smime.protocols import Claim
 from smime.report import (
     Answer,
-    Finding,
     Layer,
     Note,
     Opened,
@@ -196,7 +195,7 @@ def examine(
             mail, trust, keys, sender, evidence, policy, judging.Times(at, received_at, tsa)
         ).report()
     except MalformedMail as broken:  # not even a mail
-        return Report(Outcome.UNKNOWN, problem=_problem(broken))
+        return Report(Outcome.UNKNOWN, problem=shown.problem(broken))
 
 
 class _Signed:
@@ -392,31 +391,15 @@ class _Peeled:
                 layer.sealed_form = True
 
     def _take_openpgp(self, wrapped: pgpmime.Wrapped) -> None:
-        layer = pgp.SignedLayer(wrapped.form)
-        if wrapped.content is not None:
-            self.taken.append(layer)
-            self.content = wrapped.content
-            try:
-                signatures = pgp.signatures_of(wrapped)
-            except MalformedMail as broken:
-                self.damaged = broken
-                return
-            repair = _crlf_form if self.policy.line_ends == "repair" else None
-            self.content = layer.check(
-                wrapped.content, signatures, self.rings, self.times.at, repair
-            )
-            return
-        try:
-            message, key = pgp.open_sealed(wrapped, self.pgp_keys)
-        except SmimeError:
-            self.taken.append(pgp.sealed_layer(wrapped))
-            raise
-        self._was_sealed(key)
-        self.taken.append(pgp.opened_layer(wrapped, message, key, self.pgp_keys))
-        self.content = message.content
-        if message.signatures:
-            layer.check(message.content, message.signatures, self.rings, self.times.at)
-            self.taken.append(layer)
+        repair = _crlf_form if self.policy.line_ends == "repair" else None
+        taken = pgp.take(wrapped, self.pgp_keys, self.rings, self.times.at, repair)
+        if taken.opened_by is not None:
+            self._was_sealed(taken.opened_by)
+        self.taken += taken.layers
+        self.damaged = taken.damaged or self.damaged
+        if taken.stopped is not None:
+            raise taken.stopped
+        self.content = taken.content
 
     def _take_compressed(self, wrapped: form.Wrapped) -> None:
         from smime.cms import compressed  # rare, and it brings zlib along
@@ -494,7 +477,7 @@ class _Peeled:
                 if self._signer(tried, inside[0]) is not None:
                     sender, reason, layers = inside[0], "", tried
                     self.use_inner_from = True
-                notes.append(_from_note(inside[0], sender, self.use_inner_from))
+                notes.append(shown.from_note(inside[0], sender, self.use_inner_from))
         if layers is None:
             layers = self._judge_layers(sender, reason)
         signer = self._signer(layers, sender)
@@ -523,7 +506,7 @@ class _Peeled:
             layers=layers,
             sender=sender,
             signer=signer,
-            problem=_problem(self.stopped or self.damaged),
+            problem=shown.problem(self.stopped or self.damaged),
             notes=tuple(notes),
             parts=parts,
             headers=shown.header_checks(found_states, signer),
@@ -678,30 +661,6 @@ def _crlf_form(content: bytes) -> bytes:
     if entity.transfer_encoding != "binary":
         return to_crlf(content)
     return to_crlf(content[: entity.body_at]) + content[entity.body_at :]
-
-
-def _from_note(inside: str, outside: str | None, believed: bool) -> Note:
-    if believed:
-        return Note("from-mismatch", f"the From outside is another one; {inside} signed it")
-    return Note(
-        "from-mismatch",
-        f"inside, the mail claims to be from {inside}, which no good signature supports; "
-        f"outside it says {outside or 'nobody'}",
-    )
-
-
-def _problem(problem: SmimeError | None) -> Finding | None:
-    if problem is None:
-        return None
-    codes = (
-        (LimitExceeded, "limit-exceeded", "RFC 5652 §2"),
-        (MalformedMail, "malformed", "RFC 8551 §3"),
-        (DecryptionFailed, "not-opened", "RFC 5652 §6"),
-    )
-    for kind, code, source in codes:
-        if isinstance(problem, kind):
-            return Finding.no(code, str(problem), source)
-    return Finding.open("not-supported", str(problem), "RFC 8551 §2")
 
 
 def _rejected(report: Report) -> SignatureRejected:

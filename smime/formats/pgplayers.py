@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from smime.errors import DecryptionFailed, KeyProblem, SmimeError
+from smime.errors import DecryptionFailed, KeyProblem, MalformedMail, SmimeError
 from smime.policy import moment
 from smime.report import Answer, Finding, Layer, Note, SignatureCheck
 
@@ -31,11 +31,9 @@ if TYPE_CHECKING:
 __all__ = [
     "Opener",
     "SignedLayer",
-    "open_sealed",
-    "opened_layer",
+    "Taken",
     "rings_of",
-    "sealed_layer",
-    "signatures_of",
+    "take",
     "text_notes",
 ]
 
@@ -98,6 +96,56 @@ def open_sealed(wrapped: Wrapped, keys: Sequence[PgpKey]) -> tuple[Decrypted, Op
         return message, Opener(", ".join(by.addresses))
     assert failed is not None
     raise failed
+
+
+class Taken:
+    """What came of taking a layer off: its content, and what there is to say of it."""
+
+    __slots__ = ("content", "damaged", "layers", "opened_by", "stopped")
+
+    def __init__(self) -> None:
+        self.content = b""
+        self.layers: list[SignedLayer | Layer] = []
+        """One, or two where one message is sealed and signed (RFC 3156 §6.2)."""
+        self.opened_by: Opener | None = None
+        self.damaged: MalformedMail | None = None
+        """Why a signature could not be read, where the content is there all the same."""
+        self.stopped: SmimeError | None = None
+        """Why there is no content."""
+
+
+def take(
+    wrapped: Wrapped,
+    keys: Sequence[PgpKey],
+    rings: Sequence[PgpKeyring],
+    at: datetime,
+    repair: Callable[[bytes], bytes] | None,
+) -> Taken:
+    """Take a layer off: check what is signed, open what is sealed. Never raises for the mail."""
+    taken = Taken()
+    layer = SignedLayer(wrapped.form)
+    if wrapped.content is not None:
+        taken.layers.append(layer)
+        taken.content = wrapped.content
+        try:
+            signatures = signatures_of(wrapped)
+        except MalformedMail as broken:
+            taken.damaged = broken
+        else:
+            taken.content = layer.check(wrapped.content, signatures, rings, at, repair)
+        return taken
+    try:
+        message, taken.opened_by = open_sealed(wrapped, keys)
+    except SmimeError as stopped:
+        taken.layers.append(sealed_layer(wrapped))
+        taken.stopped = stopped
+        return taken
+    taken.layers.append(opened_layer(wrapped, message, taken.opened_by, keys))
+    taken.content = message.content
+    if message.signatures:
+        layer.check(message.content, message.signatures, rings, at)
+        taken.layers.append(layer)
+    return taken
 
 
 def sealed_layer(wrapped: Wrapped) -> Layer:
