@@ -338,6 +338,8 @@ class _Peeled:
                 return False
             self.content = data.content
             return True
+        if data.content is None and wrapped.form == "text/plain":
+            return False  # the signature of some file, in a letter: a text like any other
         layer = _Signed(wrapped.form)
         layer.data = data
         self.taken.append(layer)

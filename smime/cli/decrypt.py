@@ -48,7 +48,17 @@ def main(argv: list[str]) -> int:
 
 def decrypt(args: argparse.Namespace, files: Files) -> int:
     """Open IN; with --ca, only if what is signed inside is good."""
-    named = ("sender", "at", "crl", "ocsp", "revocation", "fetch", "received_at", "tsa", "local_part")
+    named = (
+        "sender",
+        "at",
+        "crl",
+        "ocsp",
+        "revocation",
+        "fetch",
+        "received_at",
+        "tsa",
+        "local_part",
+    )
     alone = [_OPTION.get(name, f"--{name}") for name in named if getattr(args, name)]
     if alone and not args.ca:
         raise UsageError(

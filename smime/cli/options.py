@@ -215,9 +215,9 @@ def add_revocation(parser: Parser) -> None:
         "--fetch",
         choices=("public", "private"),
         metavar="WHERE",
-        help="get missing issuers, CRLs and OCSP answers from the URLs in certificates, which tells "
-        "those servers that the mail is read: from public addresses, or, for an intranet, from "
-        "private ones too; without it nothing is fetched",
+        help="get missing issuers, CRLs and OCSP answers from the URLs in certificates, which "
+        "tells those servers that the mail is read: from public addresses, or, for an intranet, "
+        "from private ones too; without it nothing is fetched",
     )
 
 

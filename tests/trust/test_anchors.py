@@ -321,12 +321,6 @@ def test_no_trust_is_never_good_and_still_tells():
 
 
 def test_evidence_refuses_what_it_cannot_honour():
-    class Fetcher:
-        def get(self, url: str, *, limit_octets: int) -> bytes:
-            return b""
-
-    with pytest.raises(NotSupported):
-        Evidence(fetch=Fetcher())
     for given in ({"crls": [b"junk"]}, {"crls": [b""]}, {"ocsp": [b"junk"]}):
         with pytest.raises(MalformedMail):
             Evidence(**given)
