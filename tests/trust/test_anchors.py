@@ -14,7 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
 import smime.trust.facts as facts_module
-from smime.errors import KeyProblem, LimitExceeded, MalformedMail, NotSupported
+from smime.errors import KeyProblem, LimitExceeded, MalformedMail
 from smime.policy import Policy, Revocation
 from smime.report import Answer
 from smime.trust import CODES, Anchors, Evidence, NoTrust, Pinned
