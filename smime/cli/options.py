@@ -206,7 +206,7 @@ def add_ca(parser: Parser, *, required: bool = True, sender: bool = True) -> Non
 
 
 def add_revocation(parser: Parser) -> None:
-    """Add --crl, --ocsp and --revocation."""
+    """Add --crl, --ocsp, --revocation and --fetch."""
     parser.add_argument(
         "--crl",
         metavar="FILE",
@@ -227,6 +227,14 @@ def add_revocation(parser: Parser) -> None:
         metavar="HOW",
         help="require: refuse what no CRL or OCSP answer speaks for; if-available (without it): "
         "refuse what is revoked; off: do not look",
+    )
+    parser.add_argument(
+        "--fetch",
+        choices=("public", "private"),
+        metavar="WHERE",
+        help="get missing issuers, CRLs and OCSP answers from the URLs in certificates, which "
+        "tells those servers that the mail is read: from public addresses, or, for an intranet, "
+        "from private ones too; without it nothing is fetched",
     )
 
 

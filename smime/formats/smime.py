@@ -256,7 +256,7 @@ def _recognise_tnef(entity: Entity) -> Wrapped | None:
             return None
         inner = split_entity(data)
     except MalformedMail as problem:
-        import logging  # late: who only signs need not wait for it
+        import logging  # late: signing imports this file, and needs no log
 
         logging.getLogger("smime").debug("winmail.dat: %s", problem)
         return None
