@@ -49,12 +49,9 @@ def main(argv: list[str]) -> int:
 
 def decrypt(args: argparse.Namespace, files: Files) -> int:
     """Open IN; with --ca, only if what is signed inside is good."""
-<<<<<<< HEAD
     openpgp = args.pgp or args.pgp_home is not None
     if not args.identity and not openpgp:
         raise UsageError("whose key opens it? -i ID is missing, or --pgp for your GnuPG keyring")
-    named = ("sender", "at", "crl", "ocsp", "revocation", "received_at", "tsa", "local_part")
-=======
     named = (
         "sender",
         "at",
@@ -66,7 +63,6 @@ def decrypt(args: argparse.Namespace, files: Files) -> int:
         "tsa",
         "local_part",
     )
->>>>>>> main
     alone = [_OPTION.get(name, f"--{name}") for name in named if getattr(args, name)]
     if alone and not args.ca and not openpgp:
         raise UsageError(
