@@ -1,6 +1,6 @@
 """Orders for many certificates, and what the ledger says of them before one is made.
 
-Floor:  orders (uses ledger)
+Floor:  orders (uses questions)
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from cryptography import x509
 import smime
 from pki.errors import RequestRefused
 from pki.facts import REASONS
-from pki.ledger import head_of, holders, labelled
 from pki.profiles import Profile
+from pki.questions import head_of, holders, labelled
 from pki.requests import CertificationRequest
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ class Order:
     label: str | None = None
     """Names this order for good: ordered again, it gives the certificate made the first time."""
     renews: int | None = None
+    lifetime_days: int | None = None
+    """Another lifetime than the profile's."""
     kept: AnyKey | None = field(default=None, repr=False)
     """A reading key that was made on behalf, to be kept for the recovery agents."""
 

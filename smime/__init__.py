@@ -17,6 +17,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "smime.errors": "DecryptionFailed KeyProblem LimitExceeded MalformedMail NotSupported"
     " SignatureRejected SmimeError",
+    "smime.fetch": "HttpFetcher",
     "smime.incoming": "decrypt examine open verify",
     "smime.keys": "Addressee Identity Passphrase Reader Recipient Sender",
     "smime.keys.token": "Token",
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from smime.errors import NotSupported as NotSupported
     from smime.errors import SignatureRejected as SignatureRejected
     from smime.errors import SmimeError as SmimeError
+    from smime.fetch import HttpFetcher as HttpFetcher
     from smime.incoming import decrypt as decrypt
     from smime.incoming import examine as examine
     from smime.incoming import open as open

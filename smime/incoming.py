@@ -24,7 +24,7 @@ from smime.errors import (
     SignatureRejected,
     SmimeError,
 )
-from smime.formats import judging, shown
+from smime.formats import judging, senders, shown
 from smime.formats import smime as form
 from smime.formats.parts import find_parts
 from smime.formats.structure import inspect
@@ -338,6 +338,8 @@ class _Peeled:
                 return False
             self.content = data.content
             return True
+        if data.content is None and wrapped.form == "text/plain":
+            return False  # the signature of some file, in a letter: a text like any other
         layer = _Signed(wrapped.form)
         layer.data = data
         self.taken.append(layer)
@@ -439,8 +441,14 @@ class _Peeled:
         layers = None
         payload = self.payload
         inside: tuple[str, ...] = ()
-        if self.asked_sender is None and payload is not None:
-            authors = [f for f in (*payload.fields, *payload.ignored) if f.key == "from"]
+        within = (*payload.fields, *payload.ignored) if payload is not None else ()
+        blocked = ""
+        if self.asked_sender is None:
+            blocked = senders.sender_problem(self.outer.fields, within)
+            if blocked:
+                sender, reason = None, blocked
+        if self.asked_sender is None and payload is not None and not blocked:
+            authors = [f for f in within if f.key == "from"]
             outside = [f.raw for f in self.outer.fields if f.key == "from"]
             if len(authors) == 1:  # of two, readers would show one or the other
                 same = sender is not None and outside == [authors[0].raw]
@@ -469,6 +477,9 @@ class _Peeled:
             self.opened_by.label if self.opened_by else None, self.payload, signer
         )
         notes += shown.header_notes(found_states, but_from=bool(notes))
+        notes += senders.sender_notes(
+            sender, senders.shown(self.outer.fields, within, use_from=self.use_inner_from)
+        )
         notes += shown.part_notes(parts, found is None or found.complete)
         if to_me.answer is Answer.NO:
             notes.append(Note(to_me.code, to_me.reason))
@@ -522,12 +533,7 @@ class _Peeled:
         """Return the one address that must be spoken for, or why there is none."""
         if self.asked_sender is not None:
             return self.asked_sender, ""
-        found = addresses(self.outer, "from")
-        if len(found) == 1:
-            return found[0], ""
-        if not found:
-            return None, "the mail has no From address"
-        return None, f"the mail has {len(found)} From addresses, and one signer cannot be all"
+        return senders.sole_author(self.outer.fields)
 
     def _judge_layers(self, sender: str | None, reason: str) -> tuple[Layer, ...]:
         return tuple(
@@ -536,12 +542,12 @@ class _Peeled:
         )
 
     def _judge_layer(self, layer: _Signed, sender: str | None, reason: str) -> Layer:
+        checks = [self._judge_signature(layer, one, sender, reason) for one in layer.checked]
+        inside = self.payload.fields if self.payload is not None else ()
         return Layer(
             "signed",
             layer.form,
-            signatures=tuple(
-                self._judge_signature(layer, one, sender, reason) for one in layer.checked
-            ),
+            signatures=senders.with_gaps(checks, (*inside, *self.outer.fields)),
             covers="sealed form" if layer.sealed_form else "content",
             notes=layer.notes,
         )
@@ -583,7 +589,7 @@ class _Peeled:
         # others shows that the layer was put together from two messages.
         if any(check.intact.answer is Answer.NO for check in checks):
             return None
-        mine = [check for check in checks if check.good or judging.names(check, sender)]
+        mine = [one for one in checks if one.good or judging.names(one, sender, self.policy)]
         good = [check for check in mine if check.good]
         return sender if good and len(good) == len(mine) else None
 

@@ -41,6 +41,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "key_transport": ("auto", *KEY_TRANSPORTS),
     "headers": HEADER_POLICIES,
     "line_ends": ("repair", "exact"),
+    "local_part": ("exact", "any-case"),
     "readers": READERS,
 }
 _MICALG = {
@@ -129,6 +130,9 @@ class Policy:
       AES-CBC belongs, as some Go and Java programs write it).
     - ``line_ends``: ``repair`` (a bare LF may have been CRLF when it was
       signed) or ``exact``.
+    - ``local_part``: ``exact`` (what stands before the @ in a certificate and
+      in the mail must be the same, as RFC 5321 §2.4 has it), or ``any-case``:
+      for servers that take Alice@ and alice@ for one mailbox.
     - ``revocation``: see ``Revocation``.
 
     Certificate policies (RFC 5280 §6.1.1), which few users need:
@@ -157,6 +161,7 @@ class Policy:
         "key_transport",
         "legacy_display",
         "line_ends",
+        "local_part",
         "micalg",
         "readers",
         "receipts_to",
@@ -180,6 +185,7 @@ class Policy:
     key_transport: str
     legacy_display: bool
     line_ends: str
+    local_part: str
     micalg: str
     readers: str
     receipts_to: tuple[str, ...]
@@ -203,6 +209,7 @@ class Policy:
         rsa_bits_max: int = 8192,
         weak: Iterable[str] = (),
         line_ends: str = "repair",
+        local_part: str = "exact",
         readers: str = "given",
         receipts_to: Iterable[str] = (),
         revocation: Revocation = Revocation.IF_AVAILABLE,
@@ -222,6 +229,7 @@ class Policy:
             "key_transport": key_transport,
             "headers": headers,
             "line_ends": line_ends,
+            "local_part": local_part,
             "readers": readers,
         }
         for name, value in given.items():

@@ -107,9 +107,11 @@ def make_receipt(
         content_type=cms_receipt.RECEIPT,
         signed_attributes=(cms_receipt.write_digest(digest(signer.digest, covered)),),
     )
+    # Whoever sent the mail chose the addresses: none may write a header or a command of SMTP.
+    to = tuple(one for one in request.to if _is_plain(one) and "@" in one)
     return Mail._made(
-        form.wrap_sealed(blob, "receipt", _fields(peeled, reader.addresses, request.to)),
-        recipients=request.to,
+        form.wrap_sealed(blob, "receipt", _fields(peeled, reader.addresses, to)),
+        recipients=to,
     )
 
 
@@ -228,11 +230,15 @@ def _asked(peeled: _Peeled) -> tuple[signatures.SignerInfo, cms_receipt.Request]
     return None
 
 
+def _is_plain(address: str) -> bool:
+    return address.isascii() and address.isprintable() and not set(address) & set(' ,;:<>()"')
+
+
 def _fields(peeled: _Peeled, own: tuple[str, ...], to: tuple[str, ...]) -> bytes:
     """Return the fields of the mail that carries a receipt."""
-    plain = [one for one in to if one.isascii() and one.isprintable()]
-    lines = [f"From: {own[0]}"] if own and own[0].isascii() else []
-    lines += [f"To: {', '.join(plain)}", "Subject: Receipt"]
+    lines = [f"From: {own[0]}"] if own and _is_plain(own[0]) else []
+    lines += [f"To: {', '.join(to)}"] if to else []
+    lines.append("Subject: Receipt")
     source = peeled.payload.fields if peeled.payload else peeled.outer.fields
     identifier = next((one.value for one in source if one.key == "message-id"), "")
     if identifier.isascii() and identifier.isprintable() and 0 < len(identifier) < 900:

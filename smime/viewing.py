@@ -48,9 +48,9 @@ _STATES = {Protection.NONE: "unprotected"}
 # Notes that a reader has to be told; the others are for who looks closer.
 _WARNINGS = frozenset(
     {
-        "countersignature-wrong", "from-mismatch", "header-changed", "header-contradiction",
-        "header-ignored", "no-signers", "not-addressed-to-you", "parts-limit", "protected-part",
-        "time-stamp-wrong", "tnef",
+        "countersignature-wrong", "display-name-address", "from-mismatch", "header-changed",
+        "header-contradiction", "header-ignored", "no-signers", "not-addressed-to-you",
+        "parts-limit", "protected-part", "sender-differs", "time-stamp-wrong", "tnef",
     }
 )  # fmt: skip
 

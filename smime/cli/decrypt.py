@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
+_OPTION = {"received_at": "--received-at", "local_part": "--any-case"}
+
 
 def main(argv: list[str]) -> int:
     """Run ``smimetool decrypt`` with these arguments."""
@@ -46,8 +48,18 @@ def main(argv: list[str]) -> int:
 
 def decrypt(args: argparse.Namespace, files: Files) -> int:
     """Open IN; with --ca, only if what is signed inside is good."""
-    named = ("sender", "at", "crl", "ocsp", "revocation", "received_at", "tsa")
-    alone = [f"--{name.replace('_', '-')}" for name in named if getattr(args, name)]
+    named = (
+        "sender",
+        "at",
+        "crl",
+        "ocsp",
+        "revocation",
+        "fetch",
+        "received_at",
+        "tsa",
+        "local_part",
+    )
+    alone = [_OPTION.get(name, f"--{name}") for name in named if getattr(args, name)]
     if alone and not args.ca:
         raise UsageError(
             f"{', '.join(alone)} needs --ca", hint="without --ca no signature is judged at all"

@@ -94,10 +94,13 @@ def proof_of(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def evidence_of(args: argparse.Namespace, certificates: Iterable[str] = ()) -> smime.Evidence:
-    """Load every --crl and --ocsp, and these certificates."""
+    """Load every --crl and --ocsp, and these certificates; with --fetch, more when needed."""
+    fetch = smime.HttpFetcher(allow_private=args.fetch == "private") if args.fetch else None
 
     def load(_: str) -> smime.Evidence:
-        return smime.Evidence.load(certificates=certificates, crls=args.crl, ocsp=args.ocsp)
+        return smime.Evidence.load(
+            certificates=certificates, crls=args.crl, ocsp=args.ocsp, fetch=fetch
+        )
 
     return _named("", load, *certificates, *args.crl, *args.ocsp)
 

@@ -179,10 +179,17 @@ def add_ca(parser: Parser, *, required: bool = True, sender: bool = True) -> Non
         type=_address,
         help="who must have signed, instead of the mail's one From address",
     )
+    parser.add_argument(
+        "--any-case",
+        action="store_const",
+        const="any-case",
+        dest="local_part",
+        help="take Alice@ and alice@ for the same mailbox; domains never have a case",
+    )
 
 
 def add_revocation(parser: Parser) -> None:
-    """Add --crl, --ocsp and --revocation."""
+    """Add --crl, --ocsp, --revocation and --fetch."""
     parser.add_argument(
         "--crl",
         metavar="FILE",
@@ -203,6 +210,14 @@ def add_revocation(parser: Parser) -> None:
         metavar="HOW",
         help="require: refuse what no CRL or OCSP answer speaks for; if-available (without it): "
         "refuse what is revoked; off: do not look",
+    )
+    parser.add_argument(
+        "--fetch",
+        choices=("public", "private"),
+        metavar="WHERE",
+        help="get missing issuers, CRLs and OCSP answers from the URLs in certificates, which "
+        "tells those servers that the mail is read: from public addresses, or, for an intranet, "
+        "from private ones too; without it nothing is fetched",
     )
 
 
@@ -294,7 +309,7 @@ def policy_of(args: argparse.Namespace) -> Policy:
     """Return the policy that the options name."""
     from smime.policy import Policy
 
-    names = ("digest", "signature", "cipher", "key_transport", "revocation")
+    names = ("digest", "signature", "cipher", "key_transport", "revocation", "local_part")
     named = {name: getattr(args, name, None) for name in names}
     legacy = getattr(args, "legacy", False)
     policy = Policy.legacy_read() if legacy else Policy.modern()

@@ -216,7 +216,7 @@ class _Shared:
         content = data[parts[0][2] : parts[0][3]] if parts else b""
         found = alg.AGREEMENTS.get(content)
         if found is None:
-            raise NotSupported(f"key agreement {oid_text(content)} is not supported")
+            raise NotSupported(f"key agreement {alg.called(content)} is not supported")
         if self.kind not in _KINDS.values():
             raise NotSupported(f"key {self.kind} is not supported")
         how, digest = found
@@ -267,11 +267,8 @@ class _Preparing:
                 except ValueError:  # a point off the curve, a secret of zeros
                     secret = substitute(point, 32)
                 # Every form is tried whether one before it fitted or not.
-                values = [
-                    unwrap_aes(_derive(how, digest, secret, salt, form, wrap), sealed)
-                    for salt, form in forms
-                ]
-                return right_length(values[0] or values[1], length, sealed)
+                keys = [_derive(how, digest, secret, salt, form, wrap) for salt, form in forms]
+                return right_length(unwrap_aes(keys, sealed, length), length, sealed)
 
             return unwrap
 

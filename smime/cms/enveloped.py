@@ -310,7 +310,7 @@ def _read_content(data: bytes, node: Node, found: Envelope) -> None:
             raise MalformedMail("the encrypted content names no cipher")
         found.derived_for = data[inner[1] : inner[3]]
         identifier = data[algorithm[0][2] : algorithm[0][3]]
-    found.cipher = alg.CIPHER_OF.get(identifier, oid_text(identifier))
+    found.cipher = alg.CIPHER_OF.get(identifier) or alg.called(identifier)
     if found.cipher not in alg.CIPHERS:
         found.why_not = f"content cipher {found.cipher} is not supported"
         return

@@ -14,7 +14,7 @@ from smime.cms import signatures
 from smime.cms.ber import octets
 from smime.cms.der import INTEGER, SEQUENCE, Indefinite, children, oid, top
 from smime.cms.schemes import digest_name
-from smime.errors import MalformedMail, SmimeError
+from smime.errors import LimitExceeded, MalformedMail, SmimeError
 from smime.report import Answer, Finding, Note
 
 TYPE_CHECKING = False
@@ -122,8 +122,10 @@ def _accuracy(data: bytes, fields: list[Node]) -> timedelta:
         one[0]: int.from_bytes(data[one[2] : one[3]], "big") for one in children(data, fields[0])
     }
     seconds, millis, micros = (found.pop(tag, 0) for tag in (INTEGER, 0x80, 0x81))
-    if found or millis > 999 or micros > 999 or seconds > MAX_ACCURACY_SECONDS:
+    if found or millis > 999 or micros > 999:
         raise ValueError("an accuracy of another form")
+    if seconds > MAX_ACCURACY_SECONDS:
+        raise LimitExceeded(f"a time stamp may be off by more than {MAX_ACCURACY_SECONDS} seconds")
     return timedelta(seconds=seconds, milliseconds=millis, microseconds=micros)
 
 

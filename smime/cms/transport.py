@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import padding
 
 from smime.cms import algorithms as alg
 from smime.cms.ber import octets
-from smime.cms.der import OCTET_STRING, SEQUENCE, children, head, integer, oid_text, sequence, tlv
-from smime.cms.unwrapping import Sealed, read_identifier, right_length
+from smime.cms.der import OCTET_STRING, SEQUENCE, children, head, integer, sequence, tlv
+from smime.cms.unwrapping import Sealed, balance, read_identifier, right_length
 from smime.errors import MalformedMail, NotSupported
 
 TYPE_CHECKING = False
@@ -50,6 +50,8 @@ _OAEP_DIGESTS = {
     for content, name in alg.DIGEST_OF.items()
     if name in ("sha1", "sha224", "sha256", "sha384", "sha512")
 }
+# How much longer the library takes to refuse than to open by OAEP, in units of ``balance``.
+_REFUSAL = 4
 _PKCS1 = padding.PKCS1v15()
 _V15 = Padding("rsa-v15", _PKCS1)
 
@@ -101,6 +103,8 @@ def read(data: bytes, node: Node) -> Sealed:
                     value = key.decrypt(sealed, pad)
                 except ValueError:
                     value = b""
+                if pad.primitive is not _PKCS1:  # which refuses nothing: it gives some other value
+                    balance(bool(value), _REFUSAL)
                 return right_length(value, length, sealed)
 
             return unwrap
@@ -124,7 +128,7 @@ def _padding(data: bytes, node: Node) -> Padding:
     if kind == alg.RSA_ENCRYPTION[2:]:
         return _V15
     if kind != alg.RSA_OAEP[2:]:
-        raise NotSupported(f"key transport {oid_text(kind)} is not supported")
+        raise NotSupported(f"key transport {alg.called(kind)} is not supported")
     # RFC 8017 A.2.1: what is absent is SHA-1, MGF1 with SHA-1, and the empty label.
     digest, mask_digest, label = "sha1", "sha1", b""
     given = children(data, parts[1]) if len(parts) > 1 and parts[1][0] == SEQUENCE else []

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from smime.cms import signatures
+    from smime.policy import Policy
     from smime.protocols import Judgement
     from smime.report import SignatureCheck
 
@@ -38,9 +39,12 @@ def _certificate_name(checked: signatures.CheckedSignature) -> str:
     return ", ".join(found) or name_of(lambda: certificate.subject) or checked.name
 
 
-def names(check: SignatureCheck, sender: str) -> bool:
+def names(check: SignatureCheck, sender: str, policy: Policy) -> bool:
     """The certificate that the signature names is one of the sender's."""
     certificate = check.certificate
     if certificate is None:
         return False
-    return any(same_address(sender, one) for one in certificate_addresses(certificate))
+    any_case = policy.local_part == "any-case"
+    return any(
+        same_address(sender, one, any_case=any_case) for one in certificate_addresses(certificate)
+    )

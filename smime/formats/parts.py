@@ -33,7 +33,6 @@ _KINDS = {
     "compressed-data": "",  # neither signed nor sealed
     "compressedData": "",
 }
-_TNEF = frozenset({"application/ms-tnef", "application/vnd.ms-tnef"})
 
 
 class FoundPart:
@@ -112,7 +111,7 @@ def _kind(entity: Entity) -> str:
     ):
         said = kind.params.get("smime-type", "").lower()
         return _KINDS.get(said or _held(entity), "encrypted")
-    if value in _TNEF or kind.params.get("name", "").lower() == "winmail.dat":
+    if form.is_tnef(entity):
         return "tnef"
     return ""
 

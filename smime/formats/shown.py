@@ -82,7 +82,7 @@ def part_notes(parts: tuple[Part, ...], complete: bool) -> list[Note]:
         text = "a part of the mail is signed or sealed, which says nothing about the mail: "
         notes.append(Note("protected-part", text + named))
     if len(guarded) < len(parts):
-        text = "Outlook packed the mail into winmail.dat (TNEF), which is not read"
+        text = "Outlook packed a message into winmail.dat (TNEF), which is not read"
         notes.append(Note("tnef", text))
     if not complete:
         notes.append(Note("parts-limit", "the mail has more parts than were looked at"))

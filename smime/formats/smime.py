@@ -16,6 +16,7 @@ import struct
 from pybase64 import b64decode, b64encode
 
 from smime.errors import MalformedMail
+from smime.mime.entity import split_entity
 from smime.mime.multipart import split_signed
 
 TYPE_CHECKING = False
@@ -30,6 +31,7 @@ __all__ = [
     "base64_lines",
     "binary",
     "is_named_p7m",
+    "is_tnef",
     "lines_of",
     "new_boundary",
     "recognise",
@@ -41,6 +43,7 @@ __all__ = [
 ]
 
 PKCS7_MIME = frozenset({"application/pkcs7-mime", "application/x-pkcs7-mime"})
+_TNEF_TYPES = frozenset({"application/ms-tnef", "application/vnd.ms-tnef"})
 PKCS7_SIGNATURE = frozenset({"application/pkcs7-signature", "application/x-pkcs7-signature"})
 LINE_OCTETS = 76
 _LINE_INPUT = 57  # what one line holds
@@ -54,6 +57,7 @@ _SMIME_TYPE = {
     "receipt": "signed-receipt",  # a signedData with another content (RFC 2634 §2.5)
 }
 _PREAMBLE = b"This is a signed mail in S/MIME form (RFC 8551).\r\n"
+
 
 _cutters: dict[int, struct.Struct] = {}
 
@@ -212,12 +216,25 @@ def recognise(entity: Entity) -> Wrapped | None:
         return _recognise_signed(entity)
     if content_type.value in PKCS7_MIME:
         return Wrapped("application/pkcs7-mime", binary(entity))
+    if is_tnef(entity):
+        return _recognise_tnef(entity)
     if content_type.value == "application/octet-stream" and is_named_p7m(entity):
         return Wrapped("application/octet-stream", binary(entity))
     if content_type.value == "text/plain" and _is_armoured(entity):
-        blob = binary(entity)
-        return Wrapped("text/plain", blob) if blob[:1] == b"0" else None
+        return _recognise_armour(entity)
     return None
+
+
+def _recognise_armour(entity: Entity) -> Wrapped | None:
+    """Return the layer that a text is; one that is no CMS after all is a text."""
+    from smime.cms.content import kind
+
+    blob = binary(entity)
+    try:
+        kind(blob)
+    except MalformedMail:
+        return None
+    return Wrapped("text/plain", blob)
 
 
 def _is_armoured(entity: Entity) -> bool:
@@ -227,6 +244,27 @@ def _is_armoured(entity: Entity) -> bool:
         return False
     text = entity.body.strip()
     return text.count(b"-----BEGIN ") == 1 and text.rpartition(b"\n")[2].startswith(b"-----END ")
+
+
+def _recognise_tnef(entity: Entity) -> Wrapped | None:
+    """Return the layer that Exchange packed into winmail.dat, or None for any other message."""
+    from smime.mime.tnef import smime_of
+
+    try:
+        data = smime_of(entity.decoded())
+        if not data:
+            return None
+        inner = split_entity(data)
+    except MalformedMail as problem:
+        import logging  # late: signing imports this file, and needs no log
+
+        logging.getLogger("smime").debug("winmail.dat: %s", problem)
+        return None
+    signed = inner.content_type.value == "multipart/signed"
+    found = _recognise_signed(inner) if signed else Wrapped("", data)
+    if found is not None:
+        found.form = entity.content_type.value
+    return found
 
 
 def _recognise_signed(entity: Entity) -> Wrapped | None:
@@ -245,6 +283,13 @@ def _recognise_signed(entity: Entity) -> Wrapped | None:
         return Wrapped("multipart/signed", binary(signature), content)
     except MalformedMail as broken:
         return Wrapped("multipart/signed", content=content, problem=broken)
+
+
+def is_tnef(entity: Entity) -> bool:
+    """Whether the part is Outlook's winmail.dat."""
+    kind = entity.content_type.value
+    unnamed = kind == "application/octet-stream"
+    return kind in _TNEF_TYPES or (unnamed and entity.file_name.lower() == "winmail.dat")
 
 
 def is_named_p7m(entity: Entity) -> bool:

@@ -77,12 +77,12 @@ def addresses_in(names: x509.SubjectAlternativeName) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(name for name in found if split_address(name)))
 
 
-def same_address(a: str, b: str) -> bool:
+def same_address(a: str, b: str, *, any_case: bool = False) -> bool:
     """Say whether two addresses are the same mailbox.
 
-    Local parts are compared exactly, domains without regard to case and in
-    either spelling of an internationalised label. What is no address equals
-    nothing. Never raises.
+    Local parts are compared exactly, or with ``any_case`` without regard to
+    case; domains always without, and in either spelling of an
+    internationalised label. What is no address equals nothing. Never raises.
 
     >>> same_address("alice@EXAMPLE.org", "alice@example.org")
     True
@@ -92,7 +92,9 @@ def same_address(a: str, b: str) -> bool:
     False
     """
     one, two = split_address(a), split_address(b)
-    if one is None or two is None or one[0] != two[0]:
+    if one is None or two is None:
+        return False
+    if one[0] != two[0] and not (any_case and one[0].casefold() == two[0].casefold()):
         return False
     return one[1] == two[1] or _ascii_domain(one[1]) == _ascii_domain(two[1])
 

@@ -81,18 +81,34 @@ def is_canonical(entity: bytes, *, travels: bool = True) -> bool:
     >>> is_canonical(b"\r\nhello\r\n"), is_canonical(b"\r\nhello \r\n")
     (True, False)
     """
+    return _is_plain(entity, travels) and (not travels or _first_blank_end(entity) < 0)
+
+
+def _is_plain(entity: bytes, travels: bool) -> bool:
+    """Whether it is canonical but for blanks at line ends."""
     if not entity.isascii() or b"\0" in entity:
         return False
     if travels:
         if not _lines_are_short(entity):
             return False
-        if b" \r\n" in entity or entity.endswith((b" ", b"\t")):
-            return False
-        if b"\t" in entity and b"\t\r\n" in entity:
-            return False
-        if b"F" in entity and (b"\r\nFrom " in entity or entity.startswith(b"From ")):
+        if _has_from_line(entity):
             return False
     return _line_ends(entity) in _ONLY_CRLF
+
+
+def _has_from_line(data: bytes) -> bool:
+    return b"F" in data and (b"\nFrom " in data or data.startswith(b"From "))
+
+
+def _first_blank_end(data: bytes) -> int:
+    """Return where the first blank at the end of a line is, or -1; lines end in CRLF."""
+    at = data.find(b" \r\n")
+    if b"\t" in data:
+        tab = data.find(b"\t\r\n", 0, at if at >= 0 else len(data))
+        at = tab if tab >= 0 else at
+    if at < 0 and data.endswith((b" ", b"\t")):
+        at = len(data) - 1
+    return at
 
 
 def _line_ends(data: bytes) -> str | tuple[str, ...] | None:
@@ -128,8 +144,11 @@ def canonical(entity: bytes) -> bytes:
 
 
 def _rewrite(raw: bytes, default: str, depth: int) -> bytes:
-    if not raw or is_canonical(raw):
-        return raw
+    blank_at = -1
+    if _is_plain(raw, True):
+        blank_at = _first_blank_end(raw)
+        if blank_at < 0:
+            return raw
     if depth > MAX_DEPTH:
         raise LimitExceeded(f"there are more than {MAX_DEPTH} parts within parts")
     entity = split_entity(raw)
@@ -143,6 +162,9 @@ def _rewrite(raw: bytes, default: str, depth: int) -> bytes:
         return _around(entity, _multipart_body(entity, kind, depth))
     if kind in ("message/rfc822", "message/global", "message/news") and plain:
         return _around(entity, _rewrite(entity.body, "text/plain", depth + 1))
+    if plain and blank_at >= entity.body_at and kind.startswith("text/") and not _is_wide(entity):
+        # Ordinary text with blanks at line ends, and nothing else to be done to it.
+        return _head(entity, "quoted-printable", tidy=True) + _to_quoted_printable(entity.body)
     return _leaf(entity, kind, plain)
 
 
@@ -230,10 +252,10 @@ def _to_quoted_printable(text: bytes) -> bytes:
     """``text`` has lines that end in CRLF, and neither NUL nor bare CR."""
     if (
         b"=" not in text
-        and b"F" not in text
+        and not _has_from_line(text)
         and text.isascii()
         and not text.endswith((b" ", b"\t"))
-        and max(map(len, text.split(b"\n"))) < SHORT_LINE
+        and max(map(len, text.splitlines()), default=0) < SHORT_LINE
     ):
         # Ordinary text: blanks before a line end are all that the encoding
         # changes, and dashes that could become a delimiter.
@@ -265,11 +287,11 @@ def _to_base64(data: bytes) -> bytes:
     return pybase64.encodebytes(data).replace(b"\n", b"\r\n")
 
 
-def _head(entity: Entity, encoding: str | None) -> bytes:
+def _head(entity: Entity, encoding: str | None, *, tidy: bool = False) -> bytes:
     """Write the header block anew, with this content transfer encoding.
 
     ``None`` keeps the encoding; the empty text takes out one that says 8-bit,
-    since all parts inside are 7-bit now.
+    since all parts inside are 7-bit now. ``tidy`` says that its lines are canonical.
     """
     if not entity.fields and not encoding:
         return b"\r\n" if entity.header_block else b""
@@ -280,6 +302,8 @@ def _head(entity: Entity, encoding: str | None) -> bytes:
         if replaced and field.key == "content-transfer-encoding":
             lines.append(field_line)
             field_line = b""
+        elif tidy and field.raw[len(field.name)] == 0x3A:
+            lines.append(field.raw)
         else:
             lines.append(clean_field(field))
     return b"".join([*lines, field_line, b"\r\n"])

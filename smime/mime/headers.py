@@ -178,7 +178,11 @@ def divide(
     message: list[Field] = []
     inside: list[Field] = []
     block = entity.header_block
-    lines = to_crlf(block)
+    if travels and _is_whole(entity):
+        return Divided(b"", canonical(entity.raw), b"")
+    # One look at all of it serves for the mail that is canonical already.
+    fit = is_canonical(entity.raw, travels=travels)
+    lines = block if fit else to_crlf(block)
     fields = entity.fields if lines is block else Entity(lines, 0, len(lines)).fields
     for field in fields:
         key = field.key
@@ -189,17 +193,18 @@ def divide(
             if mode != "none" and not _stays_outside(key):
                 inside.append(field)
 
-    if not message and _is_ready(entity, structural, travels):
+    if fit and _is_whole(entity):
         return Divided(b"", entity.raw, b"")
     # In the ordinary mail all fields are fit to be inside as they stand.
-    tidy = is_canonical(lines) and lines.endswith(b"\n")
+    tidy = lines.endswith(b"\n") and ((fit and travels) or is_canonical(lines))
     copy_of = _as_it_stands if tidy else written_7bit
     outer = b"".join([_whole_line(field.raw) for field in message])
     outside = [_outside(field, shy, hidden) for field in message] if mode == "cipher" else []
     if legacy and outside:
         changed = [f for f, line in zip(message, outside, strict=True) if line != f.raw]
         entity, structural = _with_display(entity, structural, changed)
-    heads, body = _canonical_entity(structural, entity.body, travels)
+        fit = False
+    heads, body = _canonical_entity(structural, entity.body, travels, fit)
     if not inside:
         return Divided(outer, b"".join([*heads, b"\r\n", body]), b"")
     _mark(heads, mode)
@@ -248,14 +253,15 @@ def _with_display(
     return made, list(made.fields)
 
 
-def _is_ready(entity: Entity, structural: list[Field], travels: bool) -> bool:
-    """Whether an entity without message fields can be protected as it stands."""
+def _is_whole(entity: Entity) -> bool:
+    """Whether an entity says of what type it is, and has nothing in its head but what it is."""
     size, typed = 2, False
-    for field in structural:
+    for field in entity.fields:
+        if not field.key.startswith("content-"):
+            return False
         size += len(field.raw)
         typed = typed or field.key == "content-type"
-    whole = typed and entity.head_at == 0 and size == entity.body_at
-    return whole and is_canonical(entity.raw, travels=travels)
+    return typed and entity.head_at == 0 and size == entity.body_at
 
 
 def _as_it_stands(field: Field) -> bytes:
@@ -281,12 +287,17 @@ def _says_once(line: bytes, mode: str) -> bool:
 
 
 def _canonical_entity(
-    structural: Sequence[Field], body: bytes, travels: bool
+    structural: Sequence[Field], body: bytes, travels: bool, fit: bool
 ) -> tuple[list[bytes], bytes]:
-    """Return the structural fields, each with CRLF, and the body, all canonical."""
+    """Return the structural fields, each with CRLF, and the body, all canonical.
+
+    ``fit`` says that they are of a whole that is canonical.
+    """
     heads = [_whole_line(field.raw) for field in structural]
     if not any(field.key == "content-type" for field in structural):
         heads.insert(0, _default_type(structural, body))
+    if fit:
+        return heads, body
     whole = b"".join([*heads, b"\r\n", body])
     if not travels and is_canonical(whole, travels=False):
         return heads, body

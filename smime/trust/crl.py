@@ -12,6 +12,7 @@ Source: RFC 5280 §5.1, §5.2
 from __future__ import annotations
 
 import hashlib
+import threading
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
     from smime.cms.der import Node
     from smime.trust.facts import Facts
 
-__all__ = ["RevocationList"]
+__all__ = ["Numbers", "RevocationList"]
+
+MAX_REMEMBERED = 1000  # issuers and scopes whose CRL numbers are kept; a mail server sees fewer
 
 _TIMES = (0x17, 0x18)
 _PLAIN = {x509.CRLNumber.oid, x509.AuthorityKeyIdentifier.oid}
@@ -61,6 +64,9 @@ class RevocationList:
         """What it is limited to."""
         self.direct = False
         """It speaks of its issuer's own certificates and of all reasons, within its scope."""
+        self.number: int | None = None
+        """Its CRL number (RFC 5280 §5.2.3); the lists of an issuer and scope count upwards."""
+        self._scope_der = b""
         self._read_extensions()
         self._index: dict[bytes, int] | None = None
         self._digest = b""
@@ -72,6 +78,9 @@ class RevocationList:
                 kinds.add(extension.oid)
                 if isinstance(extension.value, x509.IssuingDistributionPoint):
                     self.scope = extension.value
+                    self._scope_der = extension.value.public_bytes()
+                elif isinstance(extension.value, x509.CRLNumber):
+                    self.number = extension.value.crl_number
         except UNREADABLE:
             return  # it says nothing
         self.delta = x509.DeltaCRLIndicator.oid in kinds
@@ -165,6 +174,46 @@ class RevocationList:
         signed = tlv(SEQUENCE, body)
         tail = der[rest[0][1] : rest[-1][3]]
         return head(SEQUENCE, len(signed) + len(tail)) + signed + tail
+
+
+class Numbers:
+    """The highest CRL number seen of each issuer's key and scope, and of when; thread-safe.
+
+    Numbers only rise (RFC 5280 §5.2.3). A later list with a lower number is one
+    from a lost or second set of books, and may lack what was revoked.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._seen: dict[object, list[tuple[datetime, int]]] = {}
+
+    def problem(self, crl: RevocationList, signer: Facts) -> str:
+        """Remember a list whose signature was verified; say what is wrong with its number."""
+        if crl.number is None:
+            return ""
+        key = (signer.key_der, crl.issuer, crl._scope_der, crl.delta)
+        now = (crl.begin, crl.number)
+        with self._lock:
+            earlier = self._seen.get(key)
+            if earlier is None:
+                if len(self._seen) >= MAX_REMEMBERED:
+                    self._seen.pop(next(iter(self._seen)))
+                self._seen[key] = [now]
+                return ""
+            # Of all lists seen the one with the highest number, and the latest.
+            before = max(earlier, key=lambda one: one[1])
+            latest = max(earlier)
+            self._seen[key] = list({max(before, now, key=lambda one: one[1]), max(latest, now)})
+        if crl.begin > before[0] and crl.number < before[1]:
+            back = crl.number, before[1]
+        elif crl.begin < latest[0] and crl.number > latest[1]:
+            back = latest[1], crl.number
+        else:
+            return ""
+        return (
+            f"the number of the CRLs of {signer.label} went back from {back[1]} to {back[0]}, "
+            "so that one of them may lack what was revoked"
+        )
 
 
 def _layout(der: bytes) -> tuple[bytes, tuple[Node, Node | None], bytes]:

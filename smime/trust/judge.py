@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric import ec, mlkem, rsa, x448, x25519
 from cryptography.x509 import ReasonFlags
@@ -26,10 +26,12 @@ if TYPE_CHECKING:
 
     from smime.policy import Policy
     from smime.protocols import Claim
+    from smime.report import Note
     from smime.trust.facts import Facts
 
 __all__ = [
     "CODES",
+    "Looked",
     "Moment",
     "digest_allowed",
     "judge_address",
@@ -238,9 +240,12 @@ def judge_address(claim: Claim, leaf: Facts, *, pinned_sender: str | None = None
     else:
         names = leaf.addresses
         who = "the certificate names"
+    any_case = claim.policy.local_part == "any-case"
     for name in names:
         # What a key was pinned for may be no mail address: AS2 names its partners otherwise.
-        if name == pinned_sender == claim.sender or same_address(claim.sender, name):
+        if name == pinned_sender == claim.sender or same_address(
+            claim.sender, name, any_case=any_case
+        ):
             return Finding.yes(f"{who} {name}", rule)
     if not names:
         return Finding.no(
@@ -248,6 +253,19 @@ def judge_address(claim: Claim, leaf: Facts, *, pinned_sender: str | None = None
         )
     shown = ", ".join(names[:3]) + (" and others" if len(names) > 3 else "")
     return Finding.no("address-differs", f"{who} {shown}, not {claim.sender}", rule)
+
+
+class Looked(NamedTuple):
+    """What was found of the revocation of a path."""
+
+    finding: Finding
+    revoked: bool = False
+    """The leaf itself was revoked."""
+    notes: tuple[Note, ...] = ()
+    unknown: tuple[int, ...] = ()
+    """Places in the path, leaf first, of which nothing at hand tells."""
+    ran: int = 0
+    """How often lists were gone through: that is what takes time."""
 
 
 # Who has a stolen key can have written any date; and who gives no reason may mean that.

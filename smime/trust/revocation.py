@@ -19,10 +19,10 @@ from cryptography import x509
 
 from smime.errors import MalformedMail
 from smime.policy import Revocation
-from smime.report import Finding
+from smime.report import Finding, Note
 from smime.trust.crl import RevocationList
 from smime.trust.evidence import MAX_CRL_OCTETS
-from smime.trust.judge import Moment, digest_allowed
+from smime.trust.judge import Looked, Moment, digest_allowed
 from smime.trust.ocsp import ocsp_status
 from smime.trust.path import RevocationData, validate
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from cryptography.x509.ocsp import OCSPResponse
 
     from smime.policy import Policy
+    from smime.trust.crl import Numbers
     from smime.trust.facts import Cache, Facts
 
     _Lists: TypeAlias = Mapping[object, Sequence[RevocationList]]
@@ -70,16 +71,31 @@ def judge_revocation(
     others: Sequence[Facts],
     policy: Policy,
     cache: Cache,
+    numbers: Numbers,
     proof: str = "",
-) -> tuple[Finding, bool]:
-    """Return the finding for a path that is otherwise valid, and if the leaf itself is revoked.
+) -> Looked:
+    """Look for what speaks of a path that is otherwise valid.
 
     ``others`` are certificates at hand that may belong to signers of indirect CRLs.
     ``proof`` is what proves ``at`` if it lies in the past, as in ``Claim``: then what
     was found out since is held against the path.
     """
     moment = Moment(at, proof)
-    sifted = _Sifted(path, lists, others, policy, cache)
+    sifted = _Sifted(path, lists, others, policy, cache, numbers)
+    looked = _judged(path, moment, sifted, answers, policy, cache)
+    notes = tuple(Note("crl-number-back", text) for text in dict.fromkeys(sifted.problems))
+    return looked._replace(notes=notes, ran=1)
+
+
+def _judged(
+    path: Sequence[Facts],
+    moment: Moment,
+    sifted: _Sifted,
+    answers: Sequence[OCSPResponse],
+    policy: Policy,
+    cache: Cache,
+) -> Looked:
+    at = moment.at
     unknown: list[int] = []
     for place, (one, issuer) in enumerate(pairwise(path)):
         status = _status_in_lists(one, sifted.direct.get(issuer.digest, ()), moment)
@@ -87,7 +103,7 @@ def judge_revocation(
             answer = ocsp_status(one, issuer, answers, moment, policy=policy, cache=cache)
             status = answer if answer == "revoked" or not status else status
         if status == "revoked":
-            return _revoked(path, place), place == 0
+            return Looked(_revoked(path, place), place == 0)
         # A CA certificate has to have revocation (RFC 9608 §3).
         if not status and not (one.no_revocation and not one.ca):
             unknown.append(place)
@@ -98,20 +114,22 @@ def judge_revocation(
             result = validate(path[place:], at=at, revocation=data)
             # The engine does not say since when, so what it reads is undone by nothing.
             if result.kind == "revoked" or (
-                proof
+                moment.proof
                 and validate(path[place:], at=_EVER, revocation=data, dates=False).kind == "revoked"
             ):
-                return _revoked(path, place), place == 0
+                return Looked(_revoked(path, place), place == 0)
             if result.kind != "ok":
                 still_unknown.append(place)
         unknown = still_unknown
     if not unknown:
-        return Finding.yes("no certificate of the chain was revoked by its issuer", _RULE), False
+        return Looked(Finding.yes("no certificate of the chain was revoked by its issuer", _RULE))
     whose = "the signer" if unknown[0] == 0 else path[unknown[0]].label
     reason = f"nothing at hand says whether the certificate of {whose} was revoked"
     if policy.revocation is Revocation.REQUIRE:
-        return Finding.no("revocation-unknown", reason, _RULE), False
-    return Finding.open("revocation-unknown", reason, _RULE), False
+        finding = Finding.no("revocation-unknown", reason, _RULE)
+    else:
+        finding = Finding.open("revocation-unknown", reason, _RULE)
+    return Looked(finding, unknown=tuple(unknown))
 
 
 def _revoked(path: Sequence[Facts], place: int) -> Finding:
@@ -129,7 +147,11 @@ class _Sifted:
         others: Iterable[Facts],
         policy: Policy,
         cache: Cache,
+        numbers: Numbers,
     ) -> None:
+        self.problems: list[str] = []
+        """What is wrong with the numbers of the lists."""
+        self._numbers = numbers
         self.kept: list[RevocationList] = []
         self.direct: dict[bytes, list[RevocationList]] = {}
         """By the digest of the certificate in the path whose key signed them."""
@@ -165,6 +187,9 @@ class _Sifted:
                     continue
                 if self._cache.list_signed_by(crl, one):
                     found.append(crl)
+                    problem = self._numbers.problem(crl, one)
+                    if problem:
+                        self.problems.append(problem)
         return found
 
 

@@ -32,6 +32,7 @@ def judgement_lines(judgement: Judgement) -> list[str]:
     for name in QUESTIONS:
         finding = getattr(judgement, name)
         lines.append(f"{name}: {_SAID[finding.answer]}{finding.reason} ({finding.source})")
+    lines += [f"note: {note.text}" for note in judgement.notes]
     return lines
 
 
@@ -49,4 +50,5 @@ def judgement_dict(judgement: Judgement) -> dict[str, Any]:
             for facts in map(Facts, reversed(judgement.chain))
         ],
         **{name: getattr(judgement, name).to_dict() for name in QUESTIONS},
+        "notes": [{"code": note.code, "text": note.text} for note in judgement.notes],
     }

@@ -30,7 +30,9 @@ from smime.cms import (
     schemes,
     signerinfo,
     stream,
+    timestamp,
 )
+from smime.cms.der import integer, octet_string, oid, sequence, tlv
 from smime.source import Source
 from tests.support.world import World
 
@@ -48,7 +50,6 @@ NOT_REFUSED = {
     "signerinfo.MAX_CERTIFICATES": "more are not looked at",
     "signerinfo.MAX_CRLS": "more are not looked at",
     "signerinfo.MAX_OCSP": "more are not looked at",
-    "timestamp.MAX_ACCURACY_SECONDS": "a time stamp that is less sure says nothing",
 }
 
 Try = Callable[[int, World, pytest.MonkeyPatch], Any]
@@ -168,6 +169,13 @@ def token(count: int, world: World, patch: pytest.MonkeyPatch) -> None:
         pass  # it is no time stamp, and not too large
 
 
+def accuracy(count: int, world: World, patch: pytest.MonkeyPatch) -> None:
+    imprint = sequence(sequence(oid("2.16.840.1.101.3.4.2.1")), octet_string(bytes(32)))
+    time = tlv(0x18, b"20261124123456Z")
+    parts = integer(1), oid("1.2.3"), imprint, integer(7), time, sequence(integer(count))
+    timestamp.read_info(sequence(*parts))
+
+
 def names(count: int, world: World, patch: pytest.MonkeyPatch) -> None:
     receipt.write_request([f"{n}@example.org" for n in range(count)])
 
@@ -208,6 +216,7 @@ REFUSED: dict[str, Try] = {
     "shared_keys.MAX_SALT_OCTETS": salt,
     "signerinfo.MAX_SIGNERS": signers,
     "stream.MAX_HELD_OCTETS": held,
+    "timestamp.MAX_ACCURACY_SECONDS": accuracy,
     "unwrapping.MAX_ROUNDS": rounds,
 }
 

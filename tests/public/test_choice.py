@@ -169,7 +169,7 @@ class TestEach:
 class TestInjection:
     """What a user typed into a form makes no header of its own."""
 
-    @pytest.mark.parametrize("name", ["Subject", "To", "X-Form"])
+    @pytest.mark.parametrize("name", ["Subject", "From", "To", "Cc", "Reply-To", "X-Form"])
     @pytest.mark.parametrize(
         "value",
         [

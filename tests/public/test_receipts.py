@@ -9,7 +9,7 @@ import pytest
 import smime
 from smime.cms import signed
 from smime.cms.attributes import attribute
-from smime.cms.receipt import RECEIPT, REQUEST_TYPE
+from smime.cms.receipt import RECEIPT, REQUEST_TYPE, write_request
 from smime.formats.smime import binary, wrap_sealed, wrap_signed
 from smime.mime.entity import split_entity
 from smime.policy import MODERN, moment
@@ -139,6 +139,34 @@ def test_a_request_that_is_nonsense(world: World, value: bytes) -> None:
     assert smime.open(mail, trust=world.anchors).signer == "alice@example.org"
     with pytest.raises(smime.MalformedMail):
         smime.receipt_wanted(mail, trust=world.anchors)
+
+
+@pytest.mark.parametrize(
+    "evil",
+    [
+        "eve@example.net\r\nBcc: all@example.org",
+        "eve@example.net>\r\nDATA",
+        "eve@example.net, all@example.org",
+        "Eve <eve@example.net>",
+        "eve@example.net\0",
+        "eve",
+        "",
+    ],
+)
+def test_addresses_of_a_request_write_nothing(world: World, evil: str) -> None:
+    """Whoever sends a mail chooses them; the reader's program sends to them."""
+    entity = b"Content-Type: text/plain\r\n\r\nhi\r\n"
+    blob, _ = signed.build(
+        entity, [world.alice.signing_key], detached=True, at=moment(None), policy=MODERN,
+        signed_attributes=(write_request((evil, "alice@example.org")),),
+    )  # fmt: skip
+    mail = wrap_signed(entity, blob, "sha-256", b"From: alice@example.org\r\n")
+
+    receipt = smime.make_receipt(mail, by=world.bob, trust=world.anchors)
+
+    assert receipt.recipients == ("alice@example.org",)
+    fields = bytes(receipt).partition(b"MIME-Version")[0]
+    assert fields == b"From: bob@example.org\r\nTo: alice@example.org\r\nSubject: Receipt\r\n"
 
 
 def test_a_policy_takes_addresses() -> None:

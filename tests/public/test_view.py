@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given, settings
@@ -161,7 +162,8 @@ def test_a_mail_without_from_and_one_with_two(world: World) -> None:
 
 
 def test_warnings_are_told_apart_from_notes(world: World) -> None:
-    signed = bytes(smime.sign(LETTER, by=world.alice)).replace(b"\r\n", b"\n")
+    dated = datetime(2026, 11, 24, 12, tzinfo=UTC)
+    signed = bytes(smime.sign(LETTER, by=world.alice, at=dated)).replace(b"\r\n", b"\n")
     view = shown(signed, world)
     assert ([one.code for one in view.warnings], [one.code for one in view.notes]) == (
         [],

@@ -79,6 +79,7 @@ class Entity:
         key: Any = None,
         name: x509.Name | None = None,
         reason: x509.ReasonFlags | None = None,
+        number: int = 7,
         extensions: tuple[tuple[x509.ExtensionType, bool], ...] = (),
     ) -> bytes:
         builder = (
@@ -86,7 +87,7 @@ class Entity:
             .issuer_name(name or self.name)
             .last_update(begin)
             .next_update(end)
-            .add_extension(x509.CRLNumber(7), critical=False)
+            .add_extension(x509.CRLNumber(number), critical=False)
         )
         for extension, critical in extensions:
             builder = builder.add_extension(extension, critical)
