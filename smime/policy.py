@@ -31,7 +31,10 @@ HEADER_POLICIES = ("baseline", "shy", "none")
 NEVER_HIDDEN = frozenset({"date", "from", "mime-version"})  # no mail is delivered without them
 READERS = ("given", "named")
 SIGNATURES = ("rsa-v15", "rsa-pss")
-WEAK = ("sha1", "md5", "3des-cbc", "rc2-128-cbc", "no-attributes", "dsa", "gcm-in-enveloped")
+WEAK = (
+    *("sha1", "md5", "3des-cbc", "rc2-128-cbc", "no-attributes", "dsa"),
+    *("gcm-in-enveloped", "loose"),
+)
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "digest": ("auto", *DIGESTS),
@@ -127,7 +130,9 @@ class Policy:
     - ``weak``: what is read although it is weak, by name: ``sha1``, ``md5``,
       ``3des-cbc``, ``rc2-128-cbc``, ``no-attributes`` (a signature without
       signed attributes), ``dsa``, ``gcm-in-enveloped`` (AES-GCM where only
-      AES-CBC belongs, as some Go and Java programs write it).
+      AES-CBC belongs, as some Go and Java programs write it), ``loose`` (an
+      OpenPGP signature that not everybody takes: it is older than what its key says
+      of itself, or over text with odd line ends).
     - ``line_ends``: ``repair`` (a bare LF may have been CRLF when it was
       signed) or ``exact``.
     - ``local_part``: ``exact`` (what stands before the @ in a certificate and
