@@ -373,7 +373,7 @@ class _Peeled:
                 Layer("encrypted", wrapped.form, algorithm=label, recipients=names, opened=False)
             )
             raise
-        self.unauthenticated = self.unauthenticated or not envelope.authenticated
+        self.unauthenticated = self.unauthenticated or not envelope.tagged
         self._was_sealed(key)
         self.taken.append(
             Layer(
@@ -381,8 +381,9 @@ class _Peeled:
                 wrapped.form,
                 algorithm=label,
                 recipients=names,
-                authenticated=envelope.authenticated,
+                authenticated=envelope.tagged,
                 opened_by=key.label,
+                notes=(Note("short-tag", envelope.tag_note),) if envelope.tag_note else (),
             )
         )
 
