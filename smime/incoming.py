@@ -611,16 +611,22 @@ class _Peeled:
         """Return the sender if a signature of it is good and none of it is bad."""
         if sender is None or self.damaged is not None or self.stopped is not None:
             return None
-        checks = [
-            check for layer in layers if layer.covers == "content" for check in layer.signatures
-        ]
-        # All signers of a layer signed the same octets. One whose digest is of
-        # others shows that the layer was put together from two messages.
-        if any(check.intact.answer is Answer.NO for check in checks):
-            return None
-        mine = [one for one in checks if one.good or judging.names(one, sender, self.policy)]
-        good = [check for check in mine if check.good]
-        return sender if good and len(good) == len(mine) else None
+        found = False
+        for layer in layers:
+            if layer.covers != "content":
+                continue
+            checks = layer.signatures
+            mine = [one for one in checks if one.good or judging.names(one, sender, self.policy)]
+            if not mine:
+                continue  # a list's, or a gateway's: reported
+            # All signers of a layer signed the same octets. One whose digest is of
+            # others shows that the layer was put together from two messages.
+            if not all(one.good for one in mine) or any(
+                one.intact.answer is Answer.NO for one in checks
+            ):
+                return None
+            found = True
+        return sender if found else None
 
     def _outcome(self, layers: tuple[Layer, ...], signer: str | None) -> Outcome:
         if self.stopped is not None:
