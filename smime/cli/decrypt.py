@@ -60,13 +60,14 @@ def decrypt(args: argparse.Namespace, files: Files) -> int:
         "local_part",
     )
     alone = [_OPTION.get(name, f"--{name}") for name in named if getattr(args, name)]
-    if alone and not args.ca:
+    judged = bool(args.ca or args.system_email)
+    if alone and not judged:
         raise UsageError(
             f"{', '.join(alone)} needs --ca", hint="without --ca no signature is judged at all"
         )
     verdict.refuse_two_on_one_stream(args)
     keys.refuse_to_overwrite(args)
-    trust: smime.Trust = keys.anchors_of(args) if args.ca else smime.NoTrust()
+    trust: smime.Trust = keys.anchors_of(args) if judged else smime.NoTrust()
     readers = keys.openers_of(args)
     opened = smime.decrypt(
         files.read(args.input),
@@ -78,8 +79,8 @@ def decrypt(args: argparse.Namespace, files: Files) -> int:
         **keys.proof_of(args),
     )
     report = opened.report
-    line = verdict.signature_of(report, judged=bool(args.ca))
-    if args.ca and not verdict.unsigned_or_good(report):
+    line = verdict.signature_of(report, judged=judged)
+    if judged and not verdict.unsigned_or_good(report):
         problem = smime.SignatureRejected(line, report)
         verdict.reject(problem, args, files)
         raise problem

@@ -74,7 +74,9 @@ def readers_of(args: argparse.Namespace) -> list[smime.Recipient]:
 
 
 def anchors_of(args: argparse.Namespace) -> smime.Anchors:
-    """Load every --ca into one set of anchors."""
+    """Load every --ca into one set of anchors, or the system's roots for e-mail."""
+    if args.system_email:
+        return smime.Anchors.system_email()
     first, *more = args.ca
     return _named(first, lambda name: smime.Anchors.load(name, *more), *more)
 
