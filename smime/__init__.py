@@ -23,6 +23,7 @@ _HOMES = {
     "smime.keys.token": "Token",
     "smime.mail": "Mail Out Source",
     "smime.outgoing": "encrypt protect protect_each sign",
+    "smime.pgp": "PgpKey PgpKeyring",
     "smime.policy": "Policy Revocation",
     "smime.protocols": "Claim Fetcher Judgement Opener Signer Trust Trusts",
     "smime.receipts": "make_receipt receipt_wanted verify_receipt",
@@ -63,6 +64,8 @@ if TYPE_CHECKING:
     from smime.outgoing import protect as protect
     from smime.outgoing import protect_each as protect_each
     from smime.outgoing import sign as sign
+    from smime.pgp import PgpKey as PgpKey
+    from smime.pgp import PgpKeyring as PgpKeyring
     from smime.policy import Policy as Policy
     from smime.policy import Revocation as Revocation
     from smime.protocols import Claim as Claim

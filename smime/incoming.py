@@ -24,7 +24,8 @@ from smime.errors import (
     SignatureRejected,
     SmimeError,
 )
-from smime.formats import judging, senders, shown
+from smime.formats import judging, pgpmime, senders, shown
+from smime.formats import pgplayers as pgp
 from smime.formats import smime as form
 from smime.formats.parts import find_parts
 from smime.formats.structure import inspect
@@ -39,7 +40,6 @@ from smime.policy import MODERN
 from smime.protocols import Claim
 from smime.report import (
     Answer,
-    Finding,
     Layer,
     Note,
     Opened,
@@ -195,7 +195,7 @@ def examine(
             mail, trust, keys, sender, evidence, policy, judging.Times(at, received_at, tsa)
         ).report()
     except MalformedMail as broken:  # not even a mail
-        return Report(Outcome.UNKNOWN, problem=_problem(broken))
+        return Report(Outcome.UNKNOWN, problem=shown.problem(broken))
 
 
 class _Signed:
@@ -226,7 +226,9 @@ class _Peeled:
     ) -> None:
         self.trusts = judging.trusts(trust)
         self.parse = judging.parser(self.trusts)
-        self.keys = opening_keys_of(keys)
+        self.pgp_keys, others = pgpmime.keys_apart(keys)
+        self.keys = opening_keys_of(others)
+        self.rings = pgp.rings_of(self.trusts, self.pgp_keys)
         self.policy = policy
         self.times = times
         self.evidence = evidence
@@ -236,7 +238,7 @@ class _Peeled:
         self.outer.fields  # noqa: B018  # all are needed later: read once, not one by one
         self.inner = self.outer
         self.content = bytes(self.source)
-        self.taken: list[_Signed | Layer] = []
+        self.taken: list[_Signed | pgp.SignedLayer | Layer] = []
         self.stopped: SmimeError | None = None
         """Why the content could not be got at."""
         self.damaged: MalformedMail | None = None
@@ -245,7 +247,7 @@ class _Peeled:
         """What came out of compressed layers, in octets."""
         self.unauthenticated = False
         """A layer was opened whose content carries no tag."""
-        self.opened_by: Key | None = None
+        self.opened_by: Key | pgp.Opener | None = None
         """The key that opened the innermost sealed layer."""
         self.payload: Protected | None = None
         """The header fields that stand inside."""
@@ -269,10 +271,14 @@ class _Peeled:
     # --- taking layers off --------------------------------------------------
 
     def _peel(self) -> None:
-        while (wrapped := form.recognise(self.inner)) is not None:
-            if len(self.taken) == MAX_LAYERS:
+        while wrapped := pgpmime.recognise(self.inner) or form.recognise(self.inner):
+            if len(self.taken) >= MAX_LAYERS:
                 raise LimitExceeded(f"the mail is wrapped in more than {MAX_LAYERS} layers")
-            if wrapped.content is not None:
+            head = b""
+            if isinstance(wrapped, pgpmime.Wrapped):
+                self._take_openpgp(wrapped)
+                head = wrapped.head
+            elif wrapped.content is not None:
                 self._take_detached(wrapped)
             else:
                 kind = cms_kind(wrapped.blob)
@@ -285,7 +291,7 @@ class _Peeled:
                 elif not self._take_opaque(wrapped):
                     return
             # Nothing at all may be sealed, too: then it is a mail without fields and text.
-            self.inner = split_entity(self.content or b"\r\n")
+            self.inner = split_entity(head + self.content or b"\r\n")
 
     def _take_detached(self, wrapped: form.Wrapped) -> None:
         layer = _Signed(wrapped.form)
@@ -367,21 +373,36 @@ class _Peeled:
                 Layer("encrypted", wrapped.form, algorithm=label, recipients=names, opened=False)
             )
             raise
-        self.unauthenticated = self.unauthenticated or not envelope.authenticated
-        self.opened_by = key
-        for layer in self.taken:
-            if isinstance(layer, _Signed):
-                layer.sealed_form = True
+        self.unauthenticated = self.unauthenticated or not envelope.tagged
+        self._was_sealed(key)
         self.taken.append(
             Layer(
                 "encrypted",
                 wrapped.form,
                 algorithm=label,
                 recipients=names,
-                authenticated=envelope.authenticated,
+                authenticated=envelope.tagged,
                 opened_by=key.label,
+                notes=(Note("short-tag", envelope.tag_note),) if envelope.tag_note else (),
             )
         )
+
+    def _was_sealed(self, key: Key | pgp.Opener) -> None:
+        self.opened_by = key
+        for layer in self.taken:
+            if not isinstance(layer, Layer):
+                layer.sealed_form = True
+
+    def _take_openpgp(self, wrapped: pgpmime.Wrapped) -> None:
+        repair = _crlf_form if self.policy.line_ends == "repair" else None
+        taken = pgp.take(wrapped, self.pgp_keys, self.rings, self.times.at, repair)
+        if taken.opened_by is not None:
+            self._was_sealed(taken.opened_by)
+        self.taken += taken.layers
+        self.damaged = taken.damaged or self.damaged
+        if taken.stopped is not None:
+            raise taken.stopped
+        self.content = taken.content
 
     def _take_compressed(self, wrapped: form.Wrapped) -> None:
         from smime.cms import compressed  # rare, and it brings zlib along
@@ -459,7 +480,7 @@ class _Peeled:
                 if self._signer(tried, inside[0]) is not None:
                     sender, reason, layers = inside[0], "", tried
                     self.use_inner_from = True
-                notes.append(_from_note(inside[0], sender, self.use_inner_from))
+                notes.append(shown.from_note(inside[0], sender, self.use_inner_from))
         if layers is None:
             layers = self._judge_layers(sender, reason)
         signer = self._signer(layers, sender)
@@ -480,6 +501,7 @@ class _Peeled:
             sender, senders.shown(self.outer.fields, within, use_from=self.use_inner_from)
         )
         notes += shown.part_notes(parts, found is None or found.complete)
+        notes += pgp.text_notes(self.inner)
         if to_me.answer is Answer.NO:
             notes.append(Note(to_me.code, to_me.reason))
         return Report(
@@ -487,7 +509,7 @@ class _Peeled:
             layers=layers,
             sender=sender,
             signer=signer,
-            problem=_problem(self.stopped or self.damaged),
+            problem=shown.problem(self.stopped or self.damaged),
             notes=tuple(notes),
             parts=parts,
             headers=shown.header_checks(found_states, signer),
@@ -535,12 +557,15 @@ class _Peeled:
         return senders.sole_author(self.outer.fields)
 
     def _judge_layers(self, sender: str | None, reason: str) -> tuple[Layer, ...]:
-        return tuple(
-            self._judge_layer(layer, sender, reason) if isinstance(layer, _Signed) else layer
-            for layer in self.taken
-        )
+        return tuple(self._judge_layer(layer, sender, reason) for layer in self.taken)
 
-    def _judge_layer(self, layer: _Signed, sender: str | None, reason: str) -> Layer:
+    def _judge_layer(
+        self, layer: _Signed | pgp.SignedLayer | Layer, sender: str | None, reason: str
+    ) -> Layer:
+        if isinstance(layer, Layer):
+            return layer
+        if isinstance(layer, pgp.SignedLayer):
+            return layer.judged(self.trusts, sender, reason, self.times.at, self.policy)
         checks = [self._judge_signature(layer, one, sender, reason) for one in layer.checked]
         inside = self.payload.fields if self.payload is not None else ()
         return Layer(
@@ -639,30 +664,6 @@ def _crlf_form(content: bytes) -> bytes:
     if entity.transfer_encoding != "binary":
         return to_crlf(content)
     return to_crlf(content[: entity.body_at]) + content[entity.body_at :]
-
-
-def _from_note(inside: str, outside: str | None, believed: bool) -> Note:
-    if believed:
-        return Note("from-mismatch", f"the From outside is another one; {inside} signed it")
-    return Note(
-        "from-mismatch",
-        f"inside, the mail claims to be from {inside}, which no good signature supports; "
-        f"outside it says {outside or 'nobody'}",
-    )
-
-
-def _problem(problem: SmimeError | None) -> Finding | None:
-    if problem is None:
-        return None
-    codes = (
-        (LimitExceeded, "limit-exceeded", "RFC 5652 §2"),
-        (MalformedMail, "malformed", "RFC 8551 §3"),
-        (DecryptionFailed, "not-opened", "RFC 5652 §6"),
-    )
-    for kind, code, source in codes:
-        if isinstance(problem, kind):
-            return Finding.no(code, str(problem), source)
-    return Finding.open("not-supported", str(problem), "RFC 8551 §2")
 
 
 def _rejected(report: Report) -> SignatureRejected:

@@ -15,7 +15,8 @@ MODULES = sorted(
     for path in (ROOT / package).rglob("*.py")
 )
 
-# What starts other programs. Nothing here has a reason to, so far.
+# What starts other programs. One module has a reason to: it runs gpg.
+STARTERS = {"smime/pgp/gnupg.py"}
 STARTS = {"subprocess", "multiprocessing", "pty"}
 STARTING_CALLS = {"os.system", "os.popen", "os.posix_spawn", "os.fork", "os.execv", "os.execvp"}
 # What writes a message object as bytes: done once, on its way in, and never again.
@@ -62,15 +63,17 @@ def test_the_rules_can_see() -> None:
     assert STARTING_CALLS & set(imports(tree))
     assert STARTING_CALLS & set(used_names(tree))
     assert WRITES & set(used_names(tree))
+    for name in STARTERS:
+        assert STARTS & set(imports(ast.parse((ROOT / name).read_text(encoding="utf-8"))))
     for name in WRITERS:
         assert WRITES & set(used_names(ast.parse((ROOT / name).read_text(encoding="utf-8"))))
     assert len(MODULES) > 40
 
 
-def test_no_program_is_started(module: tuple[str, ast.Module]) -> None:
-    _, tree = module
+def test_no_program_is_started_but_gpg(module: tuple[str, ast.Module]) -> None:
+    name, tree = module
 
-    assert not STARTS & set(imports(tree))
+    assert not (set() if name in STARTERS else STARTS) & set(imports(tree))
     assert not STARTING_CALLS & (set(imports(tree)) | set(used_names(tree)))
 
 
