@@ -467,19 +467,23 @@ class _Peeled:
             blocked = senders.sender_problem(self.outer.fields, within)
             if blocked:
                 sender, reason = None, blocked
+        # RFC 9788 §4.4, with the From that arrived, not what HP-Outer says of it:
+        # 1. §4.4.1.1: do the addr-specs inside and outside match, as §4.4.5 compares them?
+        # 2. §4.4.1.2: if not, is there a valid signature bound to the address inside?
+        # 3. §4.4.3: only then the From inside is shown, and signed; else the one outside.
+        # 4. §4.4.2: a mismatch is told either way, naming both.
         if self.asked_sender is None and payload is not None and not blocked:
             authors = [f for f in within if f.key == "from"]
             outside = [f.raw for f in self.outer.fields if f.key == "from"]
             if len(authors) == 1:  # of two, readers would show one or the other
                 same = sender is not None and outside == [authors[0].raw]
                 inside = (sender or "",) if same else addresses(authors, "from")
-            if len(inside) == 1 and (sender is None or not same_address(inside[0], sender)):
-                # RFC 9788 §4.4: a From that stands only inside counts if a good
-                # signature is by that address; anybody can write one there.
+            if len(inside) == 1 and (sender is None or not same_address(inside[0], sender)):  # 1
                 tried = self._judge_layers(inside[0], "")
-                if self._signer(tried, inside[0]) is not None:
+                if self._signer(tried, inside[0]) is not None:  # 2
                     sender, reason, layers = inside[0], "", tried
-                    self.use_inner_from = True
+                    self.use_inner_from = True  # 3
+                # 4
                 notes.append(shown.from_note(inside[0], sender, self.use_inner_from))
         if layers is None:
             layers = self._judge_layers(sender, reason)
@@ -519,6 +523,7 @@ class _Peeled:
                 stopped=self.stopped is not None,
                 untagged=self.unauthenticated and signer is None,
             ),
+            **shown.signed_values(payload, signer),
         )
 
     def _parts(self, found: list[FoundPart], sender: str | None, reason: str) -> tuple[Part, ...]:
