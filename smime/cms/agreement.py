@@ -216,7 +216,7 @@ class _Shared:
         content = data[parts[0][2] : parts[0][3]] if parts else b""
         found = alg.AGREEMENTS.get(content)
         if found is None:
-            raise NotSupported(f"key agreement {oid_text(content)} is not supported")
+            raise NotSupported(f"key agreement {alg.called(content)} is not supported")
         if self.kind not in _KINDS.values():
             raise NotSupported(f"key {self.kind} is not supported")
         how, digest = found

@@ -317,11 +317,54 @@ _DIGEST_MAKERS = {
 }
 
 
+# Known by name, and not built: no primitive, or nobody should use it any more.
+STRANGERS = {
+    "1.2.156.10197.1.104.1": "SM4-ECB",
+    "1.2.156.10197.1.104.2": "SM4-CBC",
+    "1.2.156.10197.1.104.8": "SM4-GCM",
+    "1.2.156.10197.1.104.9": "SM4-CCM",
+    "1.2.156.10197.1.301": "SM2",
+    "1.2.156.10197.1.301.1": "SM2",
+    "1.2.156.10197.1.301.2": "SM2 key agreement",
+    "1.2.156.10197.1.301.3": "SM2 encryption",
+    "1.2.156.10197.1.401": "SM3",
+    "1.2.156.10197.1.501": "SM2 with SM3",
+    # GM/T 0010 has content types of its own.
+    "1.2.156.10197.6.1.4.2.1": "SM2 data (GM/T 0010)",
+    "1.2.156.10197.6.1.4.2.2": "SM2 signedData (GM/T 0010)",
+    "1.2.156.10197.6.1.4.2.3": "SM2 envelopedData (GM/T 0010)",
+    "1.2.156.10197.6.1.4.2.4": "SM2 signedAndEnvelopedData (GM/T 0010)",
+    "1.2.156.10197.6.1.4.2.5": "SM2 encryptedData (GM/T 0010)",
+    "1.2.392.200011.61.1.1.1.2": "Camellia-128-CBC",
+    "1.2.392.200011.61.1.1.1.3": "Camellia-192-CBC",
+    "1.2.392.200011.61.1.1.1.4": "Camellia-256-CBC",
+    "1.2.410.200004.1.4": "SEED-CBC",
+    "1.2.643.2.2.21": "GOST 28147-89",
+    "1.2.643.7.1.1.2.2": "GOST R 34.11-2012 of 256 bits",
+    "1.2.643.7.1.1.2.3": "GOST R 34.11-2012 of 512 bits",
+    "1.2.840.113549.2.2": "MD2",
+    "1.2.840.113549.2.4": "MD4",
+    "1.2.840.113549.3.4": "RC4",
+    "1.3.14.3.2.7": "DES-CBC",
+    "1.3.36.3.2.1": "RIPEMD-160",
+}
+
+
+def called(content: bytes) -> str:
+    """Return what an identifier that is not supported is called, or else its dotted form.
+
+    >>> called(oid("1.2.156.10197.1.401")[2:]), called(oid("1.2.3")[2:])
+    ('SM3', '1.2.3')
+    """
+    dotted = oid_text(content)
+    return STRANGERS.get(dotted, dotted)
+
+
 def named(table: dict[bytes, str], content: bytes, what: str) -> str:
     """Return the name of an algorithm, or raise ``NotSupported`` with its identifier."""
     name = table.get(content)
     if name is None:
-        raise NotSupported(f"{what} {oid_text(content)} is not supported")
+        raise NotSupported(f"{what} {called(content)} is not supported")
     return name
 
 

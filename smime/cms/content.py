@@ -6,9 +6,9 @@ Source: RFC 5652 §3
 
 from __future__ import annotations
 
-from smime.cms.algorithms import CONTENT_TYPES
+from smime.cms.algorithms import CONTENT_TYPES, called
 from smime.cms.ber import parsed
-from smime.cms.der import SEQUENCE, children, oid_text, top
+from smime.cms.der import SEQUENCE, children, top
 from smime.errors import MalformedMail
 
 TYPE_CHECKING = False
@@ -26,12 +26,12 @@ def kind(blob: bytes) -> str:
         found = CONTENT_TYPES.get(blob[at + 2 : at + 2 + blob[at + 1]])
         if found is not None:
             return found
-    return oid_text(parsed(blob, lambda data: content_info(data)[0]))
+    return called(parsed(blob, lambda data: content_info(data)[0]))
 
 
 def name(content_type: bytes) -> str:
-    """Return what a content type is called; its dotted identifier if it is not known."""
-    return CONTENT_TYPES.get(content_type) or oid_text(content_type)
+    """Return what a content type is called; its dotted identifier if nobody knows it."""
+    return CONTENT_TYPES.get(content_type) or called(content_type)
 
 
 def content_info(data: bytes) -> tuple[bytes, Node]:

@@ -219,7 +219,7 @@ def _read_content(data: bytes, node: Node, found: Envelope) -> None:
     if not algorithm or algorithm[0][0] != 0x06:
         raise MalformedMail("the encrypted content names no cipher")
     identifier = data[algorithm[0][2] : algorithm[0][3]]
-    found.cipher = alg.CIPHER_OF.get(identifier) or oid_text(identifier)
+    found.cipher = alg.CIPHER_OF.get(identifier) or alg.called(identifier)
     if found.cipher not in alg.CIPHERS:
         found.why_not = f"content cipher {found.cipher} is not supported"
         return

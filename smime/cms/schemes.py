@@ -129,7 +129,7 @@ def digest_name(data: bytes, node: Node) -> str:
         if parameters is not None and data[parameters[1] : parameters[3]] == alg.SHAKE256_BITS:
             return "shake256"
         return "SHAKE256 of another length than 512 bits"
-    return alg.DIGEST_OF.get(identifier) or oid_text(identifier)
+    return alg.DIGEST_OF.get(identifier) or alg.called(identifier)
 
 
 def read(data: bytes, node: Node) -> Scheme:
@@ -144,7 +144,7 @@ def read(data: bytes, node: Node) -> Scheme:
     identifier, parameters = _parts(data, node)
     kind, digest = alg.SIGNATURES.get(identifier, ("", None))
     if not kind:
-        name = alg.UNSUPPORTED_SIGNATURES.get(identifier) or oid_text(identifier)
+        name = alg.UNSUPPORTED_SIGNATURES.get(identifier) or alg.called(identifier)
         return Scheme("", None, name)
     scheme = Scheme(kind, digest)
     if kind == "rsa-pss":

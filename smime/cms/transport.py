@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import padding
 
 from smime.cms import algorithms as alg
 from smime.cms.ber import octets
-from smime.cms.der import OCTET_STRING, SEQUENCE, children, head, integer, oid_text, sequence, tlv
+from smime.cms.der import OCTET_STRING, SEQUENCE, children, head, integer, sequence, tlv
 from smime.cms.unwrapping import Sealed, read_identifier, right_length
 from smime.errors import MalformedMail, NotSupported
 
@@ -124,7 +124,7 @@ def _padding(data: bytes, node: Node) -> Padding:
     if kind == alg.RSA_ENCRYPTION[2:]:
         return _V15
     if kind != alg.RSA_OAEP[2:]:
-        raise NotSupported(f"key transport {oid_text(kind)} is not supported")
+        raise NotSupported(f"key transport {alg.called(kind)} is not supported")
     # RFC 8017 A.2.1: what is absent is SHA-1, MGF1 with SHA-1, and the empty label.
     digest, mask_digest, label = "sha1", "sha1", b""
     given = children(data, parts[1]) if len(parts) > 1 and parts[1][0] == SEQUENCE else []

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from smime.policy import Policy
 
-__all__ = ["Fitness", "fingerprint", "key_kind", "public_key_of"]
+__all__ = ["Fitness", "fingerprint", "in_words", "key_kind", "public_key_of"]
 
 _SIGN, _TRANSPORT, _AGREE = "sign", "transport", "agree"
 # By the name of the class of the public key in cryptography: what it is called, what it can do.
@@ -41,6 +41,7 @@ _RSASSA_PSS = "1.2.840.113549.1.1.10"
 _DIFFIE_HELLMAN = ("1.2.840.113549.1.3.1", "1.2.840.10046.2.1")
 _EMAIL_PROTECTION = "1.3.6.1.5.5.7.3.4"
 _ANY_USAGE = "2.5.29.37.0"
+_DOTTED = r"[0-2](?:\.[0-9]+){3,}"
 _CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
 
 
@@ -54,11 +55,18 @@ def public_key_of(certificate: x509.Certificate) -> Any:
     try:
         return certificate.public_key()
     except UnsupportedAlgorithm as error:
-        raise NotSupported(
-            f"the certificate's kind of key ({name}) or its curve is not supported"
-        ) from error
+        raise NotSupported(f"the certificate's key is not supported: {in_words(error)}") from error
     except ValueError as error:
         raise KeyProblem(f"the certificate's public key is damaged: {error}") from error
+
+
+def in_words(error: Exception) -> str:
+    """Return what the library says of an algorithm, with its name where it says the identifier."""
+    import re
+
+    from smime.cms.algorithms import STRANGERS
+
+    return re.sub(_DOTTED, lambda found: STRANGERS.get(found[0], found[0]), str(error))
 
 
 def key_kind(public_key: Any) -> tuple[str, tuple[str, ...]]:

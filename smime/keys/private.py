@@ -145,7 +145,11 @@ def plain_key(key_der: bytes, name: str) -> PrivateKeyTypes:
                 hint="make a new key on P-256",
             ) from error
         if isinstance(error, UnsupportedAlgorithm):
-            raise NotSupported(f"the private key in {name} is not supported: {error}") from error
+            from smime.keys.fitness import in_words
+
+            raise NotSupported(
+                f"the private key in {name} is not supported: {in_words(error)}"
+            ) from error
         if algorithm.startswith(_POST_QUANTUM):
             raise NotSupported(
                 f"the private key in {name} ({algorithm}) is in a form without its seed,"
@@ -213,7 +217,11 @@ def traditional_key(block: bytes, name: str, secret: Secret) -> PrivateKeyTypes:
     try:
         return load_pem_private_key(block, passphrase)
     except UnsupportedAlgorithm as error:
-        raise NotSupported(f"the private key in {name} is not supported: {error}") from error
+        from smime.keys.fitness import in_words
+
+        raise NotSupported(
+            f"the private key in {name} is not supported: {in_words(error)}"
+        ) from error
     except (ValueError, TypeError) as error:
         raise secret.wrong() from error
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 import smime
 from smime.mime.entity import split_entity
-from tests.support.world import World
+from tests.support.world import LETTER, World
 
 CHARSETS = ["us-ascii", "utf-8", "gb18030", "gbk", "big5", "iso-2022-jp", "euc-kr", "windows-1252"]
 WORDS = {
@@ -212,6 +212,7 @@ def test_a_body_in_any_charset(world: World, charset: str, word: str, encoding: 
         opened = smime.verify(made, keys=world.bob, trust=world.anchors)
         assert split_entity(bytes(opened.mail)).decoded().rstrip(b"\r\n") == octets
         assert opened.message.get_content().rstrip("\r\n") == word
+        assert smime.view(opened).text.rstrip("\r\n") == word
 
 
 @pytest.mark.parametrize(
@@ -236,6 +237,7 @@ def test_a_subject_in_any_charset(world: World, raw: bytes, shown: str) -> None:
         opened = smime.verify(made, keys=world.bob, trust=world.anchors)
         (subject,) = [f for f in split_entity(bytes(opened.mail)).fields if f.key == "subject"]
         assert subject.text == shown
+        assert [one.value for one in smime.view(opened).headers if one.name == "Subject"] == [shown]
 
 
 @pytest.mark.parametrize("name", ["会议记录.pdf", "naïve.txt", "日本語の長い名前" * 6 + ".bin"])
@@ -252,6 +254,7 @@ def test_an_attachment_s_name(world: World, name: str) -> None:
     (attachment,) = opened.message.iter_attachments()
     assert attachment.get_filename() == name
     assert attachment.get_content() == b"\0\1\2"
+    assert [one.name for one in smime.view(opened).files] == [name]
 
 
 def identity_for(address: str) -> smime.Identity:
@@ -277,6 +280,24 @@ def identity_for(address: str) -> smime.Identity:
     return smime.Identity(key, certificate)
 
 
+def without_address(common_name: str) -> smime.Identity:
+    """Make a certificate that has a subject name and no address."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=30))
+        .sign(key, SHA256())
+    )
+    return smime.Identity(key, certificate)
+
+
 @pytest.mark.parametrize(
     ("certified", "written"),
     [
@@ -297,6 +318,33 @@ def test_addresses_beyond_ascii(world: World, certified: str, written: str) -> N
     assert opened.report.addressed_to_me.answer is smime.Answer.YES
     (subject,) = [f for f in split_entity(bytes(opened.mail)).fields if f.key == "subject"]
     assert subject.text == "你好"
+
+
+@pytest.mark.parametrize("name", ["王小明", "Jörg Müller", "Зоя"])
+def test_subject_names_beyond_ascii(world: World, name: str) -> None:
+    named = world.ca.issue("alice@example.org", name=name)
+
+    opened = smime.verify(smime.sign(LETTER, by=named), trust=world.anchors)
+
+    assert opened.signer == "alice@example.org"
+    certificate = opened.report.signatures[0].certificate
+    assert certificate is not None
+    (common,) = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    assert common.value == name
+
+
+@pytest.mark.parametrize("name", ["王小明", "alice@example.org", "\u202eecilA\x1b[1m"])
+def test_a_subject_name_never_stands_for_an_address(name: str) -> None:
+    """It is told as it is, and escaped for the terminal."""
+    nameless = without_address(name)
+
+    opened = smime.open(smime.sign(LETTER, by=nameless), trust=smime.Pinned(nameless.certificate))
+
+    assert opened.signer is None
+    assert name in opened.report.signatures[0].signer
+    shown = str(smime.view(opened))
+    assert shown.replace("\n", "").isprintable()
+    assert (name in shown) is name.isprintable()
 
 
 def test_what_a_terminal_sees_is_escaped(world: World) -> None:
