@@ -289,6 +289,10 @@ class Recipients:
         """Return the first recipients, as people call them."""
         return tuple(one.name for one in self.first(limit))
 
+    def called(self, limit: int) -> list[tuple[bytes, bytes, str]]:
+        """Return how the message calls the first recipients; ``spoken`` says it for people."""
+        return [one.called for one in self.first(limit)]
+
     @property
     def why_not(self) -> str:
         """Why no key at all would help: no recipient is of a kind that is supported."""

@@ -16,7 +16,7 @@ import os
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap
 
 from smime.cms.ber import octets
-from smime.cms.der import SEQUENCE, children, top
+from smime.cms.der import SEQUENCE, Indefinite, children, top
 from smime.cms.names import describe
 from smime.errors import MalformedMail, NotSupported
 
@@ -30,7 +30,15 @@ if TYPE_CHECKING:
     Unwrap: TypeAlias = Callable[[int], bytes]
     Opener: TypeAlias = Callable[[Any], Unwrap]
 
-__all__ = ["MAX_ROUNDS", "Sealed", "read_identifier", "right_length", "substitute", "unwrap_aes"]
+__all__ = [
+    "MAX_ROUNDS",
+    "Sealed",
+    "read_identifier",
+    "right_length",
+    "spoken",
+    "substitute",
+    "unwrap_aes",
+]
 
 # Of PBKDF2, for all that one message asks for: some three seconds. 2^31 rounds
 # would hang for minutes in one call.
@@ -136,6 +144,20 @@ class Sealed:
     @property
     def name(self) -> str:
         """The recipient for people: ``serial 1f2e issued by Test CA``."""
-        if self.identifier:
-            return describe(self.identifier, top(self.identifier))
-        return f"key {self.key_identifier.hex()}" if self.key_identifier else self.kind
+        return spoken(self.called)
+
+    @property
+    def called(self) -> tuple[bytes, bytes, str]:
+        """How the message calls it: identifier, key identifier, kind of key."""
+        return self.identifier, self.key_identifier, self.kind
+
+
+def spoken(called: tuple[bytes, bytes, str]) -> str:
+    """Say for people how a message calls a recipient."""
+    identifier, key_identifier, kind = called
+    if identifier:
+        try:
+            return describe(identifier, top(identifier))
+        except (MalformedMail, Indefinite):
+            return "(unreadable identifier)"
+    return f"key {key_identifier.hex()}" if key_identifier else kind
