@@ -31,7 +31,7 @@ import smime
 from pki import keys as key_kinds
 from pki import sealed
 from pki.errors import RequestRefused
-from pki.rules import extension
+from pki.rules import extension, reads
 from smime.cms.der import children, integer, octet_string, sequence, tlv, top
 
 if TYPE_CHECKING:
@@ -286,12 +286,13 @@ def _fields(data: bytes, node: Node, count: int) -> list[bytes]:
 def may_be_kept(certificate: x509.Certificate) -> bool:
     """Say whether the key of this certificate reads and does nothing else."""
     usage = extension(certificate, x509.KeyUsage)
-    return usage is not None and not (
-        not (usage.key_encipherment or usage.key_agreement)
-        or usage.digital_signature
-        or usage.content_commitment
-        or usage.key_cert_sign
-        or usage.crl_sign
+    return (
+        usage is not None
+        and reads(certificate)
+        and not usage.digital_signature
+        and not usage.content_commitment
+        and not usage.key_cert_sign
+        and not usage.crl_sign
     )
 
 

@@ -6,6 +6,7 @@
     private/root.key.pem      encrypted; issuing does not need it: move it to another medium
     private/issuing.key.pem   encrypted
     private/log.key.pem       encrypted; signs checkpoints of the ledger, and nothing else
+    profiles/NAME.toml        kinds of certificates of this CA's own, beside the shipped ones
     ledger.db                 every certificate and revocation, unless a database has them
 
 A folder of the first version has ``issued/SERIAL.pem`` and no ledger; it gets one when
@@ -16,6 +17,7 @@ Floor:  folder (uses ledger)
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -28,14 +30,21 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from pki import keys
-from pki.errors import AuthorityExists, LedgerProblem, NoAuthority, RequestRefused
+from pki.errors import (
+    AuthorityExists,
+    LedgerProblem,
+    NoAuthority,
+    ProfileProblem,
+    RequestRefused,
+)
 from pki.facts import Issue
 from pki.ledger import Ledger
 from pki.names import checked_name, checked_url
+from pki.profiles import Profile
 from pki.tables import hidden, sqlite_url
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
     from os import PathLike
 
     from pki.tables import sql
@@ -45,6 +54,8 @@ if TYPE_CHECKING:
 __all__ = [
     "LOG_KEY",
     "Records",
+    "complete_folder",
+    "fill_new",
     "read_key",
     "refuse_existing",
     "to_pem",
@@ -61,6 +72,7 @@ MAX_FILE_OCTETS = 1_048_576  # a key file or certificate of a CA has under 10,00
 MAX_SHARDS = 10_000  # a million certificates make shards of a hundred
 _MIGRATED_AT_ONCE = 1_000
 _TEXTS = ("name", "crl_url", "ca_url", "delta_url", "ocsp_url", "ledger")
+_PROFILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _RECORD = re.compile(r"([0-9a-f]{32,40})\.pem")
 
 
@@ -156,6 +168,21 @@ class Records:
             )
         if self.delta_url and _placeholders(self.delta_url) != _placeholders(self.crl_url):
             raise RequestRefused("the URLs of full and delta lists differ in {shard} or {profile}")
+
+    def profile(self, name: str) -> Profile:
+        """Give the CA's own profile of that name, or else the shipped one.
+
+        Raises ``ProfileProblem``.
+        """
+        path = os.path.join(self.folder, "profiles", f"{name}.toml")
+        if _PROFILE.fullmatch(name) and os.path.exists(path):
+            return Profile.load(path)
+        try:
+            return Profile.named(name)
+        except ProfileProblem as error:
+            raise ProfileProblem(
+                str(error), hint=f"{error.hint}; or make profiles/{name}.toml in the CA's folder"
+            ) from error
 
     def scope(self, serial: int, profile: str) -> str:
         """Name the list that a certificate belongs to: empty, ``7``, ``mailbox``, ``7-mailbox``."""
@@ -335,17 +362,60 @@ def write_folder(
 
     ``first`` writes the first entries of the ledger.
     """
+    with fill_new(records.folder, sealed):
+        return _written(records, first)
+
+
+def complete_folder(
+    records: Records, sealed: dict[str, bytes], first: Callable[[Ledger], None]
+) -> Ledger:
+    """Make a CA of a folder that holds the key of the issuing one, and is none yet."""
     place = records.folder
+    private = os.path.join(place, "private")
+    names = [os.path.join(private, name) for name in sealed]
+    names += [os.path.join(place, name) for name in ("root.pem", "issuing.pem", SETTINGS)]
+    if not records.ledger_url:
+        names += [os.path.join(place, LEDGER + more) for more in ("", "-wal", "-shm")]
+    _unlink(names)  # left by who was killed here
+    try:
+        for name, data in sealed.items():
+            write_new(os.path.join(private, name), data, mode=0o600)
+        return _written(records, first)
+    except BaseException:
+        _unlink(names)
+        raise
+
+
+def _unlink(paths: Iterable[str]) -> None:
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+
+
+@contextlib.contextmanager
+def fill_new(place: str, sealed: dict[str, bytes]) -> Iterator[None]:
+    """Make a folder with keys in ``private``; what fails inside leaves nothing of it."""
     made = not os.path.isdir(place)
     if made:
         os.mkdir(place, 0o755)
     private = os.path.join(place, "private")
     # Only one of two that start together gets past here, and only that one cleans up.
     os.mkdir(private, 0o700)
-    ledger: Ledger | None = None
     try:
         for name, data in sealed.items():
             write_new(os.path.join(private, name), data, mode=0o600)
+        yield
+    except BaseException:
+        _empty(place)
+        if made:
+            os.rmdir(place)
+        raise
+
+
+def _written(records: Records, first: Callable[[Ledger], None]) -> Ledger:
+    place = records.folder
+    ledger: Ledger | None = None
+    try:
         chain = (records.issuing, *records.above)
         for name, certificates in (("root.pem", (records.root,)), ("issuing.pem", chain)):
             write_new(os.path.join(place, name), to_pem(*certificates), mode=0o644)
@@ -362,9 +432,6 @@ def write_folder(
     except BaseException:
         if ledger is not None:
             ledger.close()
-        _empty(place)
-        if made:
-            os.rmdir(place)
         raise
     return ledger
 

@@ -13,14 +13,23 @@ from pki import keys
 from pki.audit import log_key_detail
 from pki.authority import Authority, moment
 from pki.errors import RequestRefused
-from pki.folder import LOG_KEY, Records, refuse_existing, write_folder
+from pki.folder import (
+    LOG_KEY,
+    SETTINGS,
+    Records,
+    complete_folder,
+    refuse_existing,
+    write_folder,
+)
 from pki.names import MAX_NAME, checked_name
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
     from os import PathLike
 
     from pki.ledger import Ledger
+    from pki.profiles import Profile
     from smime import Passphrase
 
 __all__ = ["Settings", "found", "found_below"]
@@ -65,7 +74,9 @@ def found(
     settings: Settings,
     *,
     passphrase: Passphrase,
-    rsa: bool = False,
+    root_algorithm: str,
+    algorithm: str,
+    profile: str | Profile = "issuing",
     at: datetime | None = None,
 ) -> tuple[Authority, Records, Ledger]:
     """Make a root, and below it a CA for mail users (``Registrar.create``)."""
@@ -77,36 +88,43 @@ def found(
             f"the name of a CA has 1 to {MAX_NAME - len(_ISSUING_SUFFIX)} characters"
         )
     secret = keys.passphrase_octets(passphrase)
-    root = Authority.create(name, algorithm="rsa4096" if rsa else "p384", at=at)
+    root = Authority.create(name, algorithm=root_algorithm, at=at)
     below = root.subordinate(
         name + _ISSUING_SUFFIX,
-        algorithm="rsa4096" if rsa else "p256",
+        algorithm=algorithm,
         at=at,
+        profile=profile,
         domains=settings.domains,
     )
     records = settings.records(place, below)
-    sealed = {"root.key.pem": keys.seal(root.private_key, secret)}
-    return below, records, _written(records, below, sealed, secret)
+    log_key = keys.generate("p256")
+    sealed = {
+        "root.key.pem": keys.seal(root.private_key, secret),
+        "issuing.key.pem": keys.seal(below.private_key, secret),
+        LOG_KEY: keys.seal(log_key, secret),
+    }
+    return below, records, write_folder(records, sealed, _first(below, log_key))
 
 
 def found_below(
     folder: PathLike[str] | str, settings: Settings, authority: Authority, *, passphrase: Passphrase
 ) -> tuple[Authority, Records, Ledger]:
-    """Make the folder of a CA whose root is elsewhere.
+    """Make a CA whose root is elsewhere, of a folder with its key in ``private``.
 
-    Raises what ``Registrar.create`` raises. On failure nothing is left behind.
+    ``authority`` is what ``pki.ceremony.accept`` gives. Raises what ``Registrar.create``
+    raises. On failure the folder is as before.
     """
     place = os.fspath(folder)
-    refuse_existing(place)
+    if os.path.exists(os.path.join(place, SETTINGS)):
+        refuse_existing(place)
     records = settings.records(place, authority)
     secret = keys.passphrase_octets(passphrase)
-    return authority, records, _written(records, authority, {}, secret)
-
-
-def _written(
-    records: Records, authority: Authority, sealed: dict[str, bytes], secret: bytes
-) -> Ledger:
     log_key = keys.generate("p256")
+    sealed = {LOG_KEY: keys.seal(log_key, secret)}
+    return authority, records, complete_folder(records, sealed, _first(authority, log_key))
+
+
+def _first(authority: Authority, log_key: keys.Key) -> Callable[[Ledger], None]:
     when = moment(None)
 
     def first(ledger: Ledger) -> None:
@@ -114,9 +132,4 @@ def _written(
             log.issuer(authority.certificate, at=when)
             log.note("log-key", log_key_detail(log_key), at=when)
 
-    sealed = {
-        **sealed,
-        "issuing.key.pem": keys.seal(authority.private_key, secret),
-        LOG_KEY: keys.seal(log_key, secret),
-    }
-    return write_folder(records, sealed, first)
+    return first

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     Pair: TypeAlias = tuple[keys.AnyKey, x509.Certificate]
 
-__all__ = ["GROUP", "Issuance", "profile_named"]
+__all__ = ["GROUP", "Issuance"]
 
 GROUP = 200
 """Certificates that are recorded by one commit: a tenth of a second is lost by a crash."""
@@ -39,11 +39,12 @@ GROUP = 200
 class Issuance:
     """The issuing CA with its folder and its ledger."""
 
-    __slots__ = ("_authority", "_scoped", "issuer", "ledger", "records")
+    __slots__ = ("_authority", "_profiles", "_scoped", "issuer", "ledger", "records")
 
     def __init__(self, authority: Authority, records: Records, ledger: Ledger) -> None:
         self._authority: Authority | None = authority
         self._scoped: dict[str, Authority] = {}
+        self._profiles: dict[str, Profile] = {}
         self.records = records
         self.ledger = ledger
         with ledger.writing() as log:
@@ -66,6 +67,41 @@ class Issuance:
         """Let go of the key."""
         self._authority = None
         self._scoped.clear()
+
+    def profile(self, given: str | Profile) -> Profile:
+        """Give the profile that is meant: one of the CA's own, a shipped one, or half of one.
+
+        Raises ``ProfileProblem``, and ``RequestRefused`` for one that only its caller had.
+        """
+        if isinstance(given, Profile):
+            return given
+        found = self._profiles.get(given)
+        if found is None:
+            found = self._profiles[given] = self._named(given)
+        return found
+
+    def _named(self, name: str) -> Profile:
+        if name == "own":
+            raise RequestRefused(
+                "this certificate was made with a profile that the ledger does not know",
+                hint="issue a new one with that profile",
+            )
+        whole, _, ending = name.rpartition("-")
+        if whole and ending in ("signing", "encryption"):
+            halved = self.profile(whole)
+            return halved.signing if ending == "signing" else halved.reading
+        return self.records.profile(name)
+
+    def profile_name(self, profile: str | Profile, half: Profile | None = None) -> str:
+        """Name a profile for the ledger; the halves of a pair have names of their own."""
+        if not isinstance(profile, str):
+            return "own"
+        whole = self.profile(profile)
+        if half is not None and whole.reads and not half.reads:
+            return "signing" if profile == "mailbox" else f"{profile}-signing"
+        if half is not None and half.key_usage != whole.key_usage:
+            return "encryption" if profile == "mailbox" else f"{profile}-encryption"
+        return profile
 
     def sign(self, order: Order, at: datetime, profile_name: str) -> Issue:
         """Sign what is ordered under a profile that is looked up; it is not recorded yet."""
@@ -146,7 +182,7 @@ class Issuance:
         subject: dict[str, str],
     ) -> list[Pair]:
         """Make the keys of a person, certify and record them: the signing one first."""
-        chosen = profile if isinstance(profile, Profile) else Profile.named(profile)
+        chosen = self.profile(profile)
         if lifetime_days is not None:
             chosen = chosen.lasting(lifetime_days)
         if not addresses:
@@ -156,7 +192,7 @@ class Issuance:
         for half, kind in halves(chosen, algorithm, pair):
             key = keys.generate(kind)
             request = CertificationRequest(key.public_key(), addresses, name, **subject)
-            issue = self.sign(Order(request, half), when, profile_name(profile, half))
+            issue = self.sign(Order(request, half), when, self.profile_name(profile, half))
             issues.append(issue)
             made.append((key, issue.certificate))
         self.record(issues, self.to_keep(made, keep))
@@ -189,10 +225,12 @@ class Issuance:
             outcome = known.outcome(order, key_hash)
             if outcome is None:
                 try:
-                    profile = order.profile
-                    chosen = profile if isinstance(profile, Profile) else Profile.named(profile)
+                    chosen = self.profile(order.profile)
+                    if order.lifetime_days is not None:
+                        chosen = chosen.lasting(order.lifetime_days)
                     signed = replace(order, profile=chosen)
-                    issue = issues[place] = self.sign(signed, when, profile_name(profile))
+                    name = self.profile_name(order.profile)
+                    issue = issues[place] = self.sign(signed, when, name)
                     outcome = Outcome(order, issue.certificate)
                     known.add(order, key_hash, issue.certificate)
                 except smime.SmimeError as refused:
@@ -214,33 +252,14 @@ class Issuance:
                     if (key := orders[place].kept) is not None
                 ]
                 self._write(log, list(issues.values()), kept)
+                for place, issue in issues.items():
+                    _note_stated(log, orders[place].request, issue)
         return outcomes
 
 
-def profile_name(profile: str | Profile, half: Profile | None = None) -> str:
-    """Name a profile for the ledger; the halves of a pair have names of their own."""
-    if not isinstance(profile, str):
-        return "own"
-    whole = Profile.named(profile)
-    if half is not None and whole.reads and not half.reads:
-        return "signing" if profile == "mailbox" else f"{profile}-signing"
-    if half is not None and half.key_usage != whole.key_usage:
-        return "encryption" if profile == "mailbox" else f"{profile}-encryption"
-    return profile
-
-
-def profile_named(name: str) -> Profile:
-    """Give the profile that the ledger names, for a certificate that is made again.
-
-    Raises ``RequestRefused`` for one that was made with a profile of its own.
-    """
-    for ending, half in (("-signing", "signing"), ("-encryption", "reading")):
-        if name.endswith(ending):
-            whole: Profile = getattr(Profile.named(name.removesuffix(ending)), half)
-            return whole
-    if name == "own":
-        raise RequestRefused(
-            "this certificate was made with a profile that the ledger does not know",
-            hint="issue a new one with that profile",
-        )
-    return Profile.named(name)
+def _note_stated(log: Writing, request: CertificationRequest, issue: Issue) -> None:
+    """Have the log say whose word it was that the key is its holder's (RFC 9883)."""
+    if request.stated_by is not None:
+        said = {"by": f"{request.stated_by.serial_number:x}"}
+        serial = issue.certificate.serial_number
+        log.note("stated", said, at=moment(None), serial=serial)

@@ -33,6 +33,8 @@ class Order:
     label: str | None = None
     """Names this order for good: ordered again, it gives the certificate made the first time."""
     renews: int | None = None
+    lifetime_days: int | None = None
+    """Another lifetime than the profile's."""
     kept: AnyKey | None = field(default=None, repr=False)
     """A reading key that was made on behalf, to be kept for the recovery agents."""
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "entry_name",
+    "files_at",
     "ldif",
     "ldif_authority",
     "smimea",
@@ -164,13 +165,24 @@ def static_files(ca: Authority, crl: bytes = b"") -> dict[str, bytes]:
 
     Raises ``RequestRefused`` if an address names no file, or both name the same.
     """
-    files = {"root.cer": to_der(ca.root)}
-    if ca.ca_url:
-        name = _file_of(ca.ca_url, files)
-        chain = ca.chain or (ca.root,)
-        files[name] = to_p7c(*chain) if name.endswith(".p7c") else to_der(ca.certificate)
-    if ca.crl_url and crl:
-        files[_file_of(ca.crl_url, files)] = crl
+    lists = {ca.crl_url: crl} if ca.crl_url and crl else {}
+    return files_at(ca.chain or (ca.root,), ca.root, ca_url=ca.ca_url, lists=lists)
+
+
+def files_at(
+    chain: Sequence[x509.Certificate],
+    root: x509.Certificate,
+    *,
+    ca_url: str,
+    lists: Mapping[str, bytes],
+) -> dict[str, bytes]:
+    """Give the same for a CA whose key is elsewhere; ``lists`` are its CRLs by address."""
+    files = {"root.cer": to_der(root)}
+    if ca_url:
+        name = _file_of(ca_url, files)
+        files[name] = to_p7c(*chain) if name.endswith(".p7c") else to_der(chain[0])
+    for url, crl in lists.items():
+        files[_file_of(url, files)] = crl
     return files
 
 

@@ -11,14 +11,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 
 import smime
-from pki import crl, founding, keys, renewal, revocation, status
-from pki.authority import Authority, identity_of
+from pki import crl, founding, keys, renewal, revocation, status, vouching
+from pki.authority import Authority, identity_of, moment
 from pki.errors import NoAuthority
 from pki.folder import Records, read_key
 from pki.issuance import GROUP, Issuance
 from pki.log_key import demand_log_key
 from pki.orders import Order, Outcome
-from pki.requests import CertificationRequest
+from pki.requests import CertificationRequest, check_wishes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -59,6 +59,9 @@ class Registrar:
         name: str,
         passphrase: smime.Passphrase,
         rsa: bool = False,
+        algorithm: str = "",
+        root_algorithm: str = "",
+        profile: str | Profile = "issuing",
         crl_url: str = "",
         ca_url: str = "",
         ocsp_url: str = "",
@@ -70,12 +73,15 @@ class Registrar:
     ) -> Self:
         """Make a CA in a new or empty folder: a root, and below it a CA for mail users.
 
-        Their keys are P-384 and P-256, with ``rsa`` both RSA-4096, each encrypted
-        under ``passphrase``. The URLs are written into every certificate and cannot be
-        mended in those given out; ``{shard}`` and ``{profile}`` in ``crl_url`` and
-        ``delta_url`` spread the certificates over several CRLs. With ``domains`` the
-        CA certifies addresses there and nothing else (``Authority.subordinate``). The
-        ledger is a file in the folder, or the PostgreSQL database that ``ledger_url`` names.
+        Their keys are P-384 and P-256, with ``rsa`` both RSA-4096, or of the kinds that
+        ``root_algorithm`` and ``algorithm`` name, each encrypted under ``passphrase``.
+        ``profile`` is another kind of issuing CA: ``issuing-services`` for servers.
+
+        The URLs are written into every certificate and cannot be mended in those given
+        out; ``{shard}`` and ``{profile}`` in ``crl_url`` and ``delta_url`` spread the
+        certificates over several CRLs. With ``domains`` the CA certifies addresses there
+        and nothing else (``Authority.subordinate``). The ledger is a file in the folder,
+        or the PostgreSQL database that ``ledger_url`` names.
 
         Raises ``AuthorityExists``, ``RequestRefused`` for a name, URL or domain that
         cannot be, ``LedgerProblem``, ``OSError``. On failure nothing is left behind.
@@ -83,7 +89,17 @@ class Registrar:
         settings = founding.Settings(
             name, crl_url, ca_url, ocsp_url, delta_url, tuple(domains), ledger_url, shards
         )
-        return cls(*founding.found(folder, settings, passphrase=passphrase, rsa=rsa, at=at))
+        kinds = ("rsa4096", "rsa4096") if rsa else ("p384", "p256")
+        made = founding.found(
+            folder,
+            settings,
+            passphrase=passphrase,
+            root_algorithm=root_algorithm or kinds[0],
+            algorithm=algorithm or kinds[1],
+            profile=profile,
+            at=at,
+        )
+        return cls(*made)
 
     @classmethod
     def load(cls, folder: PathLike[str] | str, *, passphrase: smime.Passphrase) -> Self:
@@ -148,13 +164,15 @@ class Registrar:
         at: datetime | None = None,
         label: str | None = None,
         renews: int | None = None,
+        lifetime_days: int | None = None,
     ) -> x509.Certificate:
         """Certify the key of a request under its authorised names, record the certificate.
 
         Raises ``RequestRefused``, also for a key that somebody else has a certificate
         for, or that was revoked because it was compromised.
         """
-        (outcome,) = self.certify_many([Order(request, profile, label, renews)], at=at)
+        order = Order(request, profile, label, renews, lifetime_days)
+        (outcome,) = self.certify_many([order], at=at)
         if outcome.refused is not None:
             raise outcome.refused
         assert outcome.certificate is not None
@@ -165,15 +183,27 @@ class Registrar:
         csr: bytes,
         *addresses: str,
         name: str = "",
+        hosts: Iterable[str] = (),
         profile: str | Profile = "mailbox",
         at: datetime | None = None,
+        lifetime_days: int | None = None,
+        demand_names: bool = False,
+        **subject: str,
     ) -> x509.Certificate:
         """Certify the key of a CSR, DER or PEM, under names that its holder was found to have.
 
-        The names in the request are not read. Raises ``RequestRefused``.
+        The names in the request are not taken; with ``demand_names`` it is refused if it
+        asks for a mail address or host that is not among those given here: it may be the
+        wrong file. A key that cannot sign comes in a request signed by a certified key of
+        the same person (RFC 9883): the log says so. Raises ``RequestRefused``.
         """
-        request = CertificationRequest.parse(csr).authorise(*addresses, name=name)
-        return self.certify(request, profile=profile, at=at)
+        when, servers = moment(at), tuple(hosts)
+        request = CertificationRequest.parse(csr, find=vouching.finder(self._desk))
+        if demand_names:
+            check_wishes(csr, addresses, servers)
+        authorised = request.authorise(*addresses, name=name, hosts=servers, **subject)
+        vouching.check(self._desk, authorised, at=when)
+        return self.certify(authorised, profile=profile, at=at, lifetime_days=lifetime_days)
 
     def certify_many(
         self, orders: Iterable[Order], *, at: datetime | None = None, group: int = GROUP

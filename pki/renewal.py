@@ -13,7 +13,6 @@ from cryptography.x509.oid import NameOID
 from pki import keys
 from pki.authority import moment
 from pki.errors import RequestRefused
-from pki.issuance import profile_named
 from pki.orders import Order
 from pki.requests import CertificationRequest
 
@@ -44,7 +43,7 @@ def renew(
         )
     key = keys.check(before.certificate.public_key())
     request = CertificationRequest(key, before.addresses, _name_in(before))
-    profile = profile_named(before.profile).lasting(lifetime_days)
+    profile = desk.profile(before.profile).lasting(lifetime_days)
     issue = desk.sign(Order(request, profile, renews=serial), moment(at), before.profile)
     desk.record([issue])
     return issue.certificate
@@ -64,7 +63,7 @@ def rekey(
     issues, when = [], moment(at)
     for serial in serials:
         before = find(desk.ledger, serial)
-        profile = profile_named(before.profile).lasting(lifetime_days)
+        profile = desk.profile(before.profile).lasting(lifetime_days)
         key = keys.generate(algorithm or _algorithm_of(before.certificate))
         request = CertificationRequest(key.public_key(), before.addresses, _name_in(before))
         issue = desk.sign(Order(request, profile, renews=serial), when, before.profile)

@@ -31,13 +31,15 @@ if TYPE_CHECKING:
     Find: TypeAlias = Callable[[bytes, int], x509.Certificate | None]
     """Gives the certificate with an issuer's name, in DER, and a serial number."""
 
-__all__ = ["MAX_NAME", "CertificationRequest", "checked_address", "checked_name", "checked_url"]
+__all__ = ["MAX_NAME", "CertificationRequest", "check_wishes", "checked_address"]
+__all__ += ["checked_name", "checked_url"]
 
 MAX_REQUEST_OCTETS = 65_536  # a request for an 8192-bit RSA key has under 3,000
 MAX_ADDRESSES = 100  # of one person; every sender's program walks them at each message
 MAX_HOSTS = 100  # of one server; its certificate travels at each connection
 
 _PROOF_HASHES = frozenset({"sha256", "sha384", "sha512", "sha3-256", "sha3-384", "sha3-512"})
+_SMTP_UTF8 = "1.3.6.1.5.5.7.8.9"  # id-on-SmtpUTF8Mailbox (RFC 9598 §3)
 _POSSESSION = "1.3.6.1.4.1.22112.2.1"  # id-at-privateKeyPossessionStatement (RFC 9883 §3)
 
 
@@ -253,3 +255,58 @@ def _statement(csr: x509.CertificateSigningRequest) -> tuple[bytes, int] | None:
     number = int.from_bytes(whole[serial[2] : serial[3]], "big", signed=True)
     assert isinstance(csr, x509.CertificateSigningRequest)
     return whole[name[1] : name[3]], number
+
+
+def check_wishes(csr: bytes, addresses: Iterable[str], hosts: Iterable[str] = ()) -> None:
+    """Refuse a request that asks for a name which is not among those authorised.
+
+    Nothing of it would be certified; but who sends a request for somebody else has
+    mistaken the file, or means no good. Compared are mail addresses and hosts, in the
+    alternative names and the subject; of other names in a subject none is looked at.
+
+    Raises ``RequestRefused``.
+    """
+    from cryptography import x509
+    from cryptography.x509.oid import NameOID
+
+    from smime import SmimeError
+
+    trouble: tuple[type[Exception], ...] = (*_trouble(), SmimeError)
+    given = {checked_address(one) for one in addresses} | {_checked_server(one) for one in hosts}
+    try:
+        request = _load(csr)
+        asked = [
+            str(one.value)
+            for kind in (NameOID.EMAIL_ADDRESS, NameOID.COMMON_NAME)
+            for one in request.subject.get_attributes_for_oid(kind)
+            if kind == NameOID.EMAIL_ADDRESS or "@" in str(one.value)
+        ]
+        for extension in request.extensions:
+            if isinstance(extension.value, x509.SubjectAlternativeName):
+                asked += [_wish(name) for name in extension.value]
+    except trouble as error:
+        raise RequestRefused("the names in the request cannot be read") from error
+    for wish in asked:
+        if _as_certified(wish) not in given:
+            raise RequestRefused(
+                f"the request asks for {wish!a}, which is not among the names given",
+                hint="is it the right file? --ignore-names certifies its key all the same",
+            )
+
+
+def _wish(name: x509.GeneralName) -> str:
+    from cryptography import x509
+
+    if isinstance(name, x509.OtherName) and name.type_id.dotted_string == _SMTP_UTF8:
+        node = top(name.value)
+        return name.value[node[2] : node[3]].decode("utf-8")
+    return str(name.value)
+
+
+def _as_certified(wish: str) -> str:
+    for check in (checked_address, _checked_server):
+        try:
+            return check(wish)
+        except RequestRefused:
+            continue
+    return ""

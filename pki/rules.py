@@ -252,3 +252,9 @@ def extension(certificate: x509.Certificate, kind: type[E]) -> E | None:
         return certificate.extensions.get_extension_for_class(kind).value
     except x509.ExtensionNotFound:
         return None
+
+
+def reads(certificate: x509.Certificate) -> bool:
+    """Say whether mail may be sealed to the key of this certificate (RFC 8550 §4.4.2)."""
+    usage = extension(certificate, x509.KeyUsage)
+    return usage is None or usage.key_encipherment or usage.key_agreement

@@ -17,11 +17,13 @@ __version__ = "0.1.0"
 _HOMES = {
     "smime.errors": "DecryptionFailed KeyProblem LimitExceeded MalformedMail NotSupported"
     " SignatureRejected SmimeError",
+    "smime.fetch": "HttpFetcher",
     "smime.incoming": "decrypt examine open verify",
     "smime.keys": "Addressee Identity Passphrase Reader Recipient Sender",
     "smime.keys.token": "Token",
     "smime.mail": "Mail Out Source",
     "smime.outgoing": "encrypt protect protect_each sign",
+    "smime.pgp": "PgpKey PgpKeyring",
     "smime.policy": "Policy Revocation",
     "smime.protocols": "Claim Fetcher Judgement Opener Signer Trust Trusts",
     "smime.receipts": "make_receipt receipt_wanted verify_receipt",
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from smime.errors import NotSupported as NotSupported
     from smime.errors import SignatureRejected as SignatureRejected
     from smime.errors import SmimeError as SmimeError
+    from smime.fetch import HttpFetcher as HttpFetcher
     from smime.incoming import decrypt as decrypt
     from smime.incoming import examine as examine
     from smime.incoming import open as open
@@ -63,6 +66,8 @@ if TYPE_CHECKING:
     from smime.outgoing import protect as protect
     from smime.outgoing import protect_each as protect_each
     from smime.outgoing import sign as sign
+    from smime.pgp import PgpKey as PgpKey
+    from smime.pgp import PgpKeyring as PgpKeyring
     from smime.policy import Policy as Policy
     from smime.policy import Revocation as Revocation
     from smime.protocols import Claim as Claim

@@ -24,7 +24,8 @@ from smime.errors import (
     SignatureRejected,
     SmimeError,
 )
-from smime.formats import judging, shown
+from smime.formats import judging, pgpmime, shown
+from smime.formats import pgplayers as pgp
 from smime.formats import smime as form
 from smime.formats.structure import inspect
 from smime.judged import Judged, Sealed, Signed, World
@@ -195,7 +196,8 @@ class _Peeled:
         times: judging.Times,
     ) -> None:
         self.world = World(judging.trusts(trust), sender, evidence, policy, times)
-        self.keys = opening_keys_of(keys)
+        self.pgp_keys, certified = pgpmime.keys_apart(keys)
+        self.keys = opening_keys_of(certified)
         self.policy = policy
         self.source = mail if isinstance(mail, Mail) else Mail(mail)
         self.outer = self.inner = split_entity(bytes(self.source))
@@ -239,10 +241,14 @@ class _Peeled:
     # --- taking layers off --------------------------------------------------
 
     def _peel(self) -> None:
-        while (wrapped := form.recognise(self.inner)) is not None:
-            if len(self.taken) == MAX_LAYERS:
+        while wrapped := pgpmime.recognise(self.inner) or form.recognise(self.inner):
+            if len(self.taken) >= MAX_LAYERS:
                 raise LimitExceeded(f"the mail is wrapped in more than {MAX_LAYERS} layers")
-            if wrapped.content is not None:
+            head = b""
+            if isinstance(wrapped, pgpmime.Wrapped):
+                self._take_openpgp(wrapped)
+                head = wrapped.head
+            elif wrapped.content is not None:
                 self._take_detached(wrapped)
             else:
                 kind = cms_kind(wrapped.blob)
@@ -255,7 +261,7 @@ class _Peeled:
                 elif not self._take_opaque(wrapped):
                     return
             # Nothing at all may be sealed, too: then it is a mail without fields and text.
-            self.inner = split_entity(self.content or b"\r\n")
+            self.inner = split_entity(head + self.content or b"\r\n")
 
     def _take_detached(self, wrapped: form.Wrapped) -> None:
         layer = Signed(wrapped.form)
@@ -329,13 +335,29 @@ class _Peeled:
     def _take_sealed(self, wrapped: form.Wrapped) -> None:
         envelope = enveloped.read(wrapped.blob)
         layer = Sealed(wrapped.form, envelope)
-        signed_around = [one for one in self.taken if isinstance(one, Signed)]
         self.taken.append(layer)
         self.content, key = self._unseal(envelope, layer)
-        layer.by = self.opened_by = key.label
+        layer.by = key.label
         self.unauthenticated = self.unauthenticated or not envelope.authenticated
-        for one in signed_around:
-            one.sealed_form = True
+        self._was_sealed(key.label)
+
+    def _was_sealed(self, by: str) -> None:
+        self.opened_by = by
+        for layer in self.taken:
+            if isinstance(layer, (Signed, pgp.SignedLayer)):
+                layer.sealed_form = True
+
+    def _take_openpgp(self, wrapped: pgpmime.Wrapped) -> None:
+        repair = crlf_form if self.policy.line_ends == "repair" else None
+        rings = pgp.rings_of(self.world.trusts, self.pgp_keys)
+        taken = pgp.take(wrapped, self.pgp_keys, rings, self.world.times.at, repair)
+        if taken.opened_by is not None:
+            self._was_sealed(taken.opened_by.label)
+        self.taken += taken.layers
+        self.damaged = taken.damaged or self.damaged
+        if taken.stopped is not None:
+            raise taken.stopped
+        self.content = taken.content
 
     def _take_compressed(self, wrapped: form.Wrapped) -> None:
         from smime.cms import compressed  # rare, and it brings zlib along

@@ -16,6 +16,7 @@ from smime.cms import signatures
 from smime.cms.unwrapping import spoken
 from smime.errors import SmimeError
 from smime.formats import judging, senders, shown
+from smime.formats import pgplayers as pgp
 from smime.formats import smime as form
 from smime.formats.parts import find_parts
 from smime.keys.address import same_address
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from smime.report import Finding, SignatureCheck
     from smime.trust import Evidence
 
-    Taken: TypeAlias = "Signed | Sealed | Layer"
+    Taken: TypeAlias = "Signed | Sealed | pgp.SignedLayer | Layer"
     View: TypeAlias = "_JudgedLayer | Layer"
 
 __all__ = ["Judged", "Sealed", "Signed", "World"]
@@ -329,6 +330,9 @@ class Judged:
             if isinstance(one, Signed):
                 judged = [world.judge(one, sender, reason, checked) for checked in one.checked]
                 views.append(_JudgedLayer(one, judged))
+            elif isinstance(one, pgp.SignedLayer):
+                by = world.times.at, world.policy
+                views.append(one.judged(world.trusts, sender, reason, *by))
             else:
                 views.append(one if isinstance(one, Layer) else one.layer)
         return views
@@ -368,6 +372,7 @@ class Judged:
             senders.shown(self.outer.fields, self._within(), use_from=self._use_inner_from),
         )
         notes += shown.part_notes(parts, found is None or found.complete)
+        notes += pgp.text_notes(self.inner)
         if to_me.answer is Answer.NO:
             notes.append(Note(to_me.code, to_me.reason))
         return Report(

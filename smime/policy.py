@@ -27,7 +27,7 @@ HEADER_POLICIES = ("baseline", "shy", "none")
 NEVER_HIDDEN = frozenset({"date", "from", "mime-version"})  # no mail is delivered without them
 READERS = ("given", "named")
 SIGNATURES = ("rsa-v15", "rsa-pss")
-WEAK = ("sha1", "md5", "3des-cbc", "rc2-128-cbc", "no-attributes", "dsa")
+WEAK = ("sha1", "md5", "3des-cbc", "rc2-128-cbc", "no-attributes", "dsa", "loose")
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "digest": ("auto", *DIGESTS),
@@ -116,7 +116,9 @@ class Policy:
     - ``rsa_bits_min``, ``rsa_bits_max``: size of RSA keys, signers' and CAs'.
     - ``weak``: what is read although it is weak, by name: ``sha1``, ``md5``,
       ``3des-cbc``, ``rc2-128-cbc``, ``no-attributes`` (a signature without
-      signed attributes), ``dsa``.
+      signed attributes), ``dsa``, ``loose`` (an OpenPGP signature that not
+      everybody takes: it is older than what its key says of itself, or over text
+      with odd line ends).
     - ``line_ends``: ``repair`` (a bare LF may have been CRLF when it was
       signed) or ``exact``.
     - ``local_part``: ``exact`` (what stands before the @ in a certificate and

@@ -158,7 +158,8 @@ class SignatureCheck:
     """Digest of the content as it was signed: the MIC of AS2."""
     digest_algorithm: str = ""
     fingerprint: str = ""
-    """SHA-256 of the certificate, in lower-case hexadecimal digits."""
+    """SHA-256 of the certificate, or the fingerprint of the OpenPGP key (the key id, where
+    nobody has it); lower-case hexadecimal digits."""
     proof: str = ""
     """Good when it was signed, not now; and what proves when: ``time-stamp`` (RFC 3161) or
     ``received`` (the caller's word). Else empty."""
@@ -166,6 +167,8 @@ class SignatureCheck:
     chain: tuple[bytes, ...] = field(default=(), repr=False)
     """The path found, leaf first, as DER."""
     cert_der: bytes | None = field(default=None, repr=False)
+    addresses: tuple[str, ...] = ()
+    """What the OpenPGP key names; empty for a certificate, which says so itself."""
 
     @property
     def certificate(self) -> x509.Certificate | None:

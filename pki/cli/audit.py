@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 
-from pki.cli import common
+from pki.cli import common, options
 from pki.errors import AuditFailed
 
 EXAMPLE = "smimetool ca audit --checkpoint-to /mnt/elsewhere/club.checkpoint"
@@ -23,8 +23,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="if all is well, sign how far the log has come; keep it where nobody here writes",
     )
-    common.ca_options(parser)
-    common.json_option(parser)
+    options.ca(parser)
+    options.json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -40,9 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     with common.opened(arguments) as (records, ledger):
         passphrase = ""
         if arguments.checkpoint_to is not None:
-            passphrase = common.given_passphrase(
-                arguments.passphrase_file, arguments.passphrase_env
-            ) or common.secret(f"Passphrase of {records.name}: ", "--passphrase-file")
+            passphrase = common.given_or_asked(arguments, records.name)
         found = audit(ledger, against)
         if not found.unbroken:
             raise AuditFailed(found)

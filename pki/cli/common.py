@@ -18,73 +18,23 @@ from pki.errors import NoAuthority, RequestRefused, Unattended
 
 TYPE_CHECKING = False  # what typing.TYPE_CHECKING is, without importing typing
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
     from typing import Any, TextIO
 
+    from cryptography import x509
+
+    import smime
     from pki.facts import Record
     from pki.folder import Records
     from pki.ledger import Ledger
     from pki.registrar import Registrar
-
-__all__ = [
-    "announce",
-    "ask",
-    "ca_options",
-    "chosen",
-    "demand_terminal",
-    "given_passphrase",
-    "json_option",
-    "made_up",
-    "new_passphrase",
-    "now",
-    "opened",
-    "passphrase_options",
-    "records_of",
-    "refuse_unwritable",
-    "registrar",
-    "say",
-    "say_json",
-    "secret",
-    "tell",
-    "terminal",
-    "warn_lapsing",
-    "write_all",
-]
 
 MAX_PASSPHRASE_OCTETS = 4_096  # the first line of a file; more is a wrong file
 MAX_ASKED = 3  # a person who mistypes three times wants to read the hint
 MAX_CERTIFICATE_OCTETS = 1_048_576  # of a file that names a certificate
 _GENERATED_CHARACTERS = 26  # of 5 bits each: 130 bits
 _LAPSES_SOON_DAYS = 2  # a list is warned of so long before its end: over a weekend
-
-
-# --- options ----------------------------------------------------------------
-
-
-def passphrase_options(
-    parser: argparse.ArgumentParser, prefix: str, whose: str
-) -> argparse._MutuallyExclusiveGroup:
-    group = parser.add_mutually_exclusive_group()
-    group.add_argument(
-        f"--{prefix}passphrase-file", metavar="F", help=f"first line of F is the passphrase {whose}"
-    )
-    group.add_argument(
-        f"--{prefix}passphrase-env", metavar="V", help=f"variable V is the passphrase {whose}"
-    )
-    return group
-
-
-def ca_options(parser: argparse.ArgumentParser, *, key: bool = True) -> None:
-    """Add the options that name the CA and, for those that open it, its passphrase."""
-    parser.add_argument("--ca-dir", metavar="DIR", help="folder of the CA, if not found here")
-    if key:
-        passphrase_options(parser, "", "of the CA's keys")
-
-
-def json_option(parser: argparse.ArgumentParser) -> None:
-    """Add --json."""
-    parser.add_argument("--json", action="store_true", help="say it as JSON")
 
 
 # --- the CA -----------------------------------------------------------------
@@ -112,9 +62,7 @@ def registrar(arguments: argparse.Namespace) -> Iterator[Registrar]:
     from pki.registrar import Registrar
 
     records = records_of(arguments)
-    passphrase = given_passphrase(arguments.passphrase_file, arguments.passphrase_env)
-    if not passphrase:
-        passphrase = secret(f"Passphrase of {records.name}: ", "--passphrase-file")
+    passphrase = given_or_asked(arguments, records.name)
     with Registrar.load(records.folder, passphrase=passphrase) as ca:
         yield ca
         warn_lapsing(ca.ledger)
@@ -163,18 +111,61 @@ def chosen(ledger: Ledger, which: str) -> list[Record]:
     return found
 
 
+def newest(ledger: Ledger, names: list[str]) -> list[Record]:
+    """Find the newest certificate of each name that was not revoked; of an address its pair too.
+
+    Of a pair the one that signs comes first.
+    """
+    from pki.escrow import may_be_kept
+
+    found: dict[int, Record] = {}
+    for which in names:
+        records = chosen(ledger, which)
+        usable = [one for one in records if one.state(now()) in ("valid", "expired")] or records
+        found[usable[0].serial] = usable[0]
+        if "@" in which:
+            reads = may_be_kept(usable[0].certificate)
+            halves = ("-signing", "signing") if reads else ("-encryption", "encryption")
+            kind = usable[0].profile
+            other = [
+                one for one in usable[1:] if one.profile != kind and one.profile.endswith(halves)
+            ]
+            if other and kind.endswith(("signing", "encryption")):
+                found[other[0].serial] = other[0]
+    return sorted(found.values(), key=lambda one: may_be_kept(one.certificate))
+
+
+def kept_of(ledger: Ledger, records: list[Record]) -> list[int]:
+    """Say of which of these a sealed copy of the key is kept."""
+    from pki.archive import serials_of
+
+    return serials_of(ledger, [record.serial for record in records])
+
+
+def certificates_of(identity: smime.Identity) -> list[x509.Certificate]:
+    """Give all certificates that have a key, the signing one first."""
+    reading = identity.recipient.certificate
+    own = identity.certificate
+    return [own] if reading == own else [own, reading]
+
+
 def _fingerprint(path: str) -> bytes:
-    from cryptography import x509
     from cryptography.hazmat.primitives.hashes import SHA256
+
+    return read_certificates(path)[0].fingerprint(SHA256())
+
+
+def read_certificates(path: str) -> list[x509.Certificate]:
+    """Read a file of certificates, PEM or DER. Raises ``RequestRefused``."""
+    from cryptography import x509
 
     with open(path, "rb") as file:
         data = file.read(MAX_CERTIFICATE_OCTETS)
-    load = x509.load_der_x509_certificate
-    if b"-----BEGIN" in data:
-        load = x509.load_pem_x509_certificate
     try:
-        return load(data).fingerprint(SHA256())
-    except ValueError as error:
+        if b"-----BEGIN" in data:
+            return x509.load_pem_x509_certificates(data)
+        return [x509.load_der_x509_certificate(data)]
+    except (ValueError, TypeError, x509.InvalidVersion) as error:
         raise RequestRefused(f"{path} is no certificate") from error
 
 
@@ -194,6 +185,20 @@ def _find_ca() -> str:
         "no CA in this folder or the ones below",
         hint="name its folder with --ca-dir, or make one with `smimetool ca init DIR`",
     )
+
+
+def crl_path(folder: str, scope: str, *, delta: bool = False) -> str:
+    """Say where a revocation list lies in a CA's folder."""
+    parts = ["ca", *([scope] if scope else []), *(["delta"] if delta else [])]
+    return os.path.join(folder, "crl", f"{'-'.join(parts)}.crl")
+
+
+def beside_p12(arguments: argparse.Namespace) -> str:
+    """Say where the certificate goes that stands beside the .p12."""
+    stem, extension = os.path.splitext(arguments.output)
+    if extension == ".pem" or arguments.output == "-":
+        arguments.refuse("-o names the .p12, a file; the certificate goes beside it as .pem")
+    return f"{stem}.pem"
 
 
 def refuse_unwritable(path: str) -> None:
@@ -288,6 +293,47 @@ def given_passphrase(path: str | None, variable: str | None) -> str:
             raise Unattended(f"the environment variable {variable} is not set or is empty")
         return passphrase
     return ""
+
+
+def identities(arguments: argparse.Namespace) -> list[smime.Identity]:
+    """Open the agents' keys; a passphrase is asked for where no option gives it.
+
+    Of a file with several keys all are taken: it is one agent's.
+    """
+    import smime
+
+    files: list[str] = arguments.identity_passphrase_file
+    if len(files) > len(arguments.identity):
+        arguments.refuse("--identity-passphrase-file is given once for each -i")
+    found: list[smime.Identity] = []
+    for place, path in enumerate(arguments.identity):
+        given = given_passphrase(files[place], None) if place < len(files) else ""
+        found += smime.Identity.load_all(path, passphrase=given or _asking(path))
+    return found
+
+
+def _asking(path: str) -> Callable[[], str]:
+    return lambda: secret(f"Passphrase of {path}: ", "--identity-passphrase-file")
+
+
+def agreed_passphrase(arguments: argparse.Namespace, question: str) -> str:
+    """Give the passphrase for new keys: by option, or asked for twice."""
+    given = given_passphrase(arguments.passphrase_file, arguments.passphrase_env)
+    return given or new_passphrase(question, "--passphrase-file")
+
+
+def given_or_asked(arguments: argparse.Namespace, whose: str) -> str:
+    """Give the passphrase of keys that are there: by option, or asked for."""
+    given = given_passphrase(arguments.passphrase_file, arguments.passphrase_env)
+    return given or secret(f"Passphrase of {whose}: ", "--passphrase-file")
+
+
+def common_name(certificate: x509.Certificate) -> str:
+    """Give what a CA is called."""
+    from cryptography.x509.oid import NameOID
+
+    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(names[0].value) if names else certificate.subject.rfc4514_string()
 
 
 def made_up() -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 
-from pki.cli import common
+from pki.cli import common, options
 
 EXAMPLE = "smimetool ca crl --if-due -o /srv/www/club.crl --passphrase-file ca.pass"
 
@@ -36,8 +36,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--days", type=int, default=7, metavar="N", help="until the next list (default: 7)"
     )
-    common.ca_options(parser)
-    common.json_option(parser)
+    options.ca(parser)
+    options.json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -50,9 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not 1 <= arguments.days <= 366:
         arguments.refuse("--days is 1 to 366")
     records = common.records_of(arguments)
-    passphrase = common.given_passphrase(arguments.passphrase_file, arguments.passphrase_env)
-    if not passphrase:
-        passphrase = common.secret(f"Passphrase of {records.name}: ", "--passphrase-file")
+    passphrase = common.given_or_asked(arguments, records.name)
     made = []
     with Registrar.load(records.folder, passphrase=passphrase) as ca:
         scopes = ("",) if arguments.complete else ca.scopes()
@@ -79,5 +77,5 @@ def _path(output: str | None, folder: str, scope: str, several: bool, delta: boo
     """Say where a list goes: the file named, or a file of its own in a folder."""
     if output is not None and not several:
         return output
-    parts = ["ca", *([scope] if scope else []), *(["delta"] if delta else [])]
-    return os.path.join(output or os.path.join(folder, "crl"), f"{'-'.join(parts)}.crl")
+    path = common.crl_path(folder, scope, delta=delta)
+    return path if output is None else os.path.join(output, os.path.basename(path))

@@ -8,14 +8,20 @@ from __future__ import annotations
 import argparse
 import os
 
-from pki.cli import common
+from pki.cli import common, options
 
 EXAMPLE = "smimetool ca init club --name 'Chess Club CA' --passphrase-file ca.pass"
 
 _URLS = """\
-Certificates can say where to fetch two files: the list of revoked certificates, and
-the certificate of the CA. Certificates already given out cannot be mended, so name
-now an address that will last, even if nothing is there yet. Empty for none."""
+Certificates can say where to fetch the list of revoked certificates and the
+certificate of the CA, and where to ask whether one is revoked (OCSP). Certificates
+already given out cannot be mended, so name now an address that will last, even if
+nothing is there yet. Empty for none."""
+_ASKED = (
+    ("crl_url", "URL of the revocation list: ", "--crl-url"),
+    ("ca_url", "URL of the CA's certificate: ", "--ca-url"),
+    ("ocsp_url", "URL of the OCSP responder: ", "--ocsp-url"),
+)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,28 +29,18 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dir", metavar="DIR", help="new or empty folder")
     parser.add_argument("--name", help="name of the CA, as readers see it")
     parser.add_argument("--rsa", action="store_true", help="RSA-4096 keys, not P-384 and P-256")
+    options.ca_key(parser, "--root-key", "")
+    options.ca_key(parser, "--key", "")
     parser.add_argument(
-        "--crl-url",
-        metavar="URL",
-        help="where its revocation list will be; {shard} and {profile} make several lists",
+        "--kind",
+        default="issuing",
+        choices=("issuing", "issuing-multipurpose", "issuing-services"),
+        help="kind of CA (default: issuing, for mail; issuing-services for servers)",
     )
-    parser.add_argument("--ca-url", metavar="URL", help="where issuing.pem will be, as DER")
-    parser.add_argument("--delta-url", metavar="URL", default="", help="where delta lists will be")
-    parser.add_argument(
-        "--shards", type=int, default=1, metavar="N", help="how many lists {shard} makes"
-    )
-    parser.add_argument(
-        "--domain",
-        action="append",
-        default=[],
-        metavar="D",
-        help="certify only addresses at D (.D: below D); may be repeated",
-    )
-    parser.add_argument(
-        "--ledger", metavar="URL", default="", help="keep the records in PostgreSQL, not in a file"
-    )
-    common.passphrase_options(parser, "", "of the CA's keys")
-    common.json_option(parser)
+    options.domain(parser, "certify only addresses at D")
+    options.urls(parser, asked=True)
+    options.passphrase(parser, "", "of the CA's keys")
+    options.json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -53,29 +49,27 @@ def run(arguments: argparse.Namespace) -> int:
     from pki.registrar import Registrar
 
     refuse_existing(arguments.dir)  # before any question
+    if arguments.rsa and (arguments.key or arguments.root_key):
+        arguments.refuse("--rsa says the kind of both keys")
     name = arguments.name
     if name is None:
         name = common.ask("Name of the CA: ", option="--name", needed=True)
-    given = common.given_passphrase(arguments.passphrase_file, arguments.passphrase_env)
-    passphrase = given or common.new_passphrase("Passphrase for the CA's keys", "--passphrase-file")
-    crl_url, ca_url = arguments.crl_url, arguments.ca_url
-    if common.terminal() and None in (crl_url, ca_url):
+    passphrase = common.agreed_passphrase(arguments, "Passphrase for the CA's keys")
+    open_ones = [one for one in _ASKED if getattr(arguments, one[0]) is None]
+    if common.terminal() and open_ones:
         common.tell(_URLS)
-        if crl_url is None:
-            crl_url = common.ask("URL of the revocation list: ", option="--crl-url")
-        if ca_url is None:
-            ca_url = common.ask("URL of the CA's certificate: ", option="--ca-url")
+        for field, question, option in open_ones:
+            setattr(arguments, field, common.ask(question, option=option))
     with Registrar.create(
         arguments.dir,
         name=name,
         passphrase=passphrase,
         rsa=arguments.rsa,
-        crl_url=crl_url or "",
-        ca_url=ca_url or "",
-        delta_url=arguments.delta_url,
+        algorithm=arguments.key,
+        root_algorithm=arguments.root_key,
+        profile=arguments.kind,
         domains=arguments.domain,
-        ledger_url=arguments.ledger,
-        shards=arguments.shards,
+        **options.urls_of(arguments),
     ) as ca:
         root = os.path.join(arguments.dir, "root.pem")
         key = os.path.join(arguments.dir, "private", "root.key.pem")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 
-from pki.cli import common
+from pki.cli import common, options
 
 EXAMPLE = "smimetool ca list --search chess.example --expiring 30"
 
@@ -24,8 +24,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--limit", type=int, default=100, metavar="N", help="at most N (default: 100)"
     )
-    common.ca_options(parser, key=False)
-    common.json_option(parser)
+    options.ca(parser, key=False)
+    options.json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 
-from pki.cli import common
+from pki.cli import common, options
 
 EXAMPLE = "smimetool ca ocsp request.der -o answer.der --passphrase-file ca.pass"
 
@@ -32,8 +32,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         default="sha1",
         help="how answers of --all name the CA (default: sha1, which most programs ask with)",
     )
-    common.ca_options(parser)
-    common.json_option(parser)
+    options.ca(parser)
+    options.json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 
-from pki.cli import common
+from pki.cli import common, options
 
 EXAMPLE = "smimetool ca renew --all-due -o renewed --passphrase-file ca.pass"
 
@@ -33,8 +33,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", metavar="DIR", default=".", help="folder for the certificates, SERIAL.pem"
     )
-    common.ca_options(parser)
-    common.json_option(parser)
+    options.ca(parser)
+    options.json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

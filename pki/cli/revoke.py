@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 
-from pki.cli import common
+from pki.cli import common, options
 from pki.errors import RequestRefused
 
 EXAMPLE = "smimetool ca revoke alice@chess.example --reason keyCompromise"
@@ -34,8 +34,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--release", action="store_true", help="undo certificateHold")
     parser.add_argument("--all", action="store_true", help="all certificates of an address")
     # No passphrase: a lost key must not wait for who knows it, and signs nothing yet.
-    common.ca_options(parser, key=False)
-    common.json_option(parser)
+    options.ca(parser, key=False)
+    options.json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

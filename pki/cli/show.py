@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 
-from pki.cli import common
+from pki.cli import common, options
 
 TYPE_CHECKING = False  # what typing.TYPE_CHECKING is, without importing typing
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         help="serial number, SHA-256 fingerprint, file or address (default: the CA itself)",
     )
-    common.ca_options(parser, key=False)
-    common.json_option(parser)
+    options.ca(parser, key=False)
+    options.json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -267,11 +267,8 @@ class _Preparing:
                 except ValueError:  # a point off the curve, a secret of zeros
                     secret = substitute(point, 32)
                 # Every form is tried whether one before it fitted or not.
-                values = [
-                    unwrap_aes(_derive(how, digest, secret, salt, form, wrap), sealed)
-                    for salt, form in forms
-                ]
-                return right_length(values[0] or values[1], length, sealed)
+                keys = [_derive(how, digest, secret, salt, form, wrap) for salt, form in forms]
+                return right_length(unwrap_aes(keys, sealed, length), length, sealed)
 
             return unwrap
 

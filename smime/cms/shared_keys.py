@@ -31,7 +31,7 @@ from smime.cms.der import (
     sequence,
     tlv,
 )
-from smime.cms.unwrapping import MAX_ROUNDS, Sealed, right_length, unwrap_aes
+from smime.cms.unwrapping import MAX_ROUNDS, Sealed, right_length, substitute, unwrap_aes
 from smime.errors import LimitExceeded, MalformedMail, NotSupported
 
 TYPE_CHECKING = False
@@ -103,9 +103,10 @@ class SharedKey(_Secret):
             + octet_string(aes_key_wrap(self._secret, content_key)),
         )
 
-    def unwrap(self, sealed: bytes, octets: int) -> bytes:
-        """Return what is wrapped, or nothing; ``octets`` is what the wrap takes as its key."""
-        return unwrap_aes(self._secret, sealed) if len(self._secret) == octets else b""
+    def unwrap(self, sealed: bytes, octets: int, length: int) -> bytes:
+        """Return the content key of a length, or nothing; ``octets`` is what the wrap takes."""
+        key = self._secret if len(self._secret) == octets else substitute(sealed, octets)
+        return unwrap_aes((key,), sealed, length)
 
     def __repr__(self) -> str:
         name = self.key_identifiers[0].hex()
@@ -177,7 +178,7 @@ def read_shared_key(data: bytes, node: Node) -> Sealed:
 
         def unwrap_with(key: SharedKey) -> Unwrap:
             def unwrap(length: int) -> bytes:
-                return right_length(key.unwrap(sealed, key_octets), length, sealed)
+                return right_length(key.unwrap(sealed, key_octets, length), length, sealed)
 
             return unwrap
 

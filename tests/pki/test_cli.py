@@ -467,6 +467,7 @@ def test_a_ca_and_a_user_made_at_a_terminal(here: Path) -> None:
     init.answer("The same again: ", "horse")
     init.answer("URL of the revocation list: ", "http://ca.example/ca.crl")
     init.answer("URL of the CA's certificate: ", "")
+    init.answer("URL of the OCSP responder: ", "http://ca.example/ocsp")
     status, seen = init.end()
     assert status == 0, seen
     assert "cannot be" in seen

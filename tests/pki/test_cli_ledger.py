@@ -274,15 +274,37 @@ def test_wrong_usage_is_status_2(club: Path, arguments: list[str]) -> None:
     assert stopped.value.code == 2
 
 
-@pytest.mark.parametrize("name", [name for name, _ in COMMANDS])
-def test_help_has_an_example_and_json(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+ACTIONS = {
+    "root": ("init", "request", "sign-request", "accept"),
+    "escrow": ("agents", "rotate", "hand-over", "show"),
+}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *([name] for name, _ in COMMANDS if name not in ACTIONS),
+        *([name, action] for name, actions in ACTIONS.items() for action in actions),
+    ],
+    ids=" ".join,
+)
+def test_help_has_an_example_and_json(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
-        main([name, "--help"])
+        main([*words, "--help"])
 
     shown = capsys.readouterr().out
     assert stopped.value.code == 0
-    assert f"example:\n  smimetool ca {name}" in shown
+    assert f"example:\n  smimetool ca {' '.join(words)}" in shown
     assert "--json" in shown
+
+
+@pytest.mark.parametrize("name", ACTIONS)
+def test_help_lists_the_actions(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([name, "--help"])
+    shown = capsys.readouterr().out
+    lines = [line.split() for line in shown.splitlines()]
+    assert {words[0] for words in lines if words} >= set(ACTIONS[name])
 
 
 def test_the_base_installation_says_what_to_install(tmp_path: Path) -> None:

@@ -1,0 +1,133 @@
+"""``smimetool ca publish``: files for a directory, a name server, a web server.
+
+Floor:  cli (uses publish)
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from pki.cli import common, options
+
+TYPE_CHECKING = False  # what typing.TYPE_CHECKING is, without importing typing
+if TYPE_CHECKING:
+    from cryptography import x509
+
+    from pki.folder import Records
+    from pki.ledger import Ledger
+
+EXAMPLE = (
+    "smimetool ca publish --static /srv/www/pki --zone smimea.zone "
+    "--ldif people.ldif --dn 'uid={local},ou=people,dc=chess,dc=example'"
+)
+MAX_CRL_OCTETS = 268_435_456  # five million entries
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument(
+        "--static",
+        metavar="DIR",
+        help="folder of a web server: root.cer, and what the addresses in certificates name",
+    )
+    parser.add_argument(
+        "--zone", metavar="FILE", help="SMIMEA records (RFC 8162), a fragment of a zone file"
+    )
+    parser.add_argument(
+        "--generic", action="store_true", help="write them for name servers that know no SMIMEA"
+    )
+    parser.add_argument("--ttl", type=int, default=3600, metavar="S", help="their lifetime")
+    parser.add_argument("--ldif", metavar="FILE", help="changes for ldapmodify")
+    parser.add_argument(
+        "--dn", metavar="DN", help="name of a person's entry, with {local}, {domain} or {address}"
+    )
+    parser.add_argument("--ca-dn", metavar="DN", help="name of the CA's entry, also to be set")
+    options.ca(parser, key=False)
+    options.json(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write each kind of file that is asked for; what was there before is replaced."""
+    from pki import publish
+    from pki.folder import write_over
+
+    if not (arguments.static or arguments.zone or arguments.ldif):
+        arguments.refuse("name what to write: --static, --zone, --ldif")
+    if bool(arguments.ldif) != bool(arguments.dn):
+        arguments.refuse("--ldif and --dn go together")
+    if not 0 <= arguments.ttl <= 2**31 - 1:
+        arguments.refuse("--ttl is a number of seconds")
+    if arguments.dn:
+        try:
+            publish.entry_name(arguments.dn, "somebody@example.org")
+        except ValueError as error:
+            arguments.refuse(str(error))
+    written: list[str] = []
+    with common.opened(arguments) as (records, ledger):
+        lists = _lists(records, ledger)
+        people = readers(ledger) if arguments.zone or arguments.ldif else {}
+        if arguments.ldif:
+            ldif = publish.ldif(people.items(), arguments.dn)
+            if arguments.ca_dn:
+                own = publish.ldif_authority(arguments.ca_dn, records.issuing, *lists.values())
+                ldif += b"\n" + own.removeprefix(b"version: 1\n\n")
+            write_over(arguments.ldif, ldif, mode=0o644)
+            written.append(arguments.ldif)
+        if arguments.zone:
+            zone = publish.smimea(people.items(), ttl=arguments.ttl, generic=arguments.generic)
+            write_over(arguments.zone, zone.encode(), mode=0o644)
+            written.append(arguments.zone)
+        if arguments.static:
+            files = publish.files_at(
+                (records.issuing, *records.above), records.root, ca_url=records.ca_url, lists=lists
+            )
+            os.makedirs(arguments.static, exist_ok=True)
+            publish.write_static(arguments.static, files)
+            written += [os.path.join(arguments.static, name) for name in files]
+        missing = records.crl_url and not lists and (arguments.static or arguments.ca_dn)
+    if arguments.json:
+        held = sum(bool(certificates) for certificates in people.values())
+        common.say_json({"written": written, "people": held})
+    else:
+        for path in written:
+            common.announce(path)
+    if missing:
+        common.tell("no revocation list was signed yet: `smimetool ca crl`")
+    return 0
+
+
+def readers(ledger: Ledger) -> dict[str, list[x509.Certificate]]:
+    """Give the valid certificates of each address that can be written to; none is there too.
+
+    So what was published once and is revoked since is taken away again.
+    """
+    from datetime import UTC, datetime
+
+    from pki.renewal import ending
+    from pki.rules import reads
+
+    now = common.now()
+    found: dict[str, list[x509.Certificate]] = {}
+    for record in ending(ledger, datetime.fromtimestamp(0, UTC)):
+        valid = record.not_before <= now and record.state(now) == "valid"
+        certificate = record.certificate
+        for address in record.addresses:
+            held = found.setdefault(address, [])
+            if valid and reads(certificate):
+                held.append(certificate)
+    return found
+
+
+def _lists(records: Records, ledger: Ledger) -> dict[str, bytes]:
+    """Give the lists that `ca crl` wrote into the CA's folder, by their addresses."""
+    found = {}
+    for scope in records.scopes(ledger) if records.crl_url else ():
+        for url, name in (
+            (records.crl_url, common.crl_path(records.folder, scope)),
+            (records.delta_url, common.crl_path(records.folder, scope, delta=True)),
+        ):
+            if url and os.path.exists(name):
+                with open(name, "rb") as file:
+                    found[records.url(url, scope)] = file.read(MAX_CRL_OCTETS)
+    return found
