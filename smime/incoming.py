@@ -338,7 +338,7 @@ class _Peeled:
         self.taken.append(layer)
         self.content, key = self._unseal(envelope, layer)
         layer.by = key.label
-        self.unauthenticated = self.unauthenticated or not envelope.authenticated
+        self.unauthenticated = self.unauthenticated or not envelope.tagged
         self._was_sealed(key.label)
 
     def _was_sealed(self, by: str) -> None:

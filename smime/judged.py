@@ -122,12 +122,13 @@ class Signed:
 class Sealed:
     """A sealed layer taken off; ``by`` is the label of the key that opened it, if one did."""
 
-    __slots__ = ("_names", "authenticated", "by", "form", "label")
+    __slots__ = ("_names", "by", "form", "label", "tag_note", "tagged")
 
     def __init__(self, form_name: str, envelope: Envelope) -> None:
         self.form = form_name
         self.label = envelope.label
-        self.authenticated = envelope.authenticated
+        self.tagged = envelope.tagged
+        self.tag_note = envelope.tag_note
         self.by: str | None = None
         self._names = envelope.sealed.called(MAX_NAMED)
 
@@ -144,9 +145,10 @@ class Sealed:
             self.form,
             algorithm=self.label,
             recipients=self.names,
-            authenticated=opened and self.authenticated,
+            authenticated=opened and self.tagged,
             opened_by=self.by or "",
             opened=opened,
+            notes=(Note("short-tag", self.tag_note),) if opened and self.tag_note else (),
         )
 
 
@@ -283,6 +285,11 @@ class Judged:
         return self._views
 
     def _settle(self) -> Sequence[View]:
+        # RFC 9788 §4.4, with the From that arrived, not what HP-Outer says of it:
+        # 1. §4.4.1.1: do the addr-specs inside and outside match, as §4.4.5 compares them?
+        # 2. §4.4.1.2: if not, is there a valid signature bound to the address inside?
+        # 3. §4.4.3: only then the From inside is shown, and signed; else the one outside.
+        # 4. §4.4.2: a mismatch is told either way, naming both.
         asked, payload = self._world.sender, self.payload
         sender, reason = asked, ""
         views: Sequence[View] | None = None
@@ -293,13 +300,12 @@ class Judged:
             if not reason:
                 sender, reason = senders.sole_author(self.outer.fields)
                 inside = self._authors_inside(within, sender) if payload is not None else ()
-            if len(inside) == 1 and (sender is None or not same_address(inside[0], sender)):
-                # RFC 9788 §4.4: a From that stands only inside counts if a good
-                # signature is by that address; anybody can write one there.
+            if len(inside) == 1 and (sender is None or not same_address(inside[0], sender)):  # 1
                 tried = self._judge_layers(inside[0], "")
-                if self._whose(tried, inside[0]) is not None:
+                if self._whose(tried, inside[0]) is not None:  # 2
                     sender, reason, views = inside[0], "", tried
-                    self._use_inner_from = True
+                    self._use_inner_from = True  # 3
+                # 4
                 self._notes.append(shown.from_note(inside[0], sender, self._use_inner_from))
         if views is None:
             views = self._judge_layers(sender, reason)
@@ -390,6 +396,7 @@ class Judged:
                 stopped=self.stopped is not None,
                 untagged=self._unauthenticated and signer is None,
             ),
+            **shown.signed_values(self.payload, signer),
         )
 
     def _in_words(self, view: View) -> Layer:

@@ -329,6 +329,10 @@ class Report:
     """Whether the signed To or Cc names the one whose key opened it: else it was passed on."""
     rendering: Finding = HARMLESS
     """Whether it may be shown as HTML with remote content, and quoted; ``no`` says why not."""
+    date: str | None = field(default=None, repr=False)
+    """The Date that the signer signed, as written: with ``message_id``, to notice a mail again."""
+    message_id: str | None = field(default=None, repr=False)
+    """The Message-ID that the signer signed."""
 
     @property
     def signatures(self) -> tuple[SignatureCheck, ...]:
@@ -357,6 +361,8 @@ class Report:
             "headers": [header.to_dict() for header in self.headers],
             "addressed_to_me": self.addressed_to_me.to_dict(),
             "rendering": self.rendering.to_dict(),
+            "date": self.date,
+            "message_id": self.message_id,
         }
 
     def __str__(self) -> str:

@@ -128,7 +128,7 @@ def info(content_key: bytes, readers: Sequence[Agreeing], curve: str) -> bytes:
     # With HKDF it would be salt and shared info in one (RFC 8418 §2.2), and there
     # are readers that forget the former; an ephemeral key does not need it.
     ukm = os.urandom(UKM_OCTETS) if how == "x963" else b""
-    wrap = len(content_key)
+    wrap = min(len(content_key), 32)  # the key of a code can be longer than that of any wrap
     wrap_algorithm = sequence(alg.KEY_WRAP[wrap])
     shared_info = _shared_info(wrap_algorithm, ukm, wrap)
     sealed = []

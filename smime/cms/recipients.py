@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from smime.cms import agreement, transport
 from smime.cms.ber import definite
-from smime.cms.der import SEQUENCE, Indefinite, set_of, top
+from smime.cms.der import SEQUENCE, SET, Indefinite, set_of, top
 from smime.cms.names import (
     by_value,
     computed_identifier,
@@ -20,7 +20,7 @@ from smime.cms.names import (
     serial_of,
 )
 from smime.cms.unwrapping import MAX_ROUNDS, Sealed
-from smime.errors import KeyProblem, LimitExceeded, MalformedMail, NotSupported
+from smime.errors import DecryptionFailed, KeyProblem, LimitExceeded, MalformedMail, NotSupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,14 +31,24 @@ if TYPE_CHECKING:
 
     from smime.cms.der import Node
     from smime.cms.fitness import Fitness
-    from smime.cms.shared_keys import Passphrase, SharedKey
+    from smime.cms.shared_keys import ContentKey, Passphrase, SharedKey
     from smime.cms.transport import Padding
     from smime.cms.unwrapping import Opener
 
-    Reader: TypeAlias = "RecipientKey | SharedKey | Passphrase"
-    Key: TypeAlias = "OpeningKey | SharedKey | Passphrase"
+    Reader: TypeAlias = "RecipientKey | SharedKey | Passphrase | ContentKey"
+    Key: TypeAlias = "OpeningKey | SharedKey | Passphrase | ContentKey"
 
-__all__ = ["OpeningKey", "RecipientKey", "Recipients", "Sealed", "find", "read", "seal"]
+__all__ = [
+    "NOBODY",
+    "OpeningKey",
+    "RecipientKey",
+    "Recipients",
+    "Sealed",
+    "find",
+    "read",
+    "seal",
+    "unwrapped",
+]
 
 MAX_RECIPIENTS = 20_000  # the largest known mailings in one message have some thousands
 MAX_TRIALS = 16  # recipients tried for a key that comes without a certificate
@@ -327,6 +337,8 @@ class Recipients:
 
 
 _VERSION_0 = b"\x02\x01\x00"
+NOBODY = Recipients(b"", (SET, 0, 0, 0))
+"""Of a structure that has no recipients."""
 
 
 def read(data: bytes, recipients: Node) -> Recipients:
@@ -353,6 +365,23 @@ def find(recipients: Recipients, keys: Iterable[Key]) -> list[tuple[Key, Sealed]
     except Indefinite:
         recipients.make_definite()
         return _find(recipients, keys)
+
+
+def unwrapped(recipients: Recipients, keys: Iterable[Key], octets: int) -> list[tuple[Key, bytes]]:
+    """Return what may be the key that was sealed, of so many octets, and whose key gave it.
+
+    Raises what ``find`` raises, and ``DecryptionFailed`` where no recipient is
+    one of the keys, which is visible to everybody.
+    """
+    ways = find(recipients, keys)
+    if not ways:
+        names = list(dict.fromkeys(recipients.names(9)))
+        raise DecryptionFailed(
+            "the mail is not sealed for any of the keys given",
+            hint=f"it is sealed for {'; '.join(names[:8]) or 'nobody'}"
+            + (" and others" if len(names) > 8 else ""),
+        )
+    return [(key, sealed.unwrap_with(key)(octets)) for key, sealed in ways]
 
 
 def _find(recipients: Recipients, keys: tuple[Key, ...]) -> list[tuple[Key, Sealed]]:
