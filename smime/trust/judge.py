@@ -262,6 +262,8 @@ class Looked(NamedTuple):
     revoked: bool = False
     """The leaf itself was revoked."""
     notes: tuple[Note, ...] = ()
+    unknown: tuple[int, ...] = ()
+    """Places in the path, leaf first, of which nothing at hand tells."""
     ran: int = 0
     """How often lists were gone through: that is what takes time."""
 
