@@ -18,7 +18,7 @@ menu:
 	@echo "make test-servers  run the tests that start a server"
 	@echo "make check         lint, format, types, and which module may import which"
 	@echo "make bench         measure, and write docs/reference/performance.md"
-	@echo "make fuzz          feed damaged input for some minutes"
+	@echo "make fuzz          feed damaged input for some minutes, and time what does not open"
 	@echo "make vectors       make the test messages in vectors/ anew"
 	@echo "make docs          run every example of the README and of docs/"
 	@echo "make clean         remove what the other targets made"
@@ -50,6 +50,7 @@ bench: dev
 
 fuzz: dev
 	$(PYTHON) tests/fuzz/run.py
+	$(PYTHON) tests/fuzz/timing.py
 
 vectors: dev
 	$(PYTHON) vectors/make

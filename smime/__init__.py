@@ -17,15 +17,18 @@ __version__ = "0.1.0"
 _HOMES = {
     "smime.errors": "DecryptionFailed KeyProblem LimitExceeded MalformedMail NotSupported"
     " SignatureRejected SmimeError",
+    "smime.fetch": "HttpFetcher",
     "smime.incoming": "decrypt examine open verify",
     "smime.keys": "Addressee Identity Passphrase Reader Recipient Sender",
     "smime.keys.token": "Token",
     "smime.mail": "Mail Out Source",
     "smime.outgoing": "encrypt protect protect_each sign",
+    "smime.pgp": "PgpKey PgpKeyring",
     "smime.policy": "Policy Revocation",
     "smime.protocols": "Claim Fetcher Judgement Opener Signer Trust Trusts",
     "smime.receipts": "make_receipt receipt_wanted verify_receipt",
-    "smime.report": "Answer Finding HeaderCheck Layer Note Opened Outcome Part Protection"
+    "smime.opened": "Opened",
+    "smime.report": "Answer Finding HeaderCheck Layer Note Outcome Part Protection"
     " Report SignatureCheck",
     "smime.trust": "Anchors Evidence NoTrust Pinned",
     "smime.viewing": "ShownFile ShownHeader View view",
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
     from smime.errors import NotSupported as NotSupported
     from smime.errors import SignatureRejected as SignatureRejected
     from smime.errors import SmimeError as SmimeError
+    from smime.fetch import HttpFetcher as HttpFetcher
     from smime.incoming import decrypt as decrypt
     from smime.incoming import examine as examine
     from smime.incoming import open as open
@@ -57,10 +61,13 @@ if TYPE_CHECKING:
     from smime.mail import Mail as Mail
     from smime.mail import Out as Out
     from smime.mail import Source as Source
+    from smime.opened import Opened as Opened
     from smime.outgoing import encrypt as encrypt
     from smime.outgoing import protect as protect
     from smime.outgoing import protect_each as protect_each
     from smime.outgoing import sign as sign
+    from smime.pgp import PgpKey as PgpKey
+    from smime.pgp import PgpKeyring as PgpKeyring
     from smime.policy import Policy as Policy
     from smime.policy import Revocation as Revocation
     from smime.protocols import Claim as Claim
@@ -78,7 +85,6 @@ if TYPE_CHECKING:
     from smime.report import HeaderCheck as HeaderCheck
     from smime.report import Layer as Layer
     from smime.report import Note as Note
-    from smime.report import Opened as Opened
     from smime.report import Outcome as Outcome
     from smime.report import Part as Part
     from smime.report import Protection as Protection

@@ -1,13 +1,17 @@
 """Outgoing mail: content goes in, protected mail comes out.
 
+What is given as ``by=`` and ``to=`` says in which form: certificates make S/MIME,
+OpenPGP keys make PGP/MIME.
+
 Floor:  outgoing (uses formats, keys, mime, cms)
-Source: RFC 8551 §3.4, §3.5; RFC 9788 for the headers
+Source: RFC 8551 §3.4, §3.5; RFC 3156; RFC 9788 for the headers
 """
 
 from __future__ import annotations
 
 from smime.cms import signed
 from smime.errors import KeyProblem
+from smime.formats import pgpout as pgp
 from smime.formats import smime as form
 from smime.formats.large import Large, NotCanonical, Parted
 from smime.keys.choice import chosen, refuse_strangers
@@ -55,12 +59,18 @@ def sign(
     policy says ``line_ends="exact"``. ``at`` is the signing time. With ``out``
     the mail is also written to a path (renamed when whole) or a binary file.
     From a file larger than 1 MiB that is canonical already it goes there in
-    pieces, and the result does not hold it.
+    pieces, and the result does not hold it. One ``PgpKey`` signs in the form of
+    OpenPGP, which has no opaque one here.
 
     Raises ``KeyProblem`` for a certificate that is expired or must not sign,
     ``MalformedMail`` for what is not a mail, ``OSError`` from the file system.
     """
-    signers = signers_of(by)
+    key, others = pgp.signer_of(by)
+    if key is not None:
+        if opaque:
+            raise TypeError("an OpenPGP key signs in the open: leave opaque=True out")
+        return _protected(mail, policy, "clear", small=pgp.Signing(key, policy, at).small, out=out)
+    signers = signers_of(others)
     when = moment(at)
 
     def small(inner: bytes, outer: bytes, _: bytes) -> bytes:
@@ -88,13 +98,22 @@ def encrypt(
     AES-256-CBC unless every reader is known to read AES-GCM; CBC does not show
     whether the content was changed on the way.
 
+    A ``PgpKey`` or several, all of one keyring, seal in the form of OpenPGP: its
+    content shows whether it was changed, and Bcc readers are not named in it.
+
     Raises ``KeyProblem`` for readers whose certificates are expired or must not
     be written to (``missing`` lists their addresses), and when a Bcc reader is
     among ``to``: a sealed mail names all its readers. With the policy
     ``readers="named"`` also when To, Cc and ``to`` do not name the same people.
     ``MalformedMail``, ``LimitExceeded`` and ``OSError`` as ``sign``.
     """
-    readers = recipients_of(to)
+    keys, rest = pgp.apart(to, "to")
+    if keys:
+        way = pgp.Sealing(keys, policy)
+        return _protected(
+            mail, policy, "cipher", travels=False, look=way.look, small=way.small, out=out
+        )
+    readers = recipients_of(rest)
 
     def look(entity: Entity, named: Mail) -> None:
         _refuse_bcc(entity, readers)
@@ -127,8 +146,12 @@ def protect(
     The arguments are those of ``sign`` and ``encrypt``; ``to_self=False`` leaves
     the sender out of the readers. Raises what they raise.
     """
-    (signer,) = _one(by)
-    others = recipients_of(to)
+    key, certified = pgp.signer_of(by)
+    if key is not None:
+        way = pgp.Sealing(pgp.openpgp_readers(to), policy, signer=key, to_self=to_self, at=at)
+        return _protected(mail, policy, "cipher", look=way.look, small=way.small, out=out)
+    (signer,) = _one(certified)
+    others = recipients_of(pgp.certified(to))
     readers = _with_self(others, signer, to_self)
     when = moment(at)
 
@@ -171,14 +194,17 @@ def protect_each(
     ``protect`` raises, for a reader when its copy is due.
     """
     source = mail if isinstance(mail, Mail) else Mail(mail)
-    (signer,) = _one(by)
-    when = moment(at)
+    key, certified = pgp.signer_of(by)
     inner, _, sealed_outer = _divided(split_entity(bytes(source)), policy, "cipher")
+    if key is not None:
+        return pgp.copies(inner, sealed_outer, key, to, to_self, policy, at)
+    (signer,) = _one(certified)
+    when = moment(at)
     signed_inner = _sign(inner, (signer,), False, policy, when)
 
     def copies() -> Iterator[Mail]:
         for one in to:
-            (reader,) = recipients_of(one)
+            (reader,) = recipients_of(pgp.certified(one))
             readers = _with_self((reader,), signer, to_self)
             yield Mail._made(
                 _seal(signed_inner, readers, policy, when, sealed_outer),
@@ -194,18 +220,22 @@ def _protected(
     mode: str,
     *,
     small: Callable[[bytes, bytes, bytes], bytes],
-    large: Callable[[Octets, bytes, bytes], Iterator[Piece]],
+    large: Callable[[Octets, bytes, bytes], Iterator[Piece]] | None = None,
     look: Callable[[Entity, Mail], None] | None = None,
     travels: bool = True,
     out: Out | None,
 ) -> Mail:
     """Divide the mail, protect what goes inside and write it to ``out``.
 
-    ``small`` protects octets, ``large`` what is read from a file in pieces; both
+    ``small`` protects octets, ``large`` what is read from a file in pieces, or None; both
     are given the entity to protect, and the fields outside when it is signed and
     when it is sealed.
     """
-    if out is not None and (hasattr(mail, "__fspath__") or hasattr(mail, "read")):
+    if (
+        large is not None
+        and out is not None
+        and (hasattr(mail, "__fspath__") or hasattr(mail, "read"))
+    ):
         opened = Large.open(mail)
         if isinstance(opened, Large):
             with opened:
@@ -382,8 +412,8 @@ def _seal(
 ) -> bytes:
     from smime.cms import enveloped  # late: who only signs need not wait for it
 
-    keys, cipher, transport = _seals(readers, policy, when)
-    blob = enveloped.build(inner, keys, cipher=cipher, transport=transport)
+    keys, cipher, transport, derived = _seals(readers, policy, when)
+    blob = enveloped.build(inner, keys, cipher=cipher, transport=transport, derived=derived)
     return form.wrap_sealed(blob, enveloped.kind_of(cipher), outer)
 
 
@@ -396,19 +426,22 @@ def _seal_pieces(
 ) -> Iterator[Piece]:
     from smime.formats import streams
 
-    keys, cipher, transport = _seals(readers, policy, when)
-    return streams.sealed_mail(inner, keys, outer, cipher=cipher, transport=transport)
+    keys, cipher, transport, derived = _seals(readers, policy, when)
+    return streams.sealed_mail(
+        inner, keys, outer, cipher=cipher, transport=transport, derived=derived
+    )
 
 
 def _seals(
     readers: Sequence[Recipient], policy: Policy, when: datetime | None
-) -> tuple[list[RecipientKey], str, str]:
-    """Return the keys to seal for, each once, the content cipher, and how RSA keys are used."""
+) -> tuple[list[RecipientKey], str, str, bool]:
+    """Return the keys to seal for, each once, and how: cipher, RSA keys, whether it is derived."""
     readers = chosen(readers, moment(when), policy)
-    cipher = policy.choose_cipher(one.capabilities for one in readers)
+    capabilities = [one.capabilities for one in readers]
+    cipher = policy.choose_cipher(capabilities)
     transport = "rsa-oaep" if policy.key_transport == "rsa-oaep" else "rsa-v15"
     unique = {one.recipient_key.identifier: one.recipient_key for one in readers}
-    return list(unique.values()), cipher, transport
+    return list(unique.values()), cipher, transport, policy.derives_key(capabilities)
 
 
 def _refuse_bcc(entity: Entity, readers: Sequence[Recipient]) -> None:

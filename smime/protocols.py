@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
+    from smime.pgp.backend import SignatureFacts
     from smime.report import Finding, Note
 
-__all__ = ["Claim", "Fetcher", "Judgement", "Opener", "Signer", "Trust", "Trusts"]
+__all__ = ["Claim", "Fetcher", "Judgement", "Opener", "PgpClaim", "Signer", "Trust", "Trusts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,24 @@ class Claim:
     ``time-stamp`` (a token by an authority that is believed) or ``received`` (the caller says
     so). What was revoked since then counts unless it was right at ``at``; a claim does not
     undo a key's compromise."""
+
+
+@dataclass(frozen=True, slots=True)
+class PgpClaim:
+    """An OpenPGP key signed: may it speak for this address, at this moment?
+
+    Asked of a trust that has ``judge_openpgp(claim) -> Judgement``, as ``PgpKeyring``
+    does, and of no other: a certificate is no matter of it.
+    """
+
+    signature: SignatureFacts
+    """What holds of the signature; nothing in it is believed but that."""
+    sender: str | None
+    """The address to speak for; None when there is not exactly one, see ``sender_reason``."""
+    at: datetime
+    """The moment to judge at, with a time zone."""
+    sender_reason: str = ""
+    policy: Policy = MODERN
 
 
 @dataclass(frozen=True, slots=True)

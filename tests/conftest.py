@@ -59,6 +59,12 @@ def nss() -> Peer:
     return peer("nss")
 
 
+@pytest.fixture(scope="session")
+def gpg() -> Peer:
+    """GnuPG: the engine under OpenPGP, and what other people's programs use, too."""
+    return peer("gpg")
+
+
 @pytest.fixture
 def gnutls() -> Peer:
     """GnuTLS's certtool."""

@@ -28,15 +28,16 @@ def main(argv: list[str]) -> int:
         "Open a mail that was sealed. Standard error says `unsigned`, `signed by ADDRESS (good)`, "
         "`signature NOT good`, or, without --ca, `signature not judged`.",
         ["3", "4", "5", "6", "7"],
-        "Without --ca a mail that opens is written whatever its signature. With it, status 0 says\n"
-        "that the mail is unsigned or its signature good; 7, that a signature inside is not good,\n"
-        "and nothing is written.",
+        "Without --ca or --pgp a mail that opens is written whatever its signature. With one of\n"
+        "them, status 0 says that the mail is unsigned or its signature good; 7, that a signature\n"
+        "inside is not good, and nothing is written.",
     )
     options.add_in_and_out(
         parser,
         output="file for the opened mail; without it, standard output, or nowhere with --json",
     )
-    options.add_identity(parser, use="who opens the mail; may be repeated")
+    options.add_identity(parser, use="who opens the mail; may be repeated", required=False)
+    options.add_pgp(parser)
     options.add_ca(parser, required=False)
     options.add_revocation(parser)
     options.add_at(parser)
@@ -48,28 +49,41 @@ def main(argv: list[str]) -> int:
 
 def decrypt(args: argparse.Namespace, files: Files) -> int:
     """Open IN; with --ca, only if what is signed inside is good."""
-    named = ("sender", "at", "crl", "ocsp", "revocation", "received_at", "tsa", "local_part")
+    openpgp = args.pgp or args.pgp_home is not None
+    if not args.identity and not openpgp:
+        raise UsageError("whose key opens it? -i ID is missing, or --pgp for your GnuPG keyring")
+    named = (
+        "sender",
+        "at",
+        "crl",
+        "ocsp",
+        "revocation",
+        "fetch",
+        "received_at",
+        "tsa",
+        "local_part",
+    )
     alone = [_OPTION.get(name, f"--{name}") for name in named if getattr(args, name)]
-    if alone and not args.ca:
+    judged = bool(args.ca or args.system_email) or openpgp
+    if alone and not judged:
         raise UsageError(
             f"{', '.join(alone)} needs --ca", hint="without --ca no signature is judged at all"
         )
     verdict.refuse_two_on_one_stream(args)
     keys.refuse_to_overwrite(args)
-    trust: smime.Trust = keys.anchors_of(args) if args.ca else smime.NoTrust()
-    readers = keys.openers_of(args)
-    opened = smime.decrypt(
-        files.read(args.input),
-        trust=trust,
-        keys=readers,
-        sender=args.sender,
-        evidence=keys.evidence_of(args),
-        policy=options.policy_of(args),
-        **keys.proof_of(args),
-    )
+    with keys.keyring_of(args) as ring:
+        opened = smime.decrypt(
+            files.read(args.input),
+            trust=keys.trusts_of(args, ring) if judged else [smime.NoTrust()],
+            keys=keys.openers_of(args, ring),
+            sender=args.sender,
+            evidence=keys.evidence_of(args),
+            policy=options.policy_of(args),
+            **keys.proof_of(args),
+        )
     report = opened.report
-    line = verdict.signature_of(report, judged=bool(args.ca))
-    if args.ca and not verdict.unsigned_or_good(report):
+    line = verdict.signature_of(report, judged=judged)
+    if judged and not verdict.unsigned_or_good(report):
         problem = smime.SignatureRejected(line, report)
         verdict.reject(problem, args, files)
         raise problem

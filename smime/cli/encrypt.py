@@ -29,13 +29,15 @@ def main(argv: list[str]) -> int:
     options.add_in_and_out(parser, output="file for the sealed mail; without it, standard output")
     options.add_to(parser)
     options.add_cipher(parser)
+    options.add_pgp(parser)
     return options.run(parser, argv, encrypt)
 
 
 def encrypt(args: argparse.Namespace, files: Files) -> int:
     """Seal IN for the readers."""
     keys.refuse_to_overwrite(args)
-    readers = keys.readers_of(args)
-    policy = options.policy_of(args)
-    files.send(args.input, args.output or STANDARD, smime.encrypt, to=readers, policy=policy)
+    with keys.keyring_of(args) as ring:
+        readers = keys.readers_of(args, ring)
+        policy = options.policy_of(args)
+        files.send(args.input, args.output or STANDARD, smime.encrypt, to=readers, policy=policy)
     return 0

@@ -6,6 +6,7 @@ Floor:  cli
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 
 import smime
 from smime.cli.failures import UsageError, name_subject
@@ -16,7 +17,7 @@ from smime.errors import SmimeError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Any, TypeVar
 
     from smime.cli.passphrase import Ask
@@ -26,16 +27,35 @@ if TYPE_CHECKING:
 __all__ = [
     "anchors_of",
     "evidence_of",
+    "keyring_of",
     "openers_of",
     "proof_of",
     "readers_of",
     "refuse_to_overwrite",
     "signers_of",
+    "trusts_of",
 ]
 
 
-def signers_of(args: argparse.Namespace) -> list[smime.Identity]:
+@contextmanager
+def keyring_of(args: argparse.Namespace) -> Iterator[smime.PgpKeyring | None]:
+    """Open the GnuPG keyring that the options name, if they name one."""
+    home = args.pgp_home
+    if not args.pgp and home is None:
+        yield None
+        return
+    if home is not None and not os.path.isdir(home):
+        raise FileNotFoundError(2, "there is no such GnuPG home", home)
+    with smime.PgpKeyring.user(home) as ring:
+        yield ring
+
+
+def signers_of(
+    args: argparse.Namespace, ring: smime.PgpKeyring | None = None
+) -> list[smime.Identity] | list[smime.PgpKey]:
     """Load every -i as one who signs."""
+    if ring is not None:
+        return _keys_of(args, ring)
 
     def load(name: str, ask: Ask) -> list[smime.Identity]:
         return [smime.Identity.load(name, *args.certificate, passphrase=ask)]
@@ -43,13 +63,37 @@ def signers_of(args: argparse.Namespace) -> list[smime.Identity]:
     return _identities(args, load)
 
 
-def openers_of(args: argparse.Namespace) -> list[smime.Identity]:
-    """Load every -i as keys that open, all that a file holds: old mail needs old keys."""
+def openers_of(
+    args: argparse.Namespace, ring: smime.PgpKeyring | None = None
+) -> list[smime.Reader]:
+    """Load every -i as keys that open, all that a file holds: old mail needs old keys.
+
+    With a keyring and no -i, all its secret keys.
+    """
+    if ring is not None and not args.identity:
+        return [key for key in ring if key.is_secret]
 
     def load(name: str, ask: Ask) -> list[smime.Identity]:
         return list(smime.Identity.load_all(name, *args.certificate, passphrase=ask))
 
-    return _identities(args, load)
+    if ring is not None:
+        return [*_keys_of(args, ring)]
+    return [*_identities(args, load)]
+
+
+def _keys_of(args: argparse.Namespace, ring: smime.PgpKeyring) -> list[smime.PgpKey]:
+    """Find every -i in the keyring; a passphrase is used where one was named, and not asked for."""
+    passphrase = None
+    if args.passphrase_file is not None or args.passphrase_env is not None:
+        passphrases = Passphrases(file=args.passphrase_file, variable=args.passphrase_env)
+        passphrase = passphrases.of("the OpenPGP key")
+    return [_found(name, ring, passphrase) for name in args.identity]
+
+
+def _found(name: str, ring: smime.PgpKeyring, passphrase: Ask | None = None) -> smime.PgpKey:
+    if "@" in name:
+        return ring.find(name, passphrase=passphrase)
+    return ring.key(name, passphrase=passphrase)
 
 
 def _identities(
@@ -68,13 +112,31 @@ def _identities(
     ]
 
 
-def readers_of(args: argparse.Namespace) -> list[smime.Recipient]:
+def readers_of(
+    args: argparse.Namespace, ring: smime.PgpKeyring | None = None
+) -> Sequence[smime.Addressee]:
     """Load every -t."""
+    if ring is not None:
+        return [_found(name, ring) for name in args.to]
     return [_named(name, smime.Recipient.load) for name in args.to]
 
 
+def trusts_of(args: argparse.Namespace, ring: smime.PgpKeyring | None) -> list[smime.Trust]:
+    """Return whom to believe: what --ca names, and the keyring; ``UsageError`` for nobody."""
+    found: list[smime.Trust] = [anchors_of(args)] if args.ca or args.system_email else []
+    if ring is not None:
+        found.append(ring)
+    if not found:
+        raise UsageError(
+            "whom to believe? name --ca FILE or --system-email, or --pgp for your GnuPG keyring"
+        )
+    return found
+
+
 def anchors_of(args: argparse.Namespace) -> smime.Anchors:
-    """Load every --ca into one set of anchors."""
+    """Load every --ca into one set of anchors, or the system's roots for e-mail."""
+    if args.system_email:
+        return smime.Anchors.system_email()
     first, *more = args.ca
     return _named(first, lambda name: smime.Anchors.load(name, *more), *more)
 
@@ -94,10 +156,13 @@ def proof_of(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def evidence_of(args: argparse.Namespace, certificates: Iterable[str] = ()) -> smime.Evidence:
-    """Load every --crl and --ocsp, and these certificates."""
+    """Load every --crl and --ocsp, and these certificates; with --fetch, more when needed."""
+    fetch = smime.HttpFetcher(allow_private=args.fetch == "private") if args.fetch else None
 
     def load(_: str) -> smime.Evidence:
-        return smime.Evidence.load(certificates=certificates, crls=args.crl, ocsp=args.ocsp)
+        return smime.Evidence.load(
+            certificates=certificates, crls=args.crl, ocsp=args.ocsp, fetch=fetch
+        )
 
     return _named("", load, *certificates, *args.crl, *args.ocsp)
 

@@ -36,7 +36,8 @@ def main(argv: list[str]) -> int:
     options.add_identity(
         parser, use="who opens the mail, if it is sealed; may be repeated", required=False
     )
-    options.add_ca(parser)
+    options.add_ca(parser, required=False)
+    options.add_pgp(parser)
     options.add_revocation(parser)
     options.add_at(parser)
     options.add_proof(parser)
@@ -49,17 +50,16 @@ def open_(args: argparse.Namespace, files: Files) -> int:
     """Open IN, print what a reader should see, and write the mail to OUT."""
     verdict.refuse_two_on_one_stream(args)
     keys.refuse_to_overwrite(args)
-    anchors = keys.anchors_of(args)
-    readers = keys.openers_of(args)
-    opened = smime.open(
-        files.read(args.input),
-        trust=anchors,
-        keys=readers,
-        sender=args.sender,
-        evidence=keys.evidence_of(args),
-        policy=options.policy_of(args),
-        **keys.proof_of(args),
-    )
+    with keys.keyring_of(args) as ring:
+        opened = smime.open(
+            files.read(args.input),
+            trust=keys.trusts_of(args, ring),
+            keys=keys.openers_of(args, ring),
+            sender=args.sender,
+            evidence=keys.evidence_of(args),
+            policy=options.policy_of(args),
+            **keys.proof_of(args),
+        )
     shown = smime.view(opened)
     more: dict[str, object] = {"shown": shown.to_dict()}
     verdict.hand_out(opened.mail, opened.report, args, files, text=str(shown), more=more)

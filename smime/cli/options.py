@@ -32,6 +32,7 @@ __all__ = [
     "add_in_and_out",
     "add_json",
     "add_legacy",
+    "add_pgp",
     "add_proof",
     "add_revocation",
     "add_to",
@@ -129,7 +130,8 @@ def add_identity(parser: Parser, *, use: str, required: bool = True) -> None:
         action="append",
         default=[],
         required=required,
-        help=f"{use}: PKCS#12 file (.p12, .pfx), or PEM file of key and certificate",
+        help=f"{use}: PKCS#12 file (.p12, .pfx), or PEM file of key and certificate; with --pgp "
+        "an address",
     )
     parser.add_argument(
         "--certificate",
@@ -149,6 +151,20 @@ def add_identity(parser: Parser, *, use: str, required: bool = True) -> None:
     )
 
 
+def add_pgp(parser: Parser) -> None:
+    """Add --pgp and --pgp-home."""
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument(
+        "--pgp",
+        action="store_true",
+        help="use your GnuPG keyring: -i and -t take addresses and fingerprints of its OpenPGP "
+        "keys, and what it vouches for is believed",
+    )
+    group.add_argument(
+        "--pgp-home", metavar="DIR", type=_name, help="the same, with the GnuPG home in DIR"
+    )
+
+
 def add_to(parser: Parser) -> None:
     """Add -t."""
     parser.add_argument(
@@ -157,19 +173,25 @@ def add_to(parser: Parser) -> None:
         metavar="CERT",
         action="append",
         required=True,
-        help="certificate of a reader (PEM, DER or PKCS#7); once for each reader",
+        help="certificate of a reader (PEM, DER or PKCS#7), with --pgp an address; once for "
+        "each reader",
     )
 
 
 def add_ca(parser: Parser, *, required: bool = True, sender: bool = True) -> None:
     """Add --ca and --sender: whom to believe, and for which address."""
-    parser.add_argument(
+    group = parser.add_mutually_exclusive_group(required=required)
+    group.add_argument(
         "--ca",
         metavar="FILE",
         action="append",
         default=[],
-        required=required,
         help="certificates of those who may vouch for the signer; may be repeated",
+    )
+    group.add_argument(
+        "--system-email",
+        action="store_true",
+        help="believe the roots that this system trusts for e-mail, as p11-kit knows them",
     )
     if not sender:
         return
@@ -189,7 +211,7 @@ def add_ca(parser: Parser, *, required: bool = True, sender: bool = True) -> Non
 
 
 def add_revocation(parser: Parser) -> None:
-    """Add --crl, --ocsp and --revocation."""
+    """Add --crl, --ocsp, --revocation and --fetch."""
     parser.add_argument(
         "--crl",
         metavar="FILE",
@@ -210,6 +232,14 @@ def add_revocation(parser: Parser) -> None:
         metavar="HOW",
         help="require: refuse what no CRL or OCSP answer speaks for; if-available (without it): "
         "refuse what is revoked; off: do not look",
+    )
+    parser.add_argument(
+        "--fetch",
+        choices=("public", "private"),
+        metavar="WHERE",
+        help="get missing issuers, CRLs and OCSP answers from the URLs in certificates, which "
+        "tells those servers that the mail is read: from public addresses, or, for an intranet, "
+        "from private ones too; without it nothing is fetched",
     )
 
 

@@ -32,6 +32,7 @@ def main(argv: list[str]) -> int:
     options.add_to(parser)
     options.add_digest(parser)
     options.add_cipher(parser)
+    options.add_pgp(parser)
     return options.run(parser, argv, protect)
 
 
@@ -40,10 +41,15 @@ def protect(args: argparse.Namespace, files: Files) -> int:
     if len(args.identity) > 1:
         raise UsageError("one --identity signs; several are for `smimetool sign`")
     keys.refuse_to_overwrite(args)
-    (signer,) = keys.signers_of(args)
-    readers = keys.readers_of(args)
-    policy = options.policy_of(args)
-    files.send(
-        args.input, args.output or STANDARD, smime.protect, by=signer, to=readers, policy=policy
-    )
+    with keys.keyring_of(args) as ring:
+        (signer,) = keys.signers_of(args, ring)
+        readers = keys.readers_of(args, ring)
+        files.send(
+            args.input,
+            args.output or STANDARD,
+            smime.protect,
+            by=signer,
+            to=readers,
+            policy=options.policy_of(args),
+        )
     return 0

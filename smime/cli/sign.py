@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import smime
 from smime.cli import keys, options
+from smime.cli.failures import UsageError
 from smime.cli.files import STANDARD
 
 TYPE_CHECKING = False
@@ -34,19 +35,26 @@ def main(argv: list[str]) -> int:
         help="wrap the mail in application/pkcs7-mime; only S/MIME software can read it then",
     )
     options.add_digest(parser)
+    options.add_pgp(parser)
     return options.run(parser, argv, sign)
 
 
 def sign(args: argparse.Namespace, files: Files) -> int:
     """Sign IN as each of the identities."""
     keys.refuse_to_overwrite(args)
-    signers = keys.signers_of(args)
-    files.send(
-        args.input,
-        args.output or STANDARD,
-        smime.sign,
-        by=signers,
-        opaque=args.opaque,
-        policy=options.policy_of(args),
-    )
+    with keys.keyring_of(args) as ring:
+        _refuse_forms(args, ring)
+        files.send(
+            args.input,
+            args.output or STANDARD,
+            smime.sign,
+            by=keys.signers_of(args, ring),
+            opaque=args.opaque,
+            policy=options.policy_of(args),
+        )
     return 0
+
+
+def _refuse_forms(args: argparse.Namespace, ring: smime.PgpKeyring | None) -> None:
+    if ring is not None and (args.opaque or len(args.identity) > 1):
+        raise UsageError("with --pgp one key signs, and not --opaque")

@@ -32,7 +32,8 @@ def main(argv: list[str]) -> int:
         output="file for exactly what was signed, written only if the signature is good; with "
         "-o - it goes to standard output, and the report to standard error",
     )
-    options.add_ca(parser)
+    options.add_ca(parser, required=False)
+    options.add_pgp(parser)
     options.add_revocation(parser)
     options.add_at(parser)
     options.add_proof(parser)
@@ -48,21 +49,22 @@ def verify(args: argparse.Namespace, files: Files) -> int:
     """Say who signed IN; write what was signed to OUT only if it is good."""
     verdict.refuse_two_on_one_stream(args)
     keys.refuse_to_overwrite(args)
-    anchors = keys.anchors_of(args)
-    readers = keys.openers_of(args)
-    mail = files.read(args.input)
-    try:
-        opened = smime.verify(
-            mail,
-            trust=anchors,
-            keys=readers,
-            sender=args.sender,
-            evidence=keys.evidence_of(args),
-            policy=options.policy_of(args),
-            **keys.proof_of(args),
-        )
-    except smime.SignatureRejected as problem:
-        verdict.reject(problem, args, files)
-        raise
+    with keys.keyring_of(args) as ring:
+        trusts = keys.trusts_of(args, ring)
+        readers = keys.openers_of(args, ring)
+        mail = files.read(args.input)
+        try:
+            opened = smime.verify(
+                mail,
+                trust=trusts,
+                keys=readers,
+                sender=args.sender,
+                evidence=keys.evidence_of(args),
+                policy=options.policy_of(args),
+                **keys.proof_of(args),
+            )
+        except smime.SignatureRejected as problem:
+            verdict.reject(problem, args, files)
+            raise
     verdict.hand_out(opened.content, opened.report, args, files)
     return 0

@@ -249,9 +249,9 @@ class _CbcDecryptor:
         except ValueError:  # not a whole number of blocks
             raise BadSeal from None
         pad = last[-1] if last else 0
-        # Every failure takes the same comparison.
-        expected = bytes((pad,)) * (pad if 1 <= pad <= block else 1)
-        if last[-len(expected) :] != expected or not 1 <= pad <= block:
+        # Whatever stands there takes the same steps over a whole block.
+        end = int.from_bytes(last[-block:], "big") ^ int.from_bytes(bytes((pad,)) * block, "big")
+        if end & ((1 << 8 * (pad % (block + 1))) - 1) or not 1 <= pad <= block:
             raise BadSeal
         return last[:-pad]
 

@@ -126,8 +126,8 @@ def _read(data: bytes, parts: list[Node], ukm: bytes) -> Sealed:
                     secret = key.decapsulate(ciphertext)
                 except ValueError:  # not of the length that the key takes
                     secret = substitute(ciphertext, 32)
-                value = unwrap_aes(_derive(digest, secret, other_info, wrap), sealed)
-                return right_length(value, length, sealed)
+                key_derived = _derive(digest, secret, other_info, wrap)
+                return right_length(unwrap_aes((key_derived,), sealed, length), length, sealed)
 
             return unwrap
 

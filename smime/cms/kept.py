@@ -11,8 +11,6 @@ Source: RFC 5652 §6.2, RFC 3218 §2.3.2
 
 from __future__ import annotations
 
-import logging
-
 from smime.cms.recipients import OpeningKey, kind_of
 from smime.errors import KeyProblem, NotSupported
 
@@ -26,8 +24,6 @@ if TYPE_CHECKING:
     from smime.cms.transport import Padding
 
 __all__ = ["KeptKey", "is_opener", "opens"]
-
-_log = logging.getLogger("smime")
 
 # What is asked of a key of each kind.
 _METHODS = {"rsa": "decrypt", "ec": "agree", "x25519": "agree", "x448": "agree"}
@@ -95,9 +91,15 @@ def _asked(ask: Callable[..., Any], *given: Any) -> bytes:
         # It was not reached, or does this for no message: that tells nothing of this one.
         raise
     except Exception as error:  # any client library's own, and each may tell of the padding
-        _log.debug("a key kept elsewhere did not open: %s", type(error).__name__)
+        _debug("a key kept elsewhere did not open: %s", type(error).__name__)
         raise ValueError("it did not open") from None
     if not isinstance(value, (bytes, bytearray, memoryview)):
-        _log.debug("a key kept elsewhere gave a %s", type(value).__name__)
+        _debug("a key kept elsewhere gave a %s", type(value).__name__)
         raise ValueError("it did not open")
     return bytes(value)
+
+
+def _debug(message: str, detail: str) -> None:
+    import logging  # late: signing imports this file, and needs no log
+
+    logging.getLogger("smime").debug(message, detail)

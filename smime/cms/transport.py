@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from smime.cms import algorithms as alg
 from smime.cms.ber import octets
 from smime.cms.der import OCTET_STRING, SEQUENCE, children, head, integer, sequence, tlv
-from smime.cms.unwrapping import Sealed, read_identifier, right_length
+from smime.cms.unwrapping import Sealed, balance, read_identifier, right_length
 from smime.errors import MalformedMail, NotSupported
 
 TYPE_CHECKING = False
@@ -50,6 +50,8 @@ _OAEP_DIGESTS = {
     for content, name in alg.DIGEST_OF.items()
     if name in ("sha1", "sha224", "sha256", "sha384", "sha512")
 }
+# How much longer the library takes to refuse than to open by OAEP, in units of ``balance``.
+_REFUSAL = 4
 _PKCS1 = padding.PKCS1v15()
 _V15 = Padding("rsa-v15", _PKCS1)
 
@@ -101,6 +103,8 @@ def read(data: bytes, node: Node) -> Sealed:
                     value = key.decrypt(sealed, pad)
                 except ValueError:
                     value = b""
+                if pad.primitive is not _PKCS1:  # which refuses nothing: it gives some other value
+                    balance(bool(value), _REFUSAL)
                 return right_length(value, length, sealed)
 
             return unwrap

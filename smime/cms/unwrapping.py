@@ -13,16 +13,16 @@ from __future__ import annotations
 import hmac
 import os
 
-from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap
+from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 
 from smime.cms.ber import octets
-from smime.cms.der import SEQUENCE, children, top
+from smime.cms.der import SEQUENCE, Indefinite, children, top
 from smime.cms.names import describe
 from smime.errors import MalformedMail, NotSupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any, TypeAlias
 
     from smime.cms.der import Node
@@ -30,7 +30,16 @@ if TYPE_CHECKING:
     Unwrap: TypeAlias = Callable[[int], bytes]
     Opener: TypeAlias = Callable[[Any], Unwrap]
 
-__all__ = ["MAX_ROUNDS", "Sealed", "read_identifier", "right_length", "substitute", "unwrap_aes"]
+__all__ = [
+    "MAX_ROUNDS",
+    "Sealed",
+    "balance",
+    "read_identifier",
+    "right_length",
+    "spoken",
+    "substitute",
+    "unwrap_aes",
+]
 
 # Of PBKDF2, for all that one message asks for: some three seconds. 2^31 rounds
 # would hang for minutes in one call.
@@ -56,12 +65,40 @@ def right_length(value: bytes, length: int, sealed: bytes) -> bytes:
     return value if len(value) == length else other
 
 
-def unwrap_aes(key: bytes, sealed: bytes) -> bytes:
-    """Return what is wrapped (RFC 3394), or nothing if it is not right."""
+def unwrap_aes(keys: Sequence[bytes], sealed: bytes, length: int) -> bytes:
+    """Return what is wrapped (RFC 3394) under one of the keys, or nothing.
+
+    Every key is tried, on as many octets as ``length`` of them wrapped have.
+    """
+    fitting = (sealed + bytes(length + 8))[: length + 8]
+    found = b""
+    for key in keys:
+        found = _unwrapped(key, fitting) or found
+    balance(bool(found), 1)
+    return found if len(sealed) == length + 8 else b""
+
+
+def balance(opened: bool, times: int) -> None:
+    """Make up for the time by which a failure takes longer than a success.
+
+    Something of our own is unwrapped so many times, which fails after a success
+    and succeeds after a failure: the calls are the same, and so is the sum.
+    """
+    sealed = _OUR_OWN[opened]
+    for _ in range(times):
+        _unwrapped(_SUBSTITUTE_SECRET, sealed)
+
+
+def _unwrapped(key: bytes, sealed: bytes) -> bytes:
     try:
         return aes_key_unwrap(key, sealed)
     except (InvalidUnwrap, ValueError):
         return b""
+
+
+# What unwraps with the secret of this process, and what does not.
+_RIGHT = aes_key_wrap(_SUBSTITUTE_SECRET, bytes(32))
+_OUR_OWN = (_RIGHT, _RIGHT[:-1] + bytes((_RIGHT[-1] ^ 1,)))
 
 
 def read_identifier(data: bytes, node: Node) -> tuple[bytes, bytes]:
@@ -136,6 +173,20 @@ class Sealed:
     @property
     def name(self) -> str:
         """The recipient for people: ``serial 1f2e issued by Test CA``."""
-        if self.identifier:
-            return describe(self.identifier, top(self.identifier))
-        return f"key {self.key_identifier.hex()}" if self.key_identifier else self.kind
+        return spoken(self.called)
+
+    @property
+    def called(self) -> tuple[bytes, bytes, str]:
+        """How the message calls it: identifier, key identifier, kind of key."""
+        return self.identifier, self.key_identifier, self.kind
+
+
+def spoken(called: tuple[bytes, bytes, str]) -> str:
+    """Say for people how a message calls a recipient."""
+    identifier, key_identifier, kind = called
+    if identifier:
+        try:
+            return describe(identifier, top(identifier))
+        except (MalformedMail, Indefinite):
+            return "(unreadable identifier)"
+    return f"key {key_identifier.hex()}" if key_identifier else kind

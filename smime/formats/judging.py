@@ -40,11 +40,8 @@ def _certificate_name(checked: signatures.CheckedSignature) -> str:
 
 
 def names(check: SignatureCheck, sender: str, policy: Policy) -> bool:
-    """The certificate that the signature names is one of the sender's."""
+    """The certificate or OpenPGP key that the signature names is one of the sender's."""
     certificate = check.certificate
-    if certificate is None:
-        return False
     any_case = policy.local_part == "any-case"
-    return any(
-        same_address(sender, one, any_case=any_case) for one in certificate_addresses(certificate)
-    )
+    named = check.addresses if certificate is None else certificate_addresses(certificate)
+    return any(same_address(sender, one, any_case=any_case) for one in named)

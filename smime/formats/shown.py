@@ -6,17 +6,28 @@ Source: RFC 9788 §4.3 for headers; RFC 9787 §4 for what a signature says of re
 
 from __future__ import annotations
 
+from smime.errors import DecryptionFailed, LimitExceeded, MalformedMail
 from smime.keys.address import same_address
 from smime.mime.headers import addresses
 from smime.report import HARMLESS, NOT_SEALED, Finding, HeaderCheck, Note, Protection
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from smime.errors import SmimeError
     from smime.mime.headers import Protected
     from smime.mime.protection import States
     from smime.report import Part
 
-__all__ = ["addressed_to_me", "header_checks", "header_notes", "part_notes", "rendering"]
+__all__ = [
+    "addressed_to_me",
+    "from_note",
+    "header_checks",
+    "header_notes",
+    "part_notes",
+    "problem",
+    "rendering",
+    "signed_values",
+]
 
 MAX_LISTED = 8  # names in one sentence
 
@@ -56,6 +67,13 @@ def header_checks(found: States, signer: str | None) -> tuple[HeaderCheck, ...]:
             for one in found.fields
         ]
     )
+
+
+def signed_values(payload: Protected | None, signer: str | None) -> dict[str, str | None]:
+    """Return the Date and Message-ID that were signed; whoever sends a mail again keeps both."""
+    if payload is None or signer is None:
+        return {}
+    return {"date": payload.get("date"), "message_id": payload.get("message-id")}
 
 
 def header_notes(found: States, *, but_from: bool) -> list[Note]:
@@ -127,3 +145,29 @@ def rendering(parts: tuple[Part, ...], *, stopped: bool, untagged: bool) -> Find
     if any(part.kind == "encrypted" and not part.forwarded for part in parts):
         return _SEALED_PART
     return _NO_TAG if untagged else HARMLESS
+
+
+def from_note(inside: str, outside: str | None, believed: bool) -> Note:
+    """Say that the From outside is not the one inside."""
+    if believed:
+        return Note("from-mismatch", f"the From outside is another one; {inside} signed it")
+    return Note(
+        "from-mismatch",
+        f"inside, the mail claims to be from {inside}, which no good signature supports; "
+        f"outside it says {outside or 'nobody'}",
+    )
+
+
+def problem(stopped: SmimeError | None) -> Finding | None:
+    """Say why the content could not be got at."""
+    if stopped is None:
+        return None
+    codes = (
+        (LimitExceeded, "limit-exceeded", "RFC 5652 §2"),
+        (MalformedMail, "malformed", "RFC 8551 §3"),
+        (DecryptionFailed, "not-opened", "RFC 5652 §6"),
+    )
+    for kind, code, source in codes:
+        if isinstance(stopped, kind):
+            return Finding.no(code, str(stopped), source)
+    return Finding.open("not-supported", str(stopped), "RFC 8551 §2")

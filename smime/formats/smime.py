@@ -10,7 +10,6 @@ Source: RFC 8551 §3; RFC 1847 §2.1 for multipart/signed
 
 from __future__ import annotations
 
-import logging
 import os
 import struct
 
@@ -59,7 +58,6 @@ _SMIME_TYPE = {
 }
 _PREAMBLE = b"This is a signed mail in S/MIME form (RFC 8551).\r\n"
 
-_log = logging.getLogger("smime")
 
 _cutters: dict[int, struct.Struct] = {}
 
@@ -258,7 +256,9 @@ def _recognise_tnef(entity: Entity) -> Wrapped | None:
             return None
         inner = split_entity(data)
     except MalformedMail as problem:
-        _log.debug("winmail.dat: %s", problem)
+        import logging  # late: signing imports this file, and needs no log
+
+        logging.getLogger("smime").debug("winmail.dat: %s", problem)
         return None
     signed = inner.content_type.value == "multipart/signed"
     found = _recognise_signed(inner) if signed else Wrapped("", data)

@@ -25,18 +25,19 @@ if TYPE_CHECKING:
 
     from smime.cms import Passphrase as SharedPassphrase
     from smime.cms import SharedKey
+    from smime.pgp import PgpKey
     from smime.protocols import Opener, Signer
 
     Passphrase: TypeAlias = str | bytes | Callable[[], str | bytes]
-    Sender: TypeAlias = Identity | Signer
-    Reader: TypeAlias = Identity | PrivateKeyTypes | Opener | SharedKey | SharedPassphrase
-    Addressee: TypeAlias = Recipient | Identity | x509.Certificate
+    Sender: TypeAlias = Identity | Signer | PgpKey
+    Reader: TypeAlias = Identity | PrivateKeyTypes | Opener | SharedKey | SharedPassphrase | PgpKey
+    Addressee: TypeAlias = Recipient | Identity | x509.Certificate | PgpKey
 else:
     # For whoever looks at run time; evaluated they would import cryptography.
     Passphrase = "str | bytes | Callable[[], str | bytes]"  # noqa: S105
-    Sender = "Identity | Signer"
-    Reader = "Identity | PrivateKeyTypes | Opener | SharedKey | SharedPassphrase"
-    Addressee = "Recipient | Identity | x509.Certificate"
+    Sender = "Identity | Signer | PgpKey"
+    Reader = "Identity | PrivateKeyTypes | Opener | SharedKey | SharedPassphrase | PgpKey"
+    Addressee = "Recipient | Identity | x509.Certificate | PgpKey"
 
 __all__ = [
     "Addressee",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from smime.keys.recipient import Recipient
+    from smime.pgp import PgpKey
     from smime.policy import Policy
 
 __all__ = ["chosen", "refuse_strangers"]
@@ -62,7 +63,10 @@ def chosen(readers: Sequence[Recipient], at: datetime, policy: Policy) -> Sequen
 
 
 def refuse_strangers(
-    readers: Sequence[Recipient], named: Iterable[str], *, also: Iterable[str] = ()
+    readers: Sequence[Recipient] | Sequence[PgpKey],
+    named: Iterable[str],
+    *,
+    also: Iterable[str] = (),
 ) -> None:
     """Raise ``KeyProblem`` unless the addresses named and those of the readers are the same.
 

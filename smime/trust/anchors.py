@@ -9,6 +9,7 @@ Source: RFC 5280 §6; RFC 8550 §4
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
@@ -26,7 +27,7 @@ from smime.trust.builder import (
 )
 from smime.trust.chain import Chain
 from smime.trust.constraints import constraint_problem
-from smime.trust.facts import Cache, Facts
+from smime.trust.facts import UNREADABLE, Cache, Facts
 from smime.trust.fast import is_surely_valid
 from smime.trust.judge import (
     Looked,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from smime.policy import Policy
     from smime.protocols import Claim
     from smime.report import Note
+    from smime.trust.fetching import Run
 
 __all__ = ["Anchors"]
 
@@ -90,6 +92,8 @@ class Anchors:
         self._by_subject = index_by_subject(self._all)
         self._searches: dict[tuple[Facts, ...], tuple[Search, list[dict[object, list[Facts]]]]] = {}
         self._digests = {one.digest for one in self._all}
+        self._last_issued: dict[bytes, datetime] = {}
+        """Until when an anchor may have issued a signer's certificate, by its digest."""
 
     @classmethod
     def load(cls, *paths: PathLike[str] | str) -> Self:
@@ -106,6 +110,31 @@ class Anchors:
     def parse(cls, data: bytes) -> Self:
         """Read anchors from PEM, DER or PKCS#7; raises ``KeyProblem`` if there are none."""
         return cls(parse_certificates(data))
+
+    @classmethod
+    def system_email(cls) -> Self:
+        """Return the roots that this system trusts for e-mail, through p11-kit.
+
+        Never its roots for web servers: where nothing tells the two apart, and
+        where p11-kit is not there, it raises ``KeyProblem`` with what to install. A
+        root that is trusted only for certificates issued until some day
+        (``nss-email-distrust-after``) is an anchor for those alone.
+        """
+        from smime.trust.system import email_roots
+
+        found = []
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of serial numbers that some old roots have
+            for root in email_roots():
+                try:
+                    one = x509.load_der_x509_certificate(root.der)
+                    if not Facts(one).problem:
+                        found.append((one, root.distrust_after))
+                except UNREADABLE:
+                    continue  # nobody could be judged by it
+        made = cls([one for one, _ in found])
+        made._last_issued = {Facts(one).digest: last for one, last in found if last is not None}
+        return made
 
     @property
     def certificates(self) -> tuple[x509.Certificate, ...]:
@@ -143,12 +172,19 @@ class Anchors:
             yield _no_path(claim, leaf, at, address, _malformed(leaf)), True
             return
         search, others = self._search(claim, leaf)
+        run = self._run(claim)
+        if run is not None and not search.paths and leaf.digest not in self._digests:
+            fetched = run.issuers(leaf, others)
+            if fetched:
+                others = [*others, fetched]
+                search = Search(leaf, self._by_subject, others, self._cache)
         paths = list(search.paths)
         if leaf.digest in self._digests:
             # Last, so that a CRL of its issuer is heard first.
             paths.append(Chain((leaf,)))
         if not paths:
-            yield _no_path(claim, leaf, at, address, self._no_anchor(leaf, search)), True
+            notes = _told(run, ())
+            yield _no_path(claim, leaf, at, address, self._no_anchor(leaf, search), notes), True
             return
         runs_left = MAX_REVOCATION_RUNS
         for path in paths:
@@ -162,11 +198,11 @@ class Anchors:
             time = judge_time(path, at)
             usage = judge_usage(path, claim)
             revoked = False
-            notes: tuple[Note, ...] = ()
+            notes = ()
             if found.accepted and time.accepted:
                 if runs_left == 0:
                     return
-                looked = self._revocation(claim, path, at, others)
+                looked = self._revocation(claim, path, at, others, run)
                 runs_left -= looked.ran
                 revocation, revoked, notes = looked.finding, looked.revoked, looked.notes
             else:
@@ -181,7 +217,7 @@ class Anchors:
                 time=time,
                 chain=path.certificates,
                 chain_der=path.ders,
-                notes=notes,
+                notes=_told(run, notes),
             )
             good = found.accepted and time.accepted and usage.accepted and revocation.accepted
             # A certificate that its issuer revoked is that on every path.
@@ -237,6 +273,14 @@ class Anchors:
         anchor = path[-1]
         if len(path) == 1:
             return Finding.yes(f"{anchor.label} is itself an anchor", _RULE)
+        last = self._last_issued.get(anchor.digest)
+        if last is not None and (path[0].validity is None or path[0].validity[0] > last):
+            return Finding.no(
+                "anchor-distrusted",
+                f"the system trusts {anchor.label} only for certificates issued until "
+                f"{last:%Y-%m-%d}",
+                _RULE,
+            )
         if surely:
             return path.leads
         for one in path:
@@ -273,6 +317,7 @@ class Anchors:
         path: Sequence[Facts],
         at: datetime,
         pools: Sequence[dict[object, list[Facts]]],
+        run: Run | None,
     ) -> Looked:
         policy = claim.policy
         if len(path) == 1:
@@ -283,27 +328,52 @@ class Anchors:
             claim.crls or claim.ocsp or (evidence is not None and (evidence.crls or evidence.ocsp))
         )
         required = policy.revocation is Revocation.REQUIRE
-        if policy.revocation is Revocation.OFF or not (at_hand or required):
+        if policy.revocation is Revocation.OFF or not (at_hand or required or run):
             why = "revocation was not checked: no CRL or OCSP answer is at hand"
             return Looked(revocation_not_asked(policy, why))
         from smime.trust.crl import Numbers
         from smime.trust.ocsp import read_answers
         from smime.trust.revocation import judge_revocation, read_lists
 
-        return judge_revocation(
-            path,
-            at=at,
-            lists=[read_lists(claim.crls), evidence.lists if evidence is not None else {}],
-            answers=[
-                *read_answers(claim.ocsp),
-                *(evidence.answers if evidence is not None else ()),
-            ],
-            others=[one for pool in pools for group in pool.values() for one in group],
-            policy=policy,
-            cache=self._cache,
-            numbers=evidence.numbers if evidence is not None else Numbers(),
-            proof=claim.proof,
-        )
+        lists = [read_lists(claim.crls), evidence.lists if evidence is not None else {}]
+        answers = [
+            *read_answers(claim.ocsp),
+            *(evidence.answers if evidence is not None else ()),
+        ]
+
+        def look() -> Looked:
+            return judge_revocation(
+                path,
+                at=at,
+                lists=lists,
+                answers=answers,
+                others=[one for pool in pools for group in pool.values() for one in group],
+                policy=policy,
+                cache=self._cache,
+                numbers=evidence.numbers if evidence is not None else Numbers(),
+                proof=claim.proof,
+            )
+
+        looked = look()
+        if run is not None and looked.unknown:
+            # What is at hand was asked first: a fetch takes a thousand times as long, and tells.
+            for place in looked.unknown:
+                answers += run.answers(path[place], path[place + 1], at)
+            looked = look()
+        if run is not None and looked.unknown:
+            for place in looked.unknown:
+                lists += [{crl.issuer: [crl]} for crl in run.lists(path[place], at)]
+            looked = look()
+        return looked
+
+    def _run(self, claim: Claim) -> Run | None:
+        """Return what fetches for this claim; None without a fetcher."""
+        fetching = None if claim.evidence is None else claim.evidence.fetching
+        if fetching is None:
+            return None
+        from smime.trust.fetching import Run
+
+        return Run(fetching, self._cache)
 
     def _no_anchor(self, leaf: Facts, search: Search) -> Finding:
         if search.exhausted:
@@ -328,11 +398,15 @@ class Anchors:
         return f"<Anchors: {names}{more}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), tuple(one.der for one in self._all))
+        return _rebuild, (type(self), tuple(one.der for one in self._all), self._last_issued)
 
 
-def _rebuild(cls: type[Anchors], ders: tuple[bytes, ...]) -> Anchors:
-    return cls([x509.load_der_x509_certificate(der) for der in ders])
+def _rebuild(
+    cls: type[Anchors], ders: tuple[bytes, ...], last_issued: dict[bytes, datetime]
+) -> Anchors:
+    made = cls([x509.load_der_x509_certificate(der) for der in ders])
+    made._last_issued = last_issued
+    return made
 
 
 def _worth(judgement: Judgement) -> tuple[bool, int]:
@@ -345,9 +419,22 @@ def _malformed(leaf: Facts) -> Finding:
     return Finding.no("certificate-malformed", reason, "RFC 5280 §4.2")
 
 
-def _no_path(claim: Claim, leaf: Facts, at: datetime, address: Finding, path: Finding) -> Judgement:
+def _told(run: Run | None, notes: tuple[Note, ...]) -> tuple[Note, ...]:
+    """Return the notes, and those of what was fetched."""
+    return notes if run is None else (*notes, *run.notes)
+
+
+def _no_path(
+    claim: Claim,
+    leaf: Facts,
+    at: datetime,
+    address: Finding,
+    path: Finding,
+    notes: tuple[Note, ...] = (),
+) -> Judgement:
     return Judgement(
         path=path,
+        notes=notes,
         revocation=revocation_not_asked(
             claim.policy, "revocation was not checked: there is no chain to an anchor"
         ),

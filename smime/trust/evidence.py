@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from smime.errors import LimitExceeded, MalformedMail, NotSupported
+from smime.errors import LimitExceeded, MalformedMail
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from smime.protocols import Fetcher
     from smime.trust.crl import Numbers, RevocationList
     from smime.trust.facts import Facts
+    from smime.trust.fetching import Fetching
 
 __all__ = ["MAX_CRL_OCTETS", "Evidence"]
 
@@ -33,8 +34,11 @@ class Evidence:
     """Certificates, CRLs and OCSP answers; none of them is trusted for being here.
 
     ``certificates`` are candidates for the middle of a path, never anchors.
-    ``crls`` are CRLs and ``ocsp`` OCSP responses, as DER. ``fetch`` is refused
-    with ``NotSupported``: nothing is fetched.
+    ``crls`` are CRLs and ``ocsp`` OCSP responses, as DER. ``fetch`` gets more of
+    them where certificates name them by URL, such as ``HttpFetcher()``; without
+    it nothing is fetched. Fetching tells the server, which may be the sender's,
+    that and when the mail was read. What was fetched is kept here for a while,
+    so make one and share it between threads.
 
     Raises ``MalformedMail`` for what is no CRL or no OCSP response, and
     ``LimitExceeded`` for more than 50 MiB of CRLs or 1,000 responses.
@@ -43,11 +47,22 @@ class Evidence:
     Evidence(certificates=0, crls=0, ocsp=0)
     """
 
-    __slots__ = ("_answers", "_by_subject", "_lists", "certificates", "crls", "numbers", "ocsp")
+    __slots__ = (
+        "_answers",
+        "_by_subject",
+        "_lists",
+        "certificates",
+        "crls",
+        "fetching",
+        "numbers",
+        "ocsp",
+    )
 
     certificates: tuple[x509.Certificate, ...]
     crls: tuple[bytes, ...]
     ocsp: tuple[bytes, ...]
+    fetching: Fetching | None
+    """The fetcher and what it got."""
     numbers: Numbers
     """The CRL numbers that were met, so that one that goes back is noticed."""
     _answers: tuple[OCSPResponse, ...]
@@ -62,10 +77,10 @@ class Evidence:
         ocsp: Iterable[bytes] = (),
         fetch: Fetcher | None = None,
     ) -> None:
-        if fetch is not None:
-            raise NotSupported(
-                "nothing is fetched yet",
-                hint="fetch CRLs and certificates beforehand and give them to Evidence",
+        if fetch is not None and not callable(getattr(fetch, "get", None)):
+            raise TypeError(
+                f"Evidence(fetch=) takes smime.HttpFetcher() or another Fetcher, not "
+                f"{type(fetch).__name__}"
             )
         set_once = object.__setattr__
         set_once(self, "certificates", tuple(certificates))
@@ -73,6 +88,7 @@ class Evidence:
         set_once(self, "ocsp", tuple(ocsp))
         set_once(self, "_by_subject", None)
         set_once(self, "numbers", _new_numbers())
+        set_once(self, "fetching", None if fetch is None else _new_fetching(fetch))
         from cryptography import x509
 
         for one in self.certificates:
@@ -90,6 +106,7 @@ class Evidence:
         certificates: Iterable[PathLike[str] | str] = (),
         crls: Iterable[PathLike[str] | str] = (),
         ocsp: Iterable[PathLike[str] | str] = (),
+        fetch: Fetcher | None = None,
     ) -> Self:
         """Read evidence from files: certificates as ``Anchors.load`` does, the rest DER or PEM.
 
@@ -102,6 +119,7 @@ class Evidence:
             certificates=load_certificates(certificates),
             crls=[_read_file(path, MAX_CRL_OCTETS) for path in crls],
             ocsp=[_read_file(path, MAX_OCSP_OCTETS) for path in ocsp],
+            fetch=fetch,
         )
 
     @property
@@ -135,11 +153,18 @@ class Evidence:
         from cryptography.hazmat.primitives.serialization import Encoding
 
         ders = tuple(one.public_bytes(Encoding.DER) for one in self.certificates)
-        return _rebuild, (ders, self.crls, self.ocsp)
+        fetch = None if self.fetching is None else self.fetching.fetcher
+        return _rebuild, (ders, self.crls, self.ocsp, fetch)
 
     def __repr__(self) -> str:
         counts = (f"{name}={len(getattr(self, name))}" for name in ("certificates", "crls", "ocsp"))
         return f"Evidence({', '.join(counts)})"
+
+
+def _new_fetching(fetcher: Fetcher) -> Fetching:
+    from smime.trust.fetching import Fetching
+
+    return Fetching(fetcher)
 
 
 def _new_numbers() -> Numbers:
@@ -166,11 +191,16 @@ def _read_file(path: PathLike[str] | str, limit: int) -> bytes:
         raise MalformedMail(f"{path}: the PEM in it is damaged") from error
 
 
-def _rebuild(ders: tuple[bytes, ...], crls: tuple[bytes, ...], ocsp: tuple[bytes, ...]) -> Evidence:
+def _rebuild(
+    ders: tuple[bytes, ...],
+    crls: tuple[bytes, ...],
+    ocsp: tuple[bytes, ...],
+    fetch: Fetcher | None,
+) -> Evidence:
     from cryptography import x509
 
     certificates = [x509.load_der_x509_certificate(der) for der in ders]
-    return Evidence(certificates=certificates, crls=crls, ocsp=ocsp)
+    return Evidence(certificates=certificates, crls=crls, ocsp=ocsp, fetch=fetch)
 
 
 def _read_lists(crls: tuple[bytes, ...]) -> dict[object, list[RevocationList]]:

@@ -82,9 +82,9 @@ def judge_revocation(
     """
     moment = Moment(at, proof)
     sifted = _Sifted(path, lists, others, policy, cache, numbers)
-    finding, revoked = _judged(path, moment, sifted, answers, policy, cache)
+    looked = _judged(path, moment, sifted, answers, policy, cache)
     notes = tuple(Note("crl-number-back", text) for text in dict.fromkeys(sifted.problems))
-    return Looked(finding, revoked, notes, 1)
+    return looked._replace(notes=notes, ran=1)
 
 
 def _judged(
@@ -94,8 +94,7 @@ def _judged(
     answers: Sequence[OCSPResponse],
     policy: Policy,
     cache: Cache,
-) -> tuple[Finding, bool]:
-    """Return the finding, and if the leaf itself is revoked."""
+) -> Looked:
     at = moment.at
     unknown: list[int] = []
     for place, (one, issuer) in enumerate(pairwise(path)):
@@ -104,7 +103,7 @@ def _judged(
             answer = ocsp_status(one, issuer, answers, moment, policy=policy, cache=cache)
             status = answer if answer == "revoked" or not status else status
         if status == "revoked":
-            return _revoked(path, place), place == 0
+            return Looked(_revoked(path, place), place == 0)
         # A CA certificate has to have revocation (RFC 9608 §3).
         if not status and not (one.no_revocation and not one.ca):
             unknown.append(place)
@@ -118,17 +117,19 @@ def _judged(
                 moment.proof
                 and validate(path[place:], at=_EVER, revocation=data, dates=False).kind == "revoked"
             ):
-                return _revoked(path, place), place == 0
+                return Looked(_revoked(path, place), place == 0)
             if result.kind != "ok":
                 still_unknown.append(place)
         unknown = still_unknown
     if not unknown:
-        return Finding.yes("no certificate of the chain was revoked by its issuer", _RULE), False
+        return Looked(Finding.yes("no certificate of the chain was revoked by its issuer", _RULE))
     whose = "the signer" if unknown[0] == 0 else path[unknown[0]].label
     reason = f"nothing at hand says whether the certificate of {whose} was revoked"
     if policy.revocation is Revocation.REQUIRE:
-        return Finding.no("revocation-unknown", reason, _RULE), False
-    return Finding.open("revocation-unknown", reason, _RULE), False
+        finding = Finding.no("revocation-unknown", reason, _RULE)
+    else:
+        finding = Finding.open("revocation-unknown", reason, _RULE)
+    return Looked(finding, unknown=tuple(unknown))
 
 
 def _revoked(path: Sequence[Facts], place: int) -> Finding:

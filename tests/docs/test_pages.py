@@ -20,6 +20,8 @@ from tests.support.world import World
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 # Pages that begin from nothing; the others find the files of `furniture`.
 FROM_NOTHING = {"docs/tutorial.md"}
+# Pages of which the examples need a program that not every machine has.
+NEEDS = {"docs/howto/openpgp.md": "gpg"}
 PASSPHRASE = "correct horse battery staple"
 
 
@@ -99,7 +101,20 @@ def due_on(page: Path) -> int:
     return sum(block.language in RUNS and not block.not_run for block in read_blocks(page))
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if due_on(page)], ids=name_of)
+def due_pages() -> list[Any]:
+    """Return the pages that have something to run, each with the peer that it needs."""
+    return [
+        pytest.param(
+            page,
+            id=name_of(page),
+            marks=[pytest.mark.peer(NEEDS[name_of(page)])] if name_of(page) in NEEDS else [],
+        )
+        for page in PAGES
+        if due_on(page)
+    ]
+
+
+@pytest.mark.parametrize("page", due_pages())
 @pytest.mark.usefixtures("typed_passphrase")
 def test_examples_of(page: Path, here: Path, tmp_path: Path, record_property: Any) -> None:
     """All blocks of the page run and do what the page says."""

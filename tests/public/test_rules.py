@@ -15,12 +15,14 @@ MODULES = sorted(
     for path in (ROOT / package).rglob("*.py")
 )
 
-# What starts other programs. Nothing here has a reason to, so far.
+# What starts other programs. One module has a reason to: it runs gpg.
+STARTERS = {"smime/pgp/gnupg.py"}
 STARTS = {"subprocess", "multiprocessing", "pty"}
 STARTING_CALLS = {"os.system", "os.popen", "os.posix_spawn", "os.fork", "os.execv", "os.execvp"}
 # What writes a message object as bytes: done once, on its way in, and never again.
 WRITES = {".as_bytes", ".as_string", "BytesGenerator", "Generator", "DecodedGenerator"}
 WRITERS = {"smime/mail.py", "smime/_flat.py"}
+FETCHER = "smime/fetch.py"
 NETWORK = {"socket", "urllib.request", "http.client", "smtplib", "imaplib", "ssl", "requests"}
 WEAK_RANDOMNESS = {"random"}
 
@@ -61,15 +63,17 @@ def test_the_rules_can_see() -> None:
     assert STARTING_CALLS & set(imports(tree))
     assert STARTING_CALLS & set(used_names(tree))
     assert WRITES & set(used_names(tree))
+    for name in STARTERS:
+        assert STARTS & set(imports(ast.parse((ROOT / name).read_text(encoding="utf-8"))))
     for name in WRITERS:
         assert WRITES & set(used_names(ast.parse((ROOT / name).read_text(encoding="utf-8"))))
     assert len(MODULES) > 40
 
 
-def test_no_program_is_started(module: tuple[str, ast.Module]) -> None:
-    _, tree = module
+def test_no_program_is_started_but_gpg(module: tuple[str, ast.Module]) -> None:
+    name, tree = module
 
-    assert not STARTS & set(imports(tree))
+    assert not (set() if name in STARTERS else STARTS) & set(imports(tree))
     assert not STARTING_CALLS & (set(imports(tree)) | set(used_names(tree)))
 
 
@@ -79,10 +83,11 @@ def test_a_message_is_written_in_one_place(module: tuple[str, ast.Module]) -> No
         assert not WRITES & set(used_names(tree))
 
 
-def test_nothing_is_fetched(module: tuple[str, ast.Module]) -> None:
-    _, tree = module
+def test_nothing_is_fetched_but_by_the_fetcher(module: tuple[str, ast.Module]) -> None:
+    name, tree = module
+    used = NETWORK & set(imports(tree))
 
-    assert not NETWORK & set(imports(tree))
+    assert bool(used) is (name == FETCHER)
 
 
 def test_randomness_is_the_system_s(module: tuple[str, ast.Module]) -> None:

@@ -382,4 +382,4 @@ def test_bcc_is_in_no_signed_mail_and_among_its_recipients(world: World) -> None
 
     assert signed.recipients == ("bob@example.org", "secret@example.org")
     assert b"secret@example.org" not in bytes(signed)
-    assert b"bcc" not in bytes(signed).partition(b"Content-Transfer-Encoding: base64")[0].lower()
+    assert b"bcc:" not in bytes(signed).partition(b"Content-Transfer-Encoding: base64")[0].lower()

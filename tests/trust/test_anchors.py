@@ -14,7 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
 import smime.trust.facts as facts_module
-from smime.errors import KeyProblem, LimitExceeded, MalformedMail, NotSupported
+from smime.errors import KeyProblem, LimitExceeded, MalformedMail
 from smime.policy import Policy, Revocation
 from smime.report import Answer
 from smime.trust import CODES, Anchors, Evidence, NoTrust, Pinned
@@ -321,12 +321,6 @@ def test_no_trust_is_never_good_and_still_tells():
 
 
 def test_evidence_refuses_what_it_cannot_honour():
-    class Fetcher:
-        def get(self, url: str, *, limit_octets: int) -> bytes:
-            return b""
-
-    with pytest.raises(NotSupported):
-        Evidence(fetch=Fetcher())
     for given in ({"crls": [b"junk"]}, {"crls": [b""]}, {"ocsp": [b"junk"]}):
         with pytest.raises(MalformedMail):
             Evidence(**given)

@@ -1,0 +1,394 @@
+"""GnuPG as the engine: one short run of gpg per question, with a status pipe of its own.
+
+The only module that starts a program, and gpg (with gpgconf, which ends its
+agents) the only program. Every run has a time limit, asks nobody anything, and
+sees binary packets that were taken apart before (``packets``); ``status`` alone
+says what came of it.
+
+Floor:  pgp (uses errors, backend, packets, status, strict)
+Source: GnuPG's manual for the options
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import threading
+from dataclasses import replace
+from functools import cache
+
+from smime.errors import DecryptionFailed, KeyProblem, LimitExceeded, NotSupported, SmimeError
+from smime.pgp import status as said
+from smime.pgp.backend import Decrypted, Encrypted, SignatureFacts, Signed
+from smime.pgp.packets import AEAD, MAX_INFLATED, PROTECTED, read_message
+from smime.pgp.strict import KNOWN_VERSIONS, is_strict, packet_version
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
+
+    from smime.pgp.backend import Opening
+    from smime.pgp.packets import Sealed
+
+__all__ = ["GnuPG", "Run", "end_agents", "find_gpg", "version_of"]
+
+TIME_LIMIT_SECONDS = 60.0  # 50 MiB take one; generating RSA-4096 on a slow machine, some ten
+MAX_PASSPHRASE = 255  # octets that gpg-agent takes
+MAX_ANSWERS = 200  # of 255 octets: a pipe holds 65,536
+MAX_TRIALS = 32  # runs to open one message, for readers that are not named
+MAX_RECIPIENTS = 10_000  # each is an argument of 42 octets; together they must fit a command line
+LEAST_VERSION = (2, 2, 8)  # earlier ones could be made to write status lines (CVE-2018-12020)
+INSTALL = "install GnuPG: apt install gnupg, brew install gnupg, or https://gnupg.org/download"
+
+_ARGUMENTS = (
+    "--no-options", "--batch", "--no-tty", "--no-verbose", "--no-greeting",
+    "--no-auto-key-retrieve", "--no-auto-key-locate", "--no-auto-check-trustdb",
+    "--disable-dirmngr", "--pinentry-mode", "loopback", "--trust-model", "always",
+    "--no-encrypt-to", "--max-output", str(MAX_INFLATED), "--exit-on-status-write-error",
+    "--display-charset", "utf-8", "--enable-special-filenames", "-z", "0",
+)  # fmt: skip
+_VERSION = re.compile(r"gpg \(GnuPG[^)]*\) (\d+)\.(\d+)\.(\d+)")
+_BARE_CR = re.compile(rb"\r(?!\n)")
+_FINGERPRINT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+
+
+class Run:
+    """What came of one run of gpg."""
+
+    __slots__ = ("exit_status", "messages", "output", "status")
+
+    def __init__(self, exit_status: int, output: bytes, status: said.Status, messages: str) -> None:
+        self.exit_status = exit_status
+        self.output = output
+        self.status = status
+        self.messages = messages
+        """For a log only: what gpg says to people decides nothing."""
+
+
+def find_gpg() -> str:
+    """Return the path of gpg. Raises ``NotSupported`` if it is not installed, or is too old."""
+    if os.name != "posix":
+        raise NotSupported("OpenPGP needs GnuPG with pipes of its own, which this system lacks")
+    path = shutil.which("gpg") or shutil.which("gpg2")
+    if path is None:
+        raise NotSupported("OpenPGP needs GnuPG, and there is no gpg on this machine", hint=INSTALL)
+    found = version_of(path)
+    if found < LEAST_VERSION:
+        text = ".".join(map(str, found))
+        raise NotSupported(f"gpg {text} is too old to be relied on", hint=INSTALL)
+    return path
+
+
+@cache
+def version_of(path: str) -> tuple[int, ...]:
+    """Return the version of the gpg at this path; zeros if it is not gpg."""
+    try:
+        done = subprocess.run(  # noqa: S603  # gpg, as find_gpg found it
+            [path, "--version"], capture_output=True, timeout=TIME_LIMIT_SECONDS, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as problem:
+        raise NotSupported(f"gpg cannot be run: {problem}", hint=INSTALL) from problem
+    match = _VERSION.match(done.stdout.decode("utf-8", "replace"))
+    return tuple(map(int, match.groups())) if match else (0, 0, 0)
+
+
+def end_agents(home: str) -> None:
+    """End what gpg started for this home. Never raises: it is what is done last."""
+    gpgconf = shutil.which("gpgconf")
+    if gpgconf is None:
+        return
+    try:
+        subprocess.run(  # noqa: S603  # as above, and a home that we made
+            [gpgconf, "--homedir", home, "--kill", "all"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=TIME_LIMIT_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return
+
+
+class GnuPG:
+    """The engine over one home; ``home=None`` is the user's own."""
+
+    name = "gnupg"
+
+    def __init__(self, path: str, home: str | None) -> None:
+        self.path = path
+        self.home = home
+
+    # --- running ------------------------------------------------------------
+
+    def run(
+        self,
+        *arguments: str,
+        data: bytes = b"",
+        beside: bytes | None = None,
+        passphrase: bytes | None = None,
+        answers: Sequence[bytes] = (),
+        at: datetime | None = None,
+        limit_seconds: float = TIME_LIMIT_SECONDS,
+    ) -> Run:
+        """Run gpg once; ``{beside}`` in an argument stands for a file with those octets.
+
+        ``answers`` are lines that it reads when it asks something, secret ones among them.
+
+        Raises ``LimitExceeded`` when it does not end in time, ``KeyProblem`` for
+        a passphrase that cannot be one, ``NotSupported`` if gpg cannot be run.
+        """
+        ours: list[int] = []  # ends to be closed whatever happens
+        theirs: list[int] = []
+        try:
+            status_read, status_write = os.pipe()
+            ours.append(status_read)
+            theirs.append(status_write)
+            command = [self.path, *_ARGUMENTS, "--status-fd", str(status_write)]
+            if self.home is not None:
+                command += ["--homedir", self.home]
+            if at is not None:
+                command += ["--faked-system-time", f"{int(at.timestamp())}!"]
+            if passphrase:  # an empty one would take the first line of the data instead
+                theirs.append(_secret_pipe([passphrase]))
+                command += ["--passphrase-fd", str(theirs[-1])]
+            if answers:
+                theirs.append(_secret_pipe(answers))
+                command += ["--no-batch", "--command-fd", str(theirs[-1])]
+            if beside is not None:
+                theirs.append(_unnamed_file(beside))
+            named = f"-&{theirs[-1]}"
+            command += [one.replace("{beside}", named) for one in arguments]
+            return self._communicate(command, data, ours, theirs, limit_seconds)
+        finally:
+            for one in (*ours, *theirs):
+                os.close(one)
+
+    def _communicate(
+        self, command: list[str], data: bytes, ours: list[int], theirs: list[int], limit: float
+    ) -> Run:
+        try:
+            process = subprocess.Popen(  # noqa: S603  # options of ours, and whole fingerprints
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                pass_fds=theirs,
+                env=_environment(self.home),
+            )
+        except OSError as problem:
+            raise NotSupported(f"gpg cannot be run: {problem}", hint=INSTALL) from problem
+        while theirs:
+            os.close(theirs.pop())
+        lines: list[bytes] = []
+        reader = threading.Thread(target=_read_all, args=(ours.pop(), lines), daemon=True)
+        reader.start()
+        try:
+            output, messages = process.communicate(data, timeout=limit)
+        except subprocess.TimeoutExpired as late:
+            process.kill()
+            process.communicate()
+            raise LimitExceeded(
+                f"gpg did not answer within {limit:g} seconds",
+                hint="another program may hold the keyring, or the key waits for somebody",
+            ) from late
+        except BaseException:
+            process.kill()
+            process.communicate()
+            raise
+        # An agent that gpg started holds none of these pipes: the end of gpg is their end.
+        reader.join(limit)
+        return Run(
+            process.returncode,
+            output,
+            said.read(b"".join(lines)),
+            messages.decode("utf-8", "replace"),
+        )
+
+    # --- what a backend does --------------------------------------------------
+
+    def sign(
+        self,
+        data: bytes,
+        key: str,
+        *,
+        passphrase: bytes | None = None,
+        digest: str = "",
+        at: datetime | None = None,
+    ) -> Signed:
+        """See ``Backend.sign``."""
+        run = self.run(
+            *_digest(digest),
+            *("--armor", "--local-user", _whole(key), "--detach-sign", "--output", "-"),
+            data=data,
+            passphrase=passphrase,
+            at=at,
+        )
+        used, by = said.signed(run.status, run.exit_status)
+        return Signed(_crlf(run.output), used, by)
+
+    def check(
+        self, data: bytes, signatures: Sequence[bytes], *, at: datetime | None = None
+    ) -> tuple[SignatureFacts, ...]:
+        """See ``Backend.check``. Each signature is a run: no other one can disturb it."""
+        return tuple(self._check(data, one, at) for one in signatures)
+
+    def _check(self, data: bytes, signature: bytes, at: datetime | None) -> SignatureFacts:
+        if (version := packet_version(signature)) not in KNOWN_VERSIONS:
+            text = f"the signature is of version {version}, which is not known"
+            return SignatureFacts("unsupported", reason=text)
+        run = self.run(
+            "--no-armor", "--verify", "--", "{beside}", "-", data=data, beside=signature, at=at
+        )
+        facts = said.checked(run.status, run.exit_status)
+        loose = facts.text and _BARE_CR.search(data) is not None
+        return replace(facts, loose=loose or not is_strict(signature))
+
+    def encrypt(
+        self,
+        data: bytes,
+        to: Sequence[str],
+        *,
+        hidden: Sequence[str] = (),
+        sign_with: str = "",
+        passphrase: bytes | None = None,
+        cipher: str = "aes-256",
+        digest: str = "",
+        at: datetime | None = None,
+    ) -> Encrypted:
+        """See ``Backend.encrypt``."""
+        if len(to) + len(hidden) > MAX_RECIPIENTS:
+            raise LimitExceeded(f"one message is sealed for at most {MAX_RECIPIENTS} OpenPGP keys")
+        arguments = ["--armor", "--cipher-algo", cipher.upper().replace("-", "")]
+        if cipher == "aes-128":
+            arguments[-1] = "AES"
+        for one in to:
+            arguments += ["--recipient", _whole(one)]
+        for one in hidden:
+            arguments += ["--hidden-recipient", _whole(one)]
+        if sign_with:
+            arguments += [*_digest(digest), "--local-user", _whole(sign_with), "--sign"]
+        run = self.run(
+            *arguments, "--encrypt", "--output", "-", data=data, passphrase=passphrase, at=at
+        )
+        used = said.sealed(run.status, run.exit_status)
+        signed = said.signed(run.status, run.exit_status)[0] if sign_with else ""
+        return Encrypted(_crlf(run.output), used, signed)
+
+    def decrypt(
+        self,
+        sealed: Sealed,
+        keys: Sequence[Opening],
+        *,
+        passphrase: bytes | None = None,
+        at: datetime | None = None,
+    ) -> Decrypted:
+        """See ``Backend.decrypt``.
+
+        One session key and one key to a run: gpg counts every key that did not fit
+        as a fault. It only takes the encryption off.
+        """
+        if sealed.container_tag == PROTECTED and sealed.container_version != 1:
+            raise NotSupported("GnuPG does not open encrypted content of version 2 (RFC 9580)")
+        failed: SmimeError | None = None
+        for data, key, secret in _attempts(sealed, keys, passphrase):
+            trying = ("--try-secret-key", _whole(key)) if key else ()
+            run = self.run(
+                *(*trying, "--no-armor", "--unwrap", "--decrypt", "--output", "-"),
+                data=data,
+                passphrase=secret() if callable(secret) else secret,
+                at=at,
+            )
+            try:
+                opened_by, cipher = said.opened(
+                    run.status, run.exit_status, aead=sealed.container_tag == AEAD
+                )
+                if opened_by != key:
+                    raise DecryptionFailed(said.FAILED)
+            except DecryptionFailed as problem:
+                failed = failed or problem
+                continue
+            except KeyProblem as problem:
+                # Without a key it was a wrong passphrase of the message itself.
+                failed = problem if key else DecryptionFailed(said.FAILED)
+                continue
+            message = read_message(run.output)
+            return Decrypted(message.content, opened_by, cipher, message.signatures)
+        if failed is None or (isinstance(failed, DecryptionFailed) and not _named(sealed, keys)):
+            failed = DecryptionFailed(
+                "the mail is sealed for other OpenPGP keys than those given",
+                hint=f"it is sealed for {', '.join(sealed.recipients[:8]) or 'a passphrase'}",
+            )
+        raise failed
+
+
+def _attempts(
+    sealed: Sealed, keys: Sequence[Opening], passphrase: bytes | None
+) -> Iterator[tuple[bytes, str, bytes | Callable[[], bytes | None] | None]]:
+    """Return what to try: message, fingerprint, and what opens it; keys that are named first."""
+    left = MAX_TRIALS
+    for key in sorted(keys, key=lambda one: not sealed.is_for(one.key_ids)):
+        for data in sealed.attempts(key.key_ids)[:left]:
+            left -= 1
+            yield data, key.fingerprint, key.passphrase
+    if passphrase:
+        for data in sealed.by_passphrase()[:left]:
+            yield data, "", passphrase
+
+
+def _named(sealed: Sealed, keys: Sequence[Opening]) -> bool:
+    return sealed.passphrases > 0 or any(sealed.is_for(one.key_ids) for one in keys)
+
+
+def _digest(name: str) -> tuple[str, ...]:
+    return ("--digest-algo", name.upper()) if name else ()
+
+
+def _whole(fingerprint: str) -> str:
+    """Return a fingerprint as an argument; never part of one, and no other way to name a key."""
+    if not _FINGERPRINT.fullmatch(fingerprint):
+        raise ValueError("a key is named by its whole fingerprint: 40 or 64 hexadecimal digits")
+    return fingerprint.upper()
+
+
+def _crlf(text: bytes) -> bytes:
+    """Return armour with CRLF; gpg ends all of its lines alike."""
+    return text if b"\r" in text else text.replace(b"\n", b"\r\n")
+
+
+def _secret_pipe(lines: Sequence[bytes]) -> int:
+    """Return a pipe's end from which gpg reads secrets: never argv or environment."""
+    if any(len(one) > MAX_PASSPHRASE or b"\n" in one or b"\0" in one for one in lines):
+        raise KeyProblem(f"a passphrase for gpg is one line of at most {MAX_PASSPHRASE} octets")
+    read_end, write_end = os.pipe()
+    # Far less than a pipe holds, so it does not block.
+    os.write(write_end, b"".join(one + b"\n" for one in lines[:MAX_ANSWERS]))
+    os.close(write_end)
+    return read_end
+
+
+def _unnamed_file(data: bytes) -> int:
+    with tempfile.TemporaryFile() as file:
+        file.write(data)
+        file.seek(0)
+        return os.dup(file.fileno())
+
+
+def _read_all(end: int, lines: list[bytes]) -> None:
+    """Read a pipe to its end, and keep no more than a status may have."""
+    kept = 0
+    with os.fdopen(end, "rb") as file:
+        while piece := file.read1(65536):
+            if kept <= said.MAX_STATUS:
+                lines.append(piece)
+            kept += len(piece)
+
+
+def _environment(home: str | None) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name not in ("LANGUAGE", "LANG")}
+    if home is not None:
+        kept.pop("GNUPGHOME", None)
+    return {**kept, "LC_ALL": "C"}
