@@ -50,18 +50,26 @@ HOW = {
     "rsa": ("v15", "oaep"),
 }
 NAMED = [kind for kind in KINDS if not kind.startswith("x")]
-Job = tuple[str, str, str]
+Job = tuple[str, str, str, str]
 
 
 def jobs(*more: str) -> list[Job]:
-    found = [(kind, how, cipher) for kind in NAMED for how in HOW.get(kind, ("-",))
-             for cipher in (*CIPHERS, *more)]  # fmt: skip
-    found += [("shared", "-", cipher) for cipher in CIPHERS]
-    return [*found, ("passphrase", "-", "aes-256-cbc"), ("passphrase", "-", "aes-256-gcm")]
+    """Return kind, how, cipher, and whether the content key is derived (RFC 9709)."""
+    found = [
+        (kind, how, cipher, "plain")
+        for kind in NAMED
+        for how in HOW.get(kind, ("-",))
+        for cipher in (*CIPHERS, *more)
+    ]
+    found += [("shared", "-", cipher, "plain") for cipher in CIPHERS]
+    found += [("passphrase", "-", f"aes-256-{mode}", "plain") for mode in ("cbc", "gcm")]
+    kinds = (("rsa", "v15"), ("p256", HOW["p256"][0]), ("ml-kem-768", "-"))
+    return found + [(*kind, cipher, "hkdf") for kind in kinds for cipher in CIPHERS[:4]]
 
 
 TO_US = jobs()
-FROM_US = jobs("chacha20-poly1305")
+# With key agreement it does not open what it derived itself.
+FROM_US = [job for job in jobs("chacha20-poly1305") if job[0] != "p256" or job[3] != "hkdf"]
 
 
 def key_of(kind: str, number: int = 0) -> object:
@@ -124,7 +132,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write_jobs(folder: Path, prefix: str, listed: list[Job]) -> None:
-    lines = [f"{prefix}{number} {' '.join(job)} -\n" for number, job in enumerate(listed)]
+    lines = [f"{prefix}{number} {' '.join(job)}\n" for number, job in enumerate(listed)]
     (folder / "jobs").write_text("".join(lines))
 
 
@@ -140,10 +148,12 @@ def sealed(classes: Path, folder: Path) -> dict[Job, bytes]:
 @pytest.fixture(scope="module")
 def opened(classes: Path, folder: Path) -> dict[Job, tuple[str, str]]:
     """What Bouncy Castle says of what we sealed, and of a copy with an octet changed."""
-    for number, (kind, how, cipher) in enumerate(FROM_US):
+    for number, (kind, how, cipher, hkdf) in enumerate(FROM_US):
         reader = key_of(kind) if kind in ("shared", "passphrase") else RecipientKey(person(kind)[1])
         transport = "rsa-oaep" if how == "oaep" else "rsa-v15"
-        blob = enveloped.build(TEXT, [reader], cipher=cipher, transport=transport)
+        blob = enveloped.build(
+            TEXT, [reader], cipher=cipher, transport=transport, derived=hkdf == "hkdf"
+        )
         changed = blob[:-1] + bytes((blob[-1] ^ 1,))
         (folder / f"ours{number}").write_bytes(blob)
         (folder / f"ours{len(FROM_US) + number}").write_bytes(changed)
@@ -159,7 +169,7 @@ def opened(classes: Path, folder: Path) -> dict[Job, tuple[str, str]]:
 @pytest.mark.parametrize("job", TO_US, ids="-".join)
 @pytest.mark.cell("bouncycastle180", "sealed theirs -> ours")
 def test_we_open(sealed: dict[Job, bytes], job: Job) -> None:
-    kind, _, cipher = job
+    kind, _, cipher, _ = job
     blob = sealed[job]
     envelope = enveloped.read(blob)
 
