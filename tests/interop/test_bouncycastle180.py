@@ -38,7 +38,11 @@ TEXT = b"We meet at noon.\r\n"
 SOURCE = Path(__file__).parent / "java/Envelopes.java"
 CIPHERS = (
     "aes-128-cbc", "aes-256-cbc", "aes-128-gcm", "aes-256-gcm", "aes-128-ccm", "aes-256-ccm",
+    "aes-192-cbc", "aes-192-gcm", "aes-192-ccm",
 )  # fmt: skip
+# What is read under a policy for old mail.
+OLD = [("rsa", "v15", cipher, "plain") for cipher in ("3des-cbc", "rc2-128-cbc")]
+LEGACY = smime.Policy.legacy_read()
 # Key agreement by X9.63 with the digest that fits the curve; for RSA the padding.
 HOW = {
     "p256": ("1.3.132.1.11.1",),
@@ -67,7 +71,7 @@ def jobs(*more: str) -> list[Job]:
     return found + [(*kind, cipher, "hkdf") for kind in kinds for cipher in CIPHERS[:4]]
 
 
-TO_US = jobs()
+TO_US = jobs() + OLD
 # With key agreement it does not open what it derived itself.
 FROM_US = [job for job in jobs("chacha20-poly1305") if job[0] != "p256" or job[3] != "hkdf"]
 
@@ -168,15 +172,26 @@ def opened(classes: Path, folder: Path) -> dict[Job, tuple[str, str]]:
 
 @pytest.mark.parametrize("job", TO_US, ids="-".join)
 @pytest.mark.cell("bouncycastle180", "sealed theirs -> ours")
+@pytest.mark.confirms(
+    "theirs",
+    "recipient:{job[0]}-{job[1]}",
+    "agreement:{job[1]}",
+    "cipher:{job[2]}",
+    "derived:{job[3]}",
+    "wrap:32",
+)
 def test_we_open(sealed: dict[Job, bytes], job: Job) -> None:
     kind, _, cipher, _ = job
     blob = sealed[job]
     envelope = enveloped.read(blob)
 
     assert envelope.cipher == cipher
-    assert enveloped.open_with(envelope, [key_of(kind)], smime.Policy.modern())[0] == TEXT
+    if job in OLD:
+        with pytest.raises(smime.NotSupported, match="too weak"):
+            enveloped.open_with(envelope, [key_of(kind)], MODERN)
+    assert enveloped.open_with(envelope, [key_of(kind)], LEGACY)[0] == TEXT
     try:
-        other = enveloped.open_with(envelope, [key_of(kind, 1)], smime.Policy.modern())[0]
+        other = enveloped.open_with(envelope, [key_of(kind, 1)], LEGACY)[0]
     except DecryptionFailed:
         return
     assert cipher.endswith("cbc")  # a wrong key ends in a right padding once in 256 times
@@ -185,6 +200,16 @@ def test_we_open(sealed: dict[Job, bytes], job: Job) -> None:
 
 @pytest.mark.parametrize("job", FROM_US, ids="-".join)
 @pytest.mark.cell("bouncycastle180", "sealed ours -> theirs")
+@pytest.mark.confirms(
+    "ours",
+    "recipient:{job[0]}-{job[1]}",
+    "agreement:{job[1]}",
+    "cipher:{job[2]}",
+    "derived:{job[3]}",
+    "wrap:16",
+    "wrap:24",
+    "wrap:32",
+)
 def test_it_opens(opened: dict[Job, tuple[str, str]], job: Job) -> None:
     good, changed = opened[job]
 
@@ -226,20 +251,40 @@ def checked(classes: Path, signers: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("kind", SIGNING)
 @pytest.mark.cell("bouncycastle180", "signed ours -> theirs")
+@pytest.mark.confirms("ours", "signature:{kind}")
 def test_it_verifies(checked: dict[str, str], kind: str) -> None:
     assert checked[f"{kind}.der"] == "right"
     assert checked[f"{kind}-changed.der"] == "wrong"
 
 
-@pytest.mark.parametrize("kind", SIGNING)
-@pytest.mark.cell("bouncycastle180", "signed theirs -> ours")
-def test_we_verify(classes: Path, signers: Path, kind: str) -> None:
-    run(classes, "BouncyCastle", "sign", signers, SIGNING[kind], kind, "out")
+# Beside the ordinary ones: digests that are read only.
+THEIRS = [
+    *((kind, algorithm, "") for kind, algorithm in SIGNING.items()),
+    ("rsa", "SHA224withRSA", "sha224"),
+    ("p256", "SHA3-224withECDSA", "sha3-224"),
+    ("rsa", "SHA1withRSA", "sha1"),
+    ("rsa", "MD5withRSA", "md5"),
+]
 
-    data = signatures.read((signers / "out").read_bytes())
-    (check,) = signatures.check(data, signatures.Content(TEXT), policy=MODERN)
+
+@pytest.fixture(scope="module")
+def signed_there(classes: Path, signers: Path) -> Path:
+    """A folder with what Bouncy Castle signed, by its algorithm."""
+    lines = [f"{algorithm} {kind} {algorithm}.out\n" for kind, algorithm, _ in THEIRS]
+    (signers / "jobs").write_text("".join(lines))
+    run(classes, "BouncyCastle", "sign", signers)
+    return signers
+
+
+@pytest.mark.parametrize(("kind", "algorithm", "digest"), THEIRS)
+@pytest.mark.cell("bouncycastle180", "signed theirs -> ours")
+@pytest.mark.confirms("theirs", "signature:{kind}", "digest:{digest}")
+def test_we_verify(signed_there: Path, kind: str, algorithm: str, digest: str) -> None:
+    data = signatures.read((signed_there / f"{algorithm}.out").read_bytes())
+    (check,) = signatures.check(data, signatures.Content(TEXT), policy=LEGACY)
 
     assert data.content == TEXT
     assert check.holds
-    (changed,) = signatures.check(data, signatures.Content(TEXT + b"!"), policy=MODERN)
+    assert digest in ("", check.digest_algorithm)
+    (changed,) = signatures.check(data, signatures.Content(TEXT + b"!"), policy=LEGACY)
     assert changed.intact.code == "digest-differs"
