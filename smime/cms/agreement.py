@@ -196,7 +196,7 @@ class _Shared:
         if key and key[0][0] == SEQUENCE:
             named = children(data, key[0])
             content = data[named[0][2] : named[0][3]] if named else b""
-            self.kind = _KINDS.get(content, f"agreement {oid_text(content)}")
+            self.kind = _KINDS.get(content) or f"agreement {oid_text(content)}"
 
     def _key(self) -> list[Node]:
         """Return algorithm and public key of the sender, or nothing for another form."""

@@ -435,6 +435,9 @@ class _Shake256:
 
 def hash_class(name: str) -> hashes.HashAlgorithm:
     """Return the digest as ``cryptography`` wants it."""
+    known = _hash_classes.get(name)
+    if known is not None:
+        return known
     from cryptography.hazmat.primitives import hashes
 
     by_name: dict[str, hashes.HashAlgorithm] = {
@@ -449,4 +452,8 @@ def hash_class(name: str) -> hashes.HashAlgorithm:
         "sha3-384": hashes.SHA3_384(),
         "sha3-512": hashes.SHA3_512(),
     }
+    _hash_classes.update(by_name)
     return by_name[name]
+
+
+_hash_classes: dict[str, hashes.HashAlgorithm] = {}

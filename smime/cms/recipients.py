@@ -255,10 +255,13 @@ _ECDH = ec.ECDH()
 class Recipients:
     """The recipients of a message in their order, read as far as they are asked for."""
 
-    __slots__ = ("_data", "_node")
+    __slots__ = ("_at", "_data", "_node", "_read")
 
     def __init__(self, data: bytes, node: Node) -> None:
         self._data, self._node = data, node
+        self._at = node[2]
+        self._read: list[Sealed] = []
+        """Those that stand before ``_at``."""
 
     def __iter__(self) -> Iterator[Sealed]:
         return iter(self.first(MAX_RECIPIENTS + 1))
@@ -272,12 +275,11 @@ class Recipients:
             return self._first(limit)
 
     def _first(self, limit: int) -> list[Sealed]:
-        data, at, end = self._data, self._node[2], self._node[3]
-        found: list[Sealed] = []
-        while at < end and len(found) < limit:
-            one = top(data, at, end)
-            at = one[3]
+        data, end, found = self._data, self._node[3], self._read
+        while self._at < end and len(found) < limit:
+            one = top(data, self._at, end)
             found += _read(data, one)
+            self._at = one[3]
         if len(found) > MAX_RECIPIENTS:
             raise LimitExceeded(f"the message has more than {MAX_RECIPIENTS} recipients")
         return found[:limit]
@@ -286,6 +288,7 @@ class Recipients:
         """Go over to definite lengths: some stand inside others that are definite."""
         self._data = definite(self._data[self._node[1] : self._node[3]])
         self._node = top(self._data)
+        self._at, self._read = self._node[2], []
 
     @property
     def octets(self) -> int:
@@ -295,6 +298,10 @@ class Recipients:
     def names(self, limit: int) -> tuple[str, ...]:
         """Return the first recipients, as people call them."""
         return tuple(one.name for one in self.first(limit))
+
+    def called(self, limit: int) -> list[tuple[bytes, bytes, str]]:
+        """Return how the message calls the first recipients; ``spoken`` says it for people."""
+        return [one.called for one in self.first(limit)]
 
     @property
     def why_not(self) -> str:
