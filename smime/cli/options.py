@@ -341,7 +341,15 @@ def policy_of(args: argparse.Namespace) -> Policy:
     """Return the policy that the options name."""
     from smime.policy import Policy
 
-    names = ("digest", "signature", "cipher", "key_transport", "revocation", "local_part", "compress")
+    names = (
+        "digest",
+        "signature",
+        "cipher",
+        "key_transport",
+        "revocation",
+        "local_part",
+        "compress",
+    )
     named = {name: getattr(args, name, None) for name in names}
     legacy = getattr(args, "legacy", False)
     policy = Policy.legacy_read() if legacy else Policy.modern()
