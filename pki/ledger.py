@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 from pki import tables
 from pki.facts import REASON_NAMES, RELEASED, Record, Revocation, from_seconds, serial_text
 from pki.questions import MAX_AT_ONCE, MAX_PAGE, RECORDS, head_of, records
-from pki.tables import sql, translated
+from pki.tables import Prepared, sql, translated
 from pki.writing import Writing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
     from typing import Any, Self
 
@@ -42,21 +42,23 @@ _FOUND["address"] = _LATEST.where(
         )
     )
 )
-_STATUSES = (
-    sql.select(_table.serial, tables.revocations.c.at, tables.revocations.c.reason)
-    .outerjoin_from(
-        tables.certificates, tables.revocations, _table.serial == tables.revocations.c.serial
-    )
-    .where(_table.serial.in_(sql.bindparam("asked", expanding=True)))
+_STATUS = sql.select(
+    _table.serial, tables.revocations.c.at, tables.revocations.c.reason
+).outerjoin_from(
+    tables.certificates, tables.revocations, _table.serial == tables.revocations.c.serial
 )
+_STATUSES = _STATUS.where(_table.serial.in_(sql.bindparam("asked", expanding=True)))
+_STATUS_OF_ONE = Prepared(_STATUS.where(_table.serial == sql.bindparam("asked")))
 
 
 class Ledger:
     """The tables of one CA, opened; a context manager. Threads may share it."""
 
-    __slots__ = ("_reader", "_writer")
+    __slots__ = ("_alone", "_idle", "_reader", "_writer")
 
     def __init__(self, engine: sql.Engine) -> None:
+        self._alone = tables.alone(engine)
+        self._idle: list[sql.Connection] = []
         self._reader = tables.reader(engine)
         self._writer = tables.writer(engine)
 
@@ -76,6 +78,8 @@ class Ledger:
 
     def close(self) -> None:
         """Let go of the database. Closing twice does no harm."""
+        while self._idle:
+            self._idle.pop().close()
         self._reader.dispose()
 
     def __enter__(self) -> Self:
@@ -171,16 +175,33 @@ class Ledger:
 
     def statuses(self, serials: Sequence[int]) -> dict[int, Revocation | None]:
         """Say of each serial number that was given out why it is revoked; None if it is not."""
+        if len(serials) == 1 and serials[0] > 0:  # a request has one, nearly always
+            with translated():
+                return self._status_of_one({"asked": serial_text(serials[0])})
         found: dict[int, Revocation | None] = {}
         with self.reading() as connection:
             for start in range(0, len(serials), MAX_AT_ONCE):
                 part = [serial_text(one) for one in serials[start : start + MAX_AT_ONCE] if one > 0]
-                for serial, at, reason in connection.execute(_STATUSES, {"asked": part}):
-                    good = reason is None or reason == RELEASED
-                    found[int(serial, 16)] = (
-                        None if good else Revocation(from_seconds(at), REASON_NAMES[reason])
-                    )
+                found |= _read_statuses(connection.execute(_STATUSES, {"asked": part}))
         return found
+
+    def _status_of_one(self, asked: dict[str, str]) -> dict[int, Revocation | None]:
+        """Ask on a connection that is kept: to take one and give it back costs more than this."""
+        while True:
+            try:
+                connection, kept = self._idle.pop(), True  # no other thread has it now
+            except IndexError:
+                connection, kept = self._alone.connect(), False
+            try:
+                found = _read_statuses(_STATUS_OF_ONE.run(connection, asked))
+            except BaseException as error:
+                lost = isinstance(error, sql.exc.DBAPIError) and error.connection_invalidated
+                connection.close()
+                if kept and lost:
+                    continue  # the server was restarted since: the next one is looked at, or new
+                raise
+            self._idle.append(connection)
+            return found
 
     def count(self) -> int:
         """Say how many certificates were given out."""
@@ -205,3 +226,13 @@ class Ledger:
         """Give number and hash of the last entry of the log."""
         with self.reading() as connection:
             return head_of(connection)
+
+
+def _read_statuses(rows: Iterable[Any]) -> dict[int, Revocation | None]:
+    found: dict[int, Revocation | None] = {}
+    for serial, at, reason in rows:
+        good = reason is None or reason == RELEASED
+        found[int(serial, 16)] = (
+            None if good else Revocation(from_seconds(at), REASON_NAMES[reason])
+        )
+    return found

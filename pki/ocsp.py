@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from pki import keys
 from pki.facts import REASONS, Revocation
-from pki.signing import Signing, extension
+from pki.signing import Signing
 from smime import SmimeError
 from smime.cms import der
 
@@ -37,8 +37,7 @@ MAX_NONCE_OCTETS = 128  # RFC 9654 §2.1
 PRESIGNED_AT_ONCE = 500
 
 _BASIC = der.oid("1.3.6.1.5.5.7.48.1.1")
-_NONCE = x509.ObjectIdentifier("1.3.6.1.5.5.7.48.1.2")
-_NONCE_DER = der.oid(_NONCE.dotted_string)
+_NONCE = der.oid("1.3.6.1.5.5.7.48.1.2")
 _HASHES = {
     "sha1": "1.3.14.3.2.26",
     "sha256": "2.16.840.1.101.3.4.2.1",
@@ -100,7 +99,7 @@ class Responder:
         singles = [(cert_id, known.get(serial, "unknown")) for _, serial, cert_id in questions]
         extra = b""
         if nonce is not None:
-            extra = der.tlv(0xA1, der.sequence(extension(_NONCE, nonce)))
+            extra = der.tlv(0xA1, der.sequence(der.sequence(_NONCE, der.octet_string(nonce))))
         # An answer to a nonce is for nobody else, but may be kept by who asked.
         return self._signed(singles, extra, at, at + LIFETIME)
 
@@ -248,7 +247,7 @@ def _nonce(data: bytes, extensions: der.Node) -> bytes | None:
     found = None
     for each in der.children(data, extensions, MAX_QUESTIONS):
         parts = der.children(data, each)
-        if data[parts[0][1] : parts[0][3]] != _NONCE_DER:
+        if data[parts[0][1] : parts[0][3]] != _NONCE:
             continue  # what else may be asked for is a wish (RFC 6960 §4.4)
         value = data[parts[-1][2] : parts[-1][3]]
         inner = der.top(value)

@@ -242,8 +242,10 @@ def _sqlite_settings(connection: Any, _record: object) -> None:
 def _sqlite_begin(connection: sql.Connection) -> None:
     # A transaction that will write takes the lock before it reads: else two that have
     # read cannot both go on to write, and one fails at once instead of waiting.
-    writes = connection.get_execution_options().get("smimetool_writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    options = connection.get_execution_options()
+    if not options.get("smimetool_alone", False):
+        writes = options.get("smimetool_writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 def writer(engine: sql.Engine) -> sql.Engine:
@@ -256,6 +258,13 @@ def reader(engine: sql.Engine) -> sql.Engine:
     if engine.dialect.name == "postgresql":
         return engine.execution_options(isolation_level="REPEATABLE READ")
     return engine  # SQLite's always do
+
+
+def alone(engine: sql.Engine) -> sql.Engine:
+    """Give the same engine for one statement at a time: a transaction would cost more than it."""
+    if engine.dialect.name == "postgresql":
+        return engine.execution_options(isolation_level="AUTOCOMMIT")
+    return engine.execution_options(smimetool_alone=True)
 
 
 @contextlib.contextmanager

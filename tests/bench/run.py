@@ -30,6 +30,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 import pki
 import smime
+from tests.bench import pki as ca
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/reference/performance.md"
@@ -271,6 +272,7 @@ A fresh process:
 
 {table(["", "CPU", "ratio", "to"], starts)}
 
+{ca.section()}
 Python {platform.python_version()}, cryptography {cryptography.__version__}, \
 {platform.system()} {platform.machine()}, {os.cpu_count()} cores.
 """

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 import pki
 from pki.audit import log_key_detail
-from pki.folder import Records
+from pki.folder import SETTINGS, Records, settings_toml, to_pem
 from pki.keys import generate
 from pki.ledger import Ledger
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pki.keys import Key
 
 
@@ -39,3 +45,24 @@ def with_log_key(ca: pki.Registrar) -> Key:
     with ca.ledger.writing() as log:
         log.note("log-key", log_key_detail(key), at=pki.authority.moment(None))
     return key
+
+
+def kept(ca: pki.Registrar) -> None:
+    """Write what another process needs to open this CA: its key lies open in the folder."""
+    place = Path(ca.records.folder)
+    for name in ("root", "issuing"):
+        (place / f"{name}.pem").write_bytes(to_pem(getattr(ca.records, name)))
+    key = ca.authority.private_key
+    (place / "key.pem").write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    )
+    (place / SETTINGS).write_bytes(settings_toml(ca.records))
+
+
+def reopened(folder: Path | str) -> pki.Registrar:
+    """Open a CA that was ``kept``."""
+    records = Records.load(folder)
+    key = load_pem_private_key((Path(folder) / "key.pem").read_bytes(), None)
+    return pki.Registrar(
+        pki.Authority(key, records.issuing, (records.root,)), records, records.ledger()
+    )

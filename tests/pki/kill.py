@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import event
 
 import pki
-from pki.folder import Records
 from pki.ledger import Ledger, Writing
 from pki.orders import Order
+from tests.pki.house import reopened
 
 ROWS = 2_000
 STEPS = ("signed", "begun", "logged", "recorded", "committed")
@@ -32,18 +32,6 @@ def orders() -> Iterator[Order]:
         key = ec.derive_private_key(secret, ec.SECP256R1()).public_key()
         request = pki.CertificationRequest(key, (f"u{row}@chess.example",))
         yield Order(request, label=f"row {row}")
-
-
-def opened(folder: str) -> pki.Registrar:
-    """Open the CA that the test made, whose key lies open beside it."""
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
-    records = Records.load(folder)
-    with open(f"{folder}/key.pem", "rb") as file:
-        key = load_pem_private_key(file.read(), None)
-    return pki.Registrar(
-        pki.Authority(key, records.issuing, (records.root,)), records, records.ledger()
-    )
 
 
 def die() -> None:
@@ -83,7 +71,7 @@ def die_at(step: str, ca: pki.Registrar) -> None:
 
 def bulk(folder: str) -> None:
     """Certify all rows; say which are handed out."""
-    with opened(folder) as ca:
+    with reopened(folder) as ca:
         for outcome in ca.certify_many(orders(), group=50):
             assert outcome.certificate is not None, outcome.refused
             serial = outcome.certificate.serial_number
@@ -92,7 +80,7 @@ def bulk(folder: str) -> None:
 
 def once(folder: str, what: str, step: str) -> None:
     """Do one thing and die at that step of it."""
-    with opened(folder) as ca:
+    with reopened(folder) as ca:
         serial = ca.ledger.page(limit=1)[0].serial if what != "issue" else 0
         die_at(step, ca)
         if what == "issue":

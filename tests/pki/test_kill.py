@@ -10,14 +10,12 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from pki.audit import audit
-from pki.folder import Records, to_pem, write_new
+from pki.folder import Records
 from pki.ledger import Ledger
-from tests.pki.house import quick
+from tests.pki.house import kept, quick, reopened
 from tests.pki.kill import ROWS, STEPS
-from tests.pki.kill import opened as reopen
 
 ROOT = Path(__file__).parents[2]
 posix = pytest.mark.skipif(os.name != "posix", reason="platform: no kill -9")
@@ -28,14 +26,7 @@ def folder(tmp_path: Path) -> Path:
     """A CA that another process can open without a passphrase, with one certificate."""
     with quick(tmp_path / "ca", crl_url="") as ca:
         ca.issue("first@chess.example", algorithm="p256")
-        for name in ("root", "issuing"):
-            pem = to_pem(getattr(ca.records, name))
-            write_new(str(tmp_path / "ca" / f"{name}.pem"), pem, mode=0o644)
-        key = ca.authority.private_key.private_bytes(
-            Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
-        )
-    (tmp_path / "ca" / "key.pem").write_bytes(key)
-    (tmp_path / "ca" / "ca.toml").write_text('version = 2\nname = "Chess Club CA"\n')
+        kept(ca)
     return tmp_path / "ca"
 
 
@@ -73,7 +64,7 @@ def test_killed_at_a_step_it_was_done_or_it_was_not(folder: Path, what: str, ste
         assert len(ledger.find(address="once@chess.example")) == (what == "issue" and done)
         (first,) = ledger.find(address="first@chess.example")
         assert (first.revocation is not None) == (what == "revoke" and bool(done))
-    with reopen(str(folder)) as ca:  # and the next one goes through
+    with reopened(folder) as ca:  # and the next one goes through
         if what != "revoke" or not done:
             ca.revoke(first.serial)
         crl = x509.load_der_x509_crl(ca.crl())

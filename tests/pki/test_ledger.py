@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -359,3 +360,50 @@ def test_the_secret_in_a_url_is_not_shown(ca: pki.Registrar) -> None:
 
     assert "hunter2" not in repr(records)
     assert "hunter2" not in str(records.to_dict())
+
+
+def test_one_status_is_what_it_is_among_many(ca: pki.Registrar) -> None:
+    """One is asked for in another way than many, and sees each change at once."""
+    good, gone, held = (
+        ca.issue(f"{who}@chess.example", algorithm="p256").certificate.serial_number
+        for who in ("good", "gone", "held")
+    )
+    strange = good ^ 1
+
+    def each() -> dict[int, object]:
+        return {
+            serial: status
+            for asked in (good, gone, held, strange, 0, -1)
+            for serial, status in ca.ledger.statuses([asked]).items()
+        }
+
+    assert each() == dict.fromkeys((good, gone, held))
+    ca.revoke(gone, reason="keyCompromise")
+    ca.revoke(held, reason="certificateHold")
+    found = each()
+    assert found == ca.ledger.statuses([good, gone, held, strange, 0, -1])
+    assert (found[gone].reason, found[held].reason) == ("keyCompromise", "certificateHold")
+    ca.release(held)
+    assert each()[held] is None
+    ca.ledger.close()
+    assert each()[gone].reason == "keyCompromise"
+
+
+def test_threads_ask_for_a_status_while_another_writes(ca: pki.Registrar) -> None:
+    serials = [
+        ca.issue(f"u{n}@chess.example", algorithm="p256").certificate.serial_number
+        for n in range(8)
+    ]
+
+    def ask(serial: int) -> list[bool]:
+        return [ca.ledger.statuses([serial])[serial] is None for _ in range(200)]
+
+    with ThreadPoolExecutor(len(serials)) as pool:
+        asked = [pool.submit(ask, serial) for serial in serials]
+        for serial in serials[::2]:
+            ca.revoke(serial)
+        found = [one.result() for one in asked]
+
+    for seen in found:  # good until it is not, and never good again
+        assert seen == sorted(seen, reverse=True)
+    assert [ask(serial)[0] for serial in serials] == [False, True] * 4

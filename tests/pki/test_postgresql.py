@@ -101,7 +101,7 @@ def test_two_writers_at_once_give_no_serial_twice(url: str, tmp_path: Path) -> N
 
         def issue(who: str) -> None:
             try:
-                other = pki.Registrar(ca._authority, ca.records, Ledger.open(url))
+                other = pki.Registrar(ca.authority, ca.records, Ledger.open(url))
                 for number in range(20):
                     other.issue(f"{who}{number}@chess.example", algorithm="p256")
                 other.close()
@@ -132,3 +132,24 @@ def test_a_changed_row_is_found(url: str, tmp_path: Path) -> None:
         engine.dispose()
 
         assert audit(ca.ledger).outcome == "rewritten"
+
+
+def test_a_status_is_asked_for_again_when_the_connection_was_lost(url: str, tmp_path: Path) -> None:
+    """As after a restart of the server: who answers OCSP requests goes on."""
+    with quick(tmp_path / "ca", ledger_url=url) as ca:
+        serial = ca.issue("alice@chess.example", algorithm="p256").certificate.serial_number
+        assert ca.ledger.statuses([serial]) == {serial: None}
+        ca.revoke(serial)
+        engine = sql.create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+        with engine.begin() as connection:
+            ended = connection.execute(
+                sql.text(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+            ).all()
+        engine.dispose()
+        assert ended
+
+        assert ca.ledger.statuses([serial])[serial].reason == "unspecified"
+        assert ca.ledger.count() == 1
