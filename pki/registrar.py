@@ -62,6 +62,7 @@ class Registrar:
         algorithm: str = "",
         root_algorithm: str = "",
         profile: str | Profile = "issuing",
+        constrain: bool = False,
         crl_url: str = "",
         ca_url: str = "",
         ocsp_url: str = "",
@@ -80,8 +81,9 @@ class Registrar:
         The URLs are written into every certificate and cannot be mended in those given
         out; ``{shard}`` and ``{profile}`` in ``crl_url`` and ``delta_url`` spread the
         certificates over several CRLs. With ``domains`` the CA certifies addresses there
-        and nothing else (``Authority.subordinate``). The ledger is a file in the folder,
-        or the PostgreSQL database that ``ledger_url`` names.
+        and nothing else (``Authority.subordinate``); with ``constrain`` its root as well.
+        The ledger is a file in the folder, or the PostgreSQL database that ``ledger_url``
+        names.
 
         Raises ``AuthorityExists``, ``RequestRefused`` for a name, URL or domain that
         cannot be, ``LedgerProblem``, ``OSError``. On failure nothing is left behind.
@@ -97,6 +99,7 @@ class Registrar:
             root_algorithm=root_algorithm or kinds[0],
             algorithm=algorithm or kinds[1],
             profile=profile,
+            constrain=constrain,
             at=at,
         )
         return cls(*made)
