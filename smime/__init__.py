@@ -27,7 +27,8 @@ _HOMES = {
     "smime.policy": "Policy Revocation",
     "smime.protocols": "Claim Fetcher Judgement Opener Signer Trust Trusts",
     "smime.receipts": "make_receipt receipt_wanted verify_receipt",
-    "smime.report": "Answer Finding HeaderCheck Layer Note Opened Outcome Part Protection"
+    "smime.opened": "Opened",
+    "smime.report": "Answer Finding HeaderCheck Layer Note Outcome Part Protection"
     " Report SignatureCheck",
     "smime.trust": "Anchors Evidence NoTrust Pinned",
     "smime.viewing": "ShownFile ShownHeader View view",
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from smime.mail import Mail as Mail
     from smime.mail import Out as Out
     from smime.mail import Source as Source
+    from smime.opened import Opened as Opened
     from smime.outgoing import encrypt as encrypt
     from smime.outgoing import protect as protect
     from smime.outgoing import protect_each as protect_each
@@ -83,7 +85,6 @@ if TYPE_CHECKING:
     from smime.report import HeaderCheck as HeaderCheck
     from smime.report import Layer as Layer
     from smime.report import Note as Note
-    from smime.report import Opened as Opened
     from smime.report import Outcome as Outcome
     from smime.report import Part as Part
     from smime.report import Protection as Protection

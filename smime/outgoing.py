@@ -412,8 +412,8 @@ def _seal(
 ) -> bytes:
     from smime.cms import enveloped  # late: who only signs need not wait for it
 
-    keys, cipher, transport = _seals(readers, policy, when)
-    blob = enveloped.build(inner, keys, cipher=cipher, transport=transport)
+    keys, cipher, transport, derived = _seals(readers, policy, when)
+    blob = enveloped.build(inner, keys, cipher=cipher, transport=transport, derived=derived)
     return form.wrap_sealed(blob, enveloped.kind_of(cipher), outer)
 
 
@@ -426,19 +426,22 @@ def _seal_pieces(
 ) -> Iterator[Piece]:
     from smime.formats import streams
 
-    keys, cipher, transport = _seals(readers, policy, when)
-    return streams.sealed_mail(inner, keys, outer, cipher=cipher, transport=transport)
+    keys, cipher, transport, derived = _seals(readers, policy, when)
+    return streams.sealed_mail(
+        inner, keys, outer, cipher=cipher, transport=transport, derived=derived
+    )
 
 
 def _seals(
     readers: Sequence[Recipient], policy: Policy, when: datetime | None
-) -> tuple[list[RecipientKey], str, str]:
-    """Return the keys to seal for, each once, the content cipher, and how RSA keys are used."""
+) -> tuple[list[RecipientKey], str, str, bool]:
+    """Return the keys to seal for, each once, and how: cipher, RSA keys, whether it is derived."""
     readers = chosen(readers, moment(when), policy)
-    cipher = policy.choose_cipher(one.capabilities for one in readers)
+    capabilities = [one.capabilities for one in readers]
+    cipher = policy.choose_cipher(capabilities)
     transport = "rsa-oaep" if policy.key_transport == "rsa-oaep" else "rsa-v15"
     unique = {one.recipient_key.identifier: one.recipient_key for one in readers}
-    return list(unique.values()), cipher, transport
+    return list(unique.values()), cipher, transport, policy.derives_key(capabilities)
 
 
 def _refuse_bcc(entity: Entity, readers: Sequence[Recipient]) -> None:

@@ -20,19 +20,27 @@ if TYPE_CHECKING:
 
 __all__ = ["Policy", "Revocation", "moment"]
 
-CONTENT_CIPHERS = ("aes-256-cbc", "aes-192-cbc", "aes-128-cbc", "aes-256-gcm", "aes-128-gcm")
+CONTENT_CIPHERS = (
+    *("aes-256-cbc", "aes-192-cbc", "aes-128-cbc", "aes-256-gcm", "aes-192-gcm", "aes-128-gcm"),
+    *("aes-256-ccm", "aes-192-ccm", "aes-128-ccm", "chacha20-poly1305"),
+)
+CONTENT_KEYS = ("plain", "derived")
 DIGESTS = ("sha256", "sha384", "sha512")
 KEY_TRANSPORTS = ("rsa-v15", "rsa-oaep")
 HEADER_POLICIES = ("baseline", "shy", "none")
 NEVER_HIDDEN = frozenset({"date", "from", "mime-version"})  # no mail is delivered without them
 READERS = ("given", "named")
 SIGNATURES = ("rsa-v15", "rsa-pss")
-WEAK = ("sha1", "md5", "3des-cbc", "rc2-128-cbc", "no-attributes", "dsa", "loose")
+WEAK = (
+    *("sha1", "md5", "3des-cbc", "rc2-128-cbc", "no-attributes", "dsa"),
+    *("gcm-in-enveloped", "loose"),
+)
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "digest": ("auto", *DIGESTS),
     "signature": ("auto", *SIGNATURES),
     "cipher": ("auto", *CONTENT_CIPHERS),
+    "content_key": ("auto", *CONTENT_KEYS),
     "key_transport": ("auto", *KEY_TRANSPORTS),
     "headers": HEADER_POLICIES,
     "line_ends": ("repair", "exact"),
@@ -92,8 +100,13 @@ class Policy:
     - ``cades``: sign the signer's certificate too (signingCertificateV2), as
       CAdES-B-B asks.
     - ``cipher``: ``auto`` (AES-256-CBC unless every recipient is known to
-      read AES-GCM), or one of ``aes-256-cbc``, ``aes-192-cbc``,
-      ``aes-128-cbc``, ``aes-256-gcm``, ``aes-128-gcm``.
+      read AES-GCM), ``aes-256-cbc``, ``aes-256-gcm`` or ``aes-256-ccm``, the same
+      with 192 or 128 bits, or ``chacha20-poly1305``. AES-CCM holds the whole
+      content in memory, less than 16 MiB.
+    - ``content_key``: ``plain`` (the key that recipients get is the cipher's),
+      ``derived`` (it is derived for this cipher, RFC 9709, so that nobody can pass
+      AES-GCM content off as AES-CBC) or ``auto`` (derived if every recipient is
+      known to read that).
     - ``key_transport``: for RSA recipients, ``auto`` (PKCS#1 v1.5, which
       every client reads), ``rsa-v15`` or ``rsa-oaep``.
     - ``headers``: ``baseline`` (RFC 9788: a copy of the headers goes inside,
@@ -116,9 +129,10 @@ class Policy:
     - ``rsa_bits_min``, ``rsa_bits_max``: size of RSA keys, signers' and CAs'.
     - ``weak``: what is read although it is weak, by name: ``sha1``, ``md5``,
       ``3des-cbc``, ``rc2-128-cbc``, ``no-attributes`` (a signature without
-      signed attributes), ``dsa``, ``loose`` (an OpenPGP signature that not
-      everybody takes: it is older than what its key says of itself, or over text
-      with odd line ends).
+      signed attributes), ``dsa``, ``gcm-in-enveloped`` (AES-GCM where only
+      AES-CBC belongs, as some Go and Java programs write it), ``loose`` (an
+      OpenPGP signature that not everybody takes: it is older than what its key says
+      of itself, or over text with odd line ends).
     - ``line_ends``: ``repair`` (a bare LF may have been CRLF when it was
       signed) or ``exact``.
     - ``local_part``: ``exact`` (what stands before the @ in a certificate and
@@ -142,6 +156,7 @@ class Policy:
         "cades",
         "certificate_policies",
         "cipher",
+        "content_key",
         "digest",
         "explicit_policy",
         "headers",
@@ -165,6 +180,7 @@ class Policy:
     certificate_policies: frozenset[str]
     cades: bool
     cipher: str
+    content_key: str
     digest: str
     explicit_policy: bool
     headers: str
@@ -208,11 +224,13 @@ class Policy:
         inhibit_any_policy: bool = False,
         signature: str = "auto",
         cades: bool = False,
+        content_key: str = "auto",
     ) -> None:
         given = {
             "digest": digest,
             "signature": signature,
             "cipher": cipher,
+            "content_key": content_key,
             "key_transport": key_transport,
             "headers": headers,
             "line_ends": line_ends,
@@ -310,6 +328,13 @@ class Policy:
             if known and all(cipher in one for one in known):
                 return cipher
         return "aes-256-cbc"
+
+    def derives_key(self, capabilities: Iterable[Sequence[str]]) -> bool:
+        """Say whether the content key is derived, for recipients with these capabilities."""
+        if self.content_key != "auto":
+            return self.content_key == "derived"
+        known = list(capabilities)
+        return bool(known) and all("cek-hkdf-sha256" in one for one in known)
 
     def explain(self, to: Iterable[Any]) -> str:
         """Say in words which content cipher would be used for these recipients, and why."""

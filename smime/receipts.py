@@ -15,7 +15,8 @@ from smime.cms.algorithms import DATA, digest
 from smime.errors import KeyProblem, MalformedMail, SignatureRejected
 from smime.formats import judging
 from smime.formats import smime as form
-from smime.incoming import _Peeled, _rejected, _Signed
+from smime.incoming import _Peeled, _rejected
+from smime.judged import Signed
 from smime.keys.address import same_address
 from smime.keys.roles import signers_of
 from smime.mail import Mail
@@ -57,7 +58,7 @@ def receipt_wanted(
     peeled = _Peeled(mail, trust, keys, sender, evidence, policy, judging.Times(at))
     if peeled.stopped is not None:
         raise peeled.stopped
-    asked = _asked(peeled) if peeled.report().signer is not None else None
+    asked = _asked(peeled) if peeled.found.report().signer is not None else None
     return asked[1].to if asked else ()
 
 
@@ -83,7 +84,7 @@ def make_receipt(
     peeled = _Peeled(mail, trust, keys, sender, evidence, policy, judging.Times(at))
     if peeled.stopped is not None:
         raise peeled.stopped
-    report = peeled.report()
+    report = peeled.found.report()
     if report.signer is None:
         raise _rejected(report)
     asked = _asked(peeled)
@@ -221,7 +222,7 @@ def _asked(peeled: _Peeled) -> tuple[signatures.SignerInfo, cms_receipt.Request]
     Outer signatures are around sealed content, or a list's (RFC 2634 §2.3).
     """
     for layer in reversed(peeled.taken):
-        if isinstance(layer, _Signed) and layer.data is not None:
+        if isinstance(layer, Signed) and layer.data is not None:
             for signer in layer.data.signers:
                 request = cms_receipt.read_request(signer.attributes) if signer.attributes else None
                 if request is not None:
@@ -239,7 +240,7 @@ def _fields(peeled: _Peeled, own: tuple[str, ...], to: tuple[str, ...]) -> bytes
     lines = [f"From: {own[0]}"] if own and _is_plain(own[0]) else []
     lines += [f"To: {', '.join(to)}"] if to else []
     lines.append("Subject: Receipt")
-    source = peeled.payload.fields if peeled.payload else peeled.outer.fields
+    source = peeled.found.payload.fields if peeled.found.payload else peeled.outer.fields
     identifier = next((one.value for one in source if one.key == "message-id"), "")
     if identifier.isascii() and identifier.isprintable() and 0 < len(identifier) < 900:
         lines.append(f"In-Reply-To: {identifier}")

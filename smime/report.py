@@ -15,16 +15,11 @@ from enum import StrEnum
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from datetime import datetime
-    from email.message import EmailMessage
     from typing import Any, NoReturn
 
     from cryptography import x509
 
-    from smime.keys.recipient import Recipient
-    from smime.mail import Mail
-    from smime.policy import Policy
 
 __all__ = [
     "Answer",
@@ -32,7 +27,6 @@ __all__ = [
     "HeaderCheck",
     "Layer",
     "Note",
-    "Opened",
     "Outcome",
     "Part",
     "Protection",
@@ -335,6 +329,10 @@ class Report:
     """Whether the signed To or Cc names the one whose key opened it: else it was passed on."""
     rendering: Finding = HARMLESS
     """Whether it may be shown as HTML with remote content, and quoted; ``no`` says why not."""
+    date: str | None = field(default=None, repr=False)
+    """The Date that the signer signed, as written: with ``message_id``, to notice a mail again."""
+    message_id: str | None = field(default=None, repr=False)
+    """The Message-ID that the signer signed."""
 
     @property
     def signatures(self) -> tuple[SignatureCheck, ...]:
@@ -363,6 +361,8 @@ class Report:
             "headers": [header.to_dict() for header in self.headers],
             "addressed_to_me": self.addressed_to_me.to_dict(),
             "rendering": self.rendering.to_dict(),
+            "date": self.date,
+            "message_id": self.message_id,
         }
 
     def __str__(self) -> str:
@@ -426,89 +426,3 @@ def _sealed_line(report: Report, layer: Layer) -> str:
     vouched = layer.authenticated or report.signer is not None
     tag = "" if vouched else ", which does not show whether it was changed"
     return f"sealed{by} with {layer.algorithm}{tag}"
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A mail that was opened, with what is known about it."""
-
-    mail: Mail
-    """The mail as a reader should see it, protected headers in place."""
-    content: bytes = field(repr=False)
-    """Exactly the bytes that were signed or sealed, innermost layer."""
-    report: Report
-    _contacts: tuple[Recipient, ...] | Callable[[], tuple[Recipient, ...]] = field(
-        default=(), repr=False, compare=False
-    )
-
-    @property
-    def contacts(self) -> tuple[Recipient, ...]:
-        """Certificates and capabilities of who signed, the one to write to first.
-
-        Empty unless the signature is good. Made when first asked for.
-        """
-        if callable(self._contacts):
-            object.__setattr__(self, "_contacts", self._contacts())
-        assert not callable(self._contacts)
-        return self._contacts
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Opened, (self.mail, self.content, self.report, self.contacts)
-
-    @property
-    def message(self) -> EmailMessage:
-        """The mail parsed for reading: parts, attachments, decoded headers."""
-        return self.mail.parsed()
-
-    @property
-    def signer(self) -> str | None:
-        """Address that a good signature over the whole mail speaks for; None if there is none."""
-        return self.report.signer
-
-    @property
-    def encrypted(self) -> bool:
-        """The whole mail was sealed."""
-        return self.report.encrypted
-
-    @property
-    def safe_to_render(self) -> bool:
-        """Whether its HTML may load what it names, and an answer may quote it.
-
-        False where somebody on the way could have put their own words around the
-        secret (EFAIL): ``report.rendering.reason`` says why. Then show plain text
-        and quote nothing.
-        """
-        return self.report.rendering.answer is Answer.YES
-
-    def reply_policy(self, policy: Policy | None = None) -> Policy:
-        """Return a policy for answers, which hides what this mail hid (RFC 9788 §6.1).
-
-        ``policy`` is what would be used otherwise (``Policy.modern()``). Who
-        quotes a mail must seal the answer; this keeps its headers as shy as the
-        mail's own: names, Cc, and the threading of a hidden Message-ID.
-        """
-        from smime.policy import MODERN
-
-        chosen = MODERN if policy is None else policy
-        hid = {
-            one.name.lower(): one
-            for one in self.report.headers
-            if one.protection in (Protection.ENCRYPTED, Protection.BOTH)
-        }
-        if not hid:
-            return chosen
-        headers = "baseline" if chosen.headers == "none" else chosen.headers
-        hidden = set(chosen.hidden)
-        for name, one in hid.items():
-            if name in ("from", "to", "cc", "date") and one.outside:
-                headers = "shy"
-            elif name in ("message-id", "in-reply-to", "references"):
-                hidden |= {"in-reply-to", "references"}
-            elif name in ("to", "cc"):
-                hidden |= {"cc", name}
-            elif name not in ("subject", "comments", "keywords", "from", "date"):
-                hidden.add(name)
-        return chosen.replace(headers=headers, hidden=hidden)
-
-    def __bool__(self) -> NoReturn:
-        raise TypeError("an opened mail is not a yes or no: ask .signer or .report")

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from smime.errors import MalformedMail
 from smime.mime.entity import decode_charset, split_entity
 from smime.mime.multipart import boundary_of, cut
+from smime.opened import Opened
 from smime.report import (
     Answer,
     HeaderCheck,
     Note,
-    Opened,
     Outcome,
     Part,
     Protection,

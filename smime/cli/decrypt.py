@@ -64,13 +64,13 @@ def decrypt(args: argparse.Namespace, files: Files) -> int:
         "local_part",
     )
     alone = [_OPTION.get(name, f"--{name}") for name in named if getattr(args, name)]
-    if alone and not args.ca and not openpgp:
+    judged = bool(args.ca or args.system_email) or openpgp
+    if alone and not judged:
         raise UsageError(
             f"{', '.join(alone)} needs --ca", hint="without --ca no signature is judged at all"
         )
     verdict.refuse_two_on_one_stream(args)
     keys.refuse_to_overwrite(args)
-    judged = bool(args.ca) or openpgp
     with keys.keyring_of(args) as ring:
         opened = smime.decrypt(
             files.read(args.input),

@@ -123,16 +123,20 @@ def readers_of(
 
 def trusts_of(args: argparse.Namespace, ring: smime.PgpKeyring | None) -> list[smime.Trust]:
     """Return whom to believe: what --ca names, and the keyring; ``UsageError`` for nobody."""
-    found: list[smime.Trust] = [anchors_of(args)] if args.ca else []
+    found: list[smime.Trust] = [anchors_of(args)] if args.ca or args.system_email else []
     if ring is not None:
         found.append(ring)
     if not found:
-        raise UsageError("whom to believe? --ca FILE is missing, or --pgp for your GnuPG keyring")
+        raise UsageError(
+            "whom to believe? name --ca FILE or --system-email, or --pgp for your GnuPG keyring"
+        )
     return found
 
 
 def anchors_of(args: argparse.Namespace) -> smime.Anchors:
-    """Load every --ca into one set of anchors."""
+    """Load every --ca into one set of anchors, or the system's roots for e-mail."""
+    if args.system_email:
+        return smime.Anchors.system_email()
     first, *more = args.ca
     return _named(first, lambda name: smime.Anchors.load(name, *more), *more)
 

@@ -180,13 +180,18 @@ def add_to(parser: Parser) -> None:
 
 def add_ca(parser: Parser, *, required: bool = True, sender: bool = True) -> None:
     """Add --ca and --sender: whom to believe, and for which address."""
-    parser.add_argument(
+    group = parser.add_mutually_exclusive_group(required=required)
+    group.add_argument(
         "--ca",
         metavar="FILE",
         action="append",
         default=[],
-        required=required,
         help="certificates of those who may vouch for the signer; may be repeated",
+    )
+    group.add_argument(
+        "--system-email",
+        action="store_true",
+        help="believe the roots that this system trusts for e-mail, as p11-kit knows them",
     )
     if not sender:
         return

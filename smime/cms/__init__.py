@@ -17,11 +17,14 @@ from __future__ import annotations
 _HOMES = {
     "smime.cms.amend": "add_signer attach countersign strip timestamp_query",
     "smime.cms.attributes": "attribute",
+    "smime.cms.authenticated": "authenticate",
     "smime.cms.compressed": "compress decompress",
+    "smime.cms.digested": "digest",
     "smime.cms.inspection": "inspect",
-    "smime.cms.opened": "Opened",
+    "smime.cms.opened": "Content Opened",
+    "smime.cms.opening": "open",
     "smime.cms.recipients": "OpeningKey RecipientKey",
-    "smime.cms.shared_keys": "Passphrase SharedKey",
+    "smime.cms.shared_keys": "ContentKey Passphrase SharedKey",
     "smime.cms.signed": "SigningKey",
     "smime.cms.verbs": "bundle certificates decrypt encrypt sign verify",
 }
@@ -37,12 +40,17 @@ if TYPE_CHECKING:
     from smime.cms.amend import strip as strip
     from smime.cms.amend import timestamp_query as timestamp_query
     from smime.cms.attributes import attribute as attribute
+    from smime.cms.authenticated import authenticate as authenticate
     from smime.cms.compressed import compress as compress
     from smime.cms.compressed import decompress as decompress
+    from smime.cms.digested import digest as digest
     from smime.cms.inspection import inspect as inspect
+    from smime.cms.opened import Content as Content
     from smime.cms.opened import Opened as Opened
+    from smime.cms.opening import open as open
     from smime.cms.recipients import OpeningKey as OpeningKey
     from smime.cms.recipients import RecipientKey as RecipientKey
+    from smime.cms.shared_keys import ContentKey as ContentKey
     from smime.cms.shared_keys import Passphrase as Passphrase
     from smime.cms.shared_keys import SharedKey as SharedKey
     from smime.cms.signed import SigningKey as SigningKey

@@ -128,7 +128,7 @@ def info(content_key: bytes, readers: Sequence[Agreeing], curve: str) -> bytes:
     # With HKDF it would be salt and shared info in one (RFC 8418 §2.2), and there
     # are readers that forget the former; an ephemeral key does not need it.
     ukm = os.urandom(UKM_OCTETS) if how == "x963" else b""
-    wrap = len(content_key)
+    wrap = min(len(content_key), 32)  # the key of a code can be longer than that of any wrap
     wrap_algorithm = sequence(alg.KEY_WRAP[wrap])
     shared_info = _shared_info(wrap_algorithm, ukm, wrap)
     sealed = []
@@ -196,7 +196,7 @@ class _Shared:
         if key and key[0][0] == SEQUENCE:
             named = children(data, key[0])
             content = data[named[0][2] : named[0][3]] if named else b""
-            self.kind = _KINDS.get(content, f"agreement {oid_text(content)}")
+            self.kind = _KINDS.get(content) or f"agreement {oid_text(content)}"
 
     def _key(self) -> list[Node]:
         """Return algorithm and public key of the sender, or nothing for another form."""

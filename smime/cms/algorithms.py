@@ -277,6 +277,7 @@ HKDF = {
     "sha384": oid("1.2.840.113549.1.9.16.3.29"),
     "sha512": oid("1.2.840.113549.1.9.16.3.30"),
 }
+CEK_HKDF_SHA256 = oid("1.2.840.113549.1.9.16.3.31")  # RFC 9709 §2
 HKDF_OF = {whole[2:]: name for name, whole in HKDF.items()}
 
 # Passphrases (RFC 3211): derivation by PBKDF2 (RFC 8018) with HMAC, and the key wrap.
@@ -299,12 +300,15 @@ CAPABILITIES: tuple[tuple[str, bytes], ...] = (
     ("aes-256-cbc", sequence(CIPHERS["aes-256-cbc"][0])),
     ("aes-192-cbc", sequence(CIPHERS["aes-192-cbc"][0])),
     ("aes-128-cbc", sequence(CIPHERS["aes-128-cbc"][0])),
+    ("chacha20-poly1305", sequence(CIPHERS["chacha20-poly1305"][0])),
+    ("cek-hkdf-sha256", sequence(CEK_HKDF_SHA256)),
     ("rsa-oaep", sequence(RSA_OAEP)),
     ("ecdh-sha256", sequence(AGREEMENT_WRITTEN["sha256"], sequence(KEY_WRAP[32]))),
     ("ecdh-sha256", sequence(AGREEMENT_WRITTEN["sha256"], sequence(KEY_WRAP[16]))),
 )
 CAPABILITY_OF = {
     **CIPHER_OF,
+    CEK_HKDF_SHA256[2:]: "cek-hkdf-sha256",
     RSA_OAEP[2:]: "rsa-oaep",
     AGREEMENT_WRITTEN["sha256"][2:]: "ecdh-sha256",
 }
@@ -411,6 +415,9 @@ class _Shake256:
 
 def hash_class(name: str) -> hashes.HashAlgorithm:
     """Return the digest as ``cryptography`` wants it."""
+    known = _hash_classes.get(name)
+    if known is not None:
+        return known
     from cryptography.hazmat.primitives import hashes
 
     by_name: dict[str, hashes.HashAlgorithm] = {
@@ -425,4 +432,8 @@ def hash_class(name: str) -> hashes.HashAlgorithm:
         "sha3-384": hashes.SHA3_384(),
         "sha3-512": hashes.SHA3_512(),
     }
+    _hash_classes.update(by_name)
     return by_name[name]
+
+
+_hash_classes: dict[str, hashes.HashAlgorithm] = {}

@@ -25,7 +25,7 @@ from smime.cms.schemes import digest_name
 from smime.errors import MalformedMail
 from smime.report import Finding
 
-__all__ = ["check_protection", "names_certificate"]
+__all__ = ["check_protection", "names_certificate", "same_algorithm"]
 
 _PROTECTION_RULE = "RFC 6211 §4"
 
@@ -51,8 +51,8 @@ def check_protection(
                 signature = b"\x30" + whole[1:]
         same = (
             bool(digest and signature)
-            and _same(digest, digest_algorithm, hashing=True)
-            and _same(signature, signature_algorithm)
+            and same_algorithm(digest, digest_algorithm, hashing=True)
+            and same_algorithm(signature, signature_algorithm)
         )
     except (MalformedMail, Indefinite):
         same = False
@@ -65,7 +65,7 @@ def check_protection(
     )
 
 
-def _same(one: bytes, other: bytes, *, hashing: bool = False) -> bool:
+def same_algorithm(one: bytes, other: bytes, *, hashing: bool = False) -> bool:
     """Two AlgorithmIdentifiers are the same; for hashes, absent and NULL parameters are too."""
     if one == other:
         return True
@@ -84,7 +84,7 @@ def _same_pss(one: bytes, other: bytes) -> bool:
         return False
     for tag, value in first.items():
         if tag == 0xA0:
-            same = _same(value, second[tag], hashing=True)
+            same = same_algorithm(value, second[tag], hashing=True)
         elif tag == 0xA1:
             mine, theirs = (
                 [d[n[1] : n[3]] for n in children(d, top(d))] for d in (value, second[tag])
@@ -92,7 +92,7 @@ def _same_pss(one: bytes, other: bytes) -> bool:
             same = (
                 len(mine) == len(theirs) == 2
                 and mine[0] == theirs[0]
-                and _same(mine[1], theirs[1], hashing=True)
+                and same_algorithm(mine[1], theirs[1], hashing=True)
             )
         else:
             same = value == second[tag]

@@ -17,15 +17,13 @@ from smime.cms.der import (
     OCTET_STRING,
     SEQUENCE,
     children,
-    enclose,
-    head,
     integer,
     oid_text,
     sequence,
-    tlv,
     top,
 )
-from smime.cms.stream import Reader
+from smime.cms.encapsulated import encapsulated
+from smime.cms.stream import begin
 from smime.errors import LimitExceeded, MalformedMail, NotSupported
 from smime.release import to as release_to
 from smime.source import Source
@@ -35,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import overload
 
+    from smime.cms.stream import Reader
     from smime.release import Out
     from smime.source import Data, Piece
 
@@ -48,12 +47,7 @@ FREE_OCTETS = 1 << 20  # that much comes out before anybody counts: small things
 # What zlib does not take at once it gives back as a copy, so it gets little at a time.
 _IN_OCTETS = 64 * 1024
 _OUT_OCTETS = 256 * 1024
-_END = b"\0\0"
-_START = (
-    integer(0) + sequence(alg.ZLIB)  # RFC 3274 §2: parameters absent
-)
-_INNER = tlv(0x06, alg.DATA)
-_OUTER = tlv(0x06, alg.COMPRESSED_DATA)
+_BEFORE = integer(0) + sequence(alg.ZLIB)  # RFC 3274 §1.1; §2: parameters absent
 
 
 def compressed_pieces(pieces: Iterable[Piece]) -> Iterator[bytes]:
@@ -64,17 +58,6 @@ def compressed_pieces(pieces: Iterable[Piece]) -> Iterator[bytes]:
         if packed:
             yield packed
     yield engine.flush()
-
-
-def build(pieces: Iterable[Piece]) -> bytes:
-    """Return a ContentInfo that holds the octets compressed, in DER."""
-    parts = list(compressed_pieces(pieces))
-    for tag in (OCTET_STRING, 0xA0):
-        parts = enclose(tag, parts)
-    parts = [_START, *enclose(SEQUENCE, [_INNER, *parts])]
-    for tag in (SEQUENCE, 0xA0):
-        parts = enclose(tag, parts)
-    return b"".join(enclose(SEQUENCE, [_OUTER, *parts]))
 
 
 if TYPE_CHECKING:
@@ -98,17 +81,21 @@ def compress(data: Data, *, out: Out | None = None) -> bytes | None:
     >>> decompress(compress(b"again and again and again"))
     b'again and again and again'
     """
-    with Source(data, "data") as source:
+    with (
+        Source(data, "data") as source,
+        release_to(out, private=False, wait=False) as release,
+    ):
+        packed: Iterable[bytes] = compressed_pieces(source.pieces())
+        size = None
         if out is None:
-            return build(source.pieces())
-        with release_to(out, private=False, wait=False) as release:
-            opening = (_OUTER, b"\xa0\x80\x30\x80", _START, b"\x30\x80", _INNER)
-            release.write(b"\x30\x80" + b"".join(opening) + b"\xa0\x80\x24\x80")
-            for piece in compressed_pieces(source.pieces()):
-                release.write(head(OCTET_STRING, len(piece)) + piece)
-            release.write(_END * 6)
-            release.publish()
-            return None
+            packed = list(packed)
+            size = sum(map(len, packed))
+        for piece in encapsulated(
+            packed, size, kind=alg.COMPRESSED_DATA, before=_BEFORE, content_type=alg.DATA
+        ):
+            release.write(piece)
+        release.publish()
+        return release.value
 
 
 if TYPE_CHECKING:
@@ -145,7 +132,7 @@ def decompress(
         Source(blob, "blob") as given,
         release_to(out, private=True, wait=True) as release,
     ):
-        found = Compressed(unarmoured(given))
+        found = Compressed(*begin(unarmoured(given)))
         try:
             for piece in found.content(limit_octets, limit_ratio):
                 release.write(piece)
@@ -160,14 +147,15 @@ def decompress(
 
 def unpacked(blob: bytes, limit_octets: int) -> tuple[bytes, bytes]:
     """Return content and content type of a CompressedData in memory."""
-    found = Compressed(Source(blob, "blob"))
+    found = Compressed(*begin(Source(blob, "blob")))
     return b"".join(found.content(limit_octets)), found.content_type
 
 
 class Compressed:
     """A CompressedData that is read from its source, up to its content at first.
 
-    Raises ``MalformedMail`` for anything else.
+    ``reader`` and ``kind`` are what ``stream.begin`` returned. Raises
+    ``MalformedMail`` for anything else.
     """
 
     __slots__ = ("_reader", "content_type", "why_not")
@@ -176,14 +164,10 @@ class Compressed:
     why_not: str
     """Why the content cannot be unpacked: a compression that is not known."""
 
-    def __init__(self, source: Source) -> None:
-        reader = Reader(source)
-        reader.enter(SEQUENCE)
-        kind = reader.whole(0x06)[2:]
+    def __init__(self, reader: Reader, kind: bytes) -> None:
         if kind != alg.COMPRESSED_DATA:
             name = alg.CONTENT_TYPES.get(kind, oid_text(kind))
             raise MalformedMail(f"this is {name}, not compressedData")
-        reader.enter(0xA0)
         reader.enter(SEQUENCE)
         reader.whole(0x02)  # 0, and nobody needs another (RFC 3274 §1.1)
         algorithm = reader.whole(SEQUENCE)

@@ -1,7 +1,8 @@
-"""EnvelopedData and AuthEnvelopedData: sealed by joining bytes, opened by one key.
+"""EnvelopedData, AuthEnvelopedData, EncryptedData: sealed by joining bytes, opened by one key.
 
 Floor:  cms (uses errors, policy)
-Source: RFC 5652 §6; RFC 5083 and RFC 5084 for AES-GCM; RFC 3565 for AES-CBC
+Source: RFC 5652 §6, §8; RFC 5083 and RFC 5084 for AES-GCM; RFC 3565 for AES-CBC;
+        RFC 9709 for content keys that are derived
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from smime.cms.der import (
     tlv,
     top,
 )
+from smime.cms.extras import PLAIN, check_authenticated, read_attributes
 from smime.errors import DecryptionFailed, MalformedMail, NotSupported
 
 TYPE_CHECKING = False
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from smime.cms.der import Node
+    from smime.cms.extras import Extras
     from smime.cms.recipients import Key, Reader, Recipients
     from smime.policy import Policy
 
@@ -55,7 +58,8 @@ RC2_VERSION_128 = 58  # RFC 3370 §5.2: how 128 effective bits are written
 
 _ID_ENVELOPED_DATA = tlv(0x06, alg.ENVELOPED_DATA)
 _ID_AUTH_ENVELOPED_DATA = tlv(0x06, alg.AUTH_ENVELOPED_DATA)
-_ID_DATA = tlv(0x06, alg.DATA)
+_ID_ENCRYPTED_DATA = tlv(0x06, alg.ENCRYPTED_DATA)
+_SALT = b"The Cryptographic Message Syntax"  # RFC 9709 §2
 _ZERO = integer(0)
 
 FAILED = "the content could not be opened with the key that it names"
@@ -66,20 +70,29 @@ def kind_of(cipher: str) -> str:
     return "envelopedData" if alg.CIPHERS[cipher][2] == "cbc" else "authEnvelopedData"
 
 
-def build(content: bytes, readers: Sequence[Reader], *, cipher: str, transport: str) -> bytes:
+def build(
+    content: bytes,
+    readers: Sequence[Reader],
+    *,
+    cipher: str,
+    transport: str,
+    derived: bool = False,
+    extras: Extras = PLAIN,
+) -> bytes:
     """Return a ContentInfo that seals ``content`` for the readers, in DER.
 
     ``cipher`` is a name of ``Policy.cipher`` other than ``auto``, ``transport``
-    is ``rsa-v15`` or ``rsa-oaep``. AES-GCM gives AuthEnvelopedData. The content
-    key and all nonces are drawn here, fresh for each call.
+    is ``rsa-v15`` or ``rsa-oaep``. AES-GCM gives AuthEnvelopedData. With
+    ``derived`` the readers get what the content key is derived from. The content
+    key and all nonces are drawn here, fresh for each call. A lone ``ContentKey``
+    among the readers gives EncryptedData.
 
     Raises ``LimitExceeded`` for content that AES-GCM cannot carry.
     """
-    frame = Frame(readers, cipher, transport)
-    ciphertext, tag = ciphers.seal(cipher, frame.key, frame.nonce, content)
-    tail = [octet_string(tag)] if tag else []
+    frame = Frame(readers, cipher, transport, derived, extras)
+    ciphertext, tag = ciphers.seal(cipher, frame.key, frame.nonce, content, extras.authenticated)
     parts = [frame.described, head(0x80, len(ciphertext)), ciphertext]
-    parts = [frame.start, *enclose(0x30, parts), *tail]
+    parts = [frame.start, *enclose(0x30, parts), extras.tail(tag)]
     parts = [frame.outer, *enclose(0xA0, enclose(0x30, parts))]
     return b"".join(enclose(0x30, parts))
 
@@ -87,9 +100,10 @@ def build(content: bytes, readers: Sequence[Reader], *, cipher: str, transport: 
 class Frame:
     """What stands around a content that is sealed, with the key and nonce it is sealed with."""
 
-    __slots__ = ("described", "key", "nonce", "outer", "start")
+    __slots__ = ("described", "extras", "key", "nonce", "outer", "start")
 
     key: bytes
+    """What the content is encrypted with."""
     nonce: bytes
     outer: bytes
     """The content type of the whole."""
@@ -98,22 +112,60 @@ class Frame:
     described: bytes
     """Type of the content, and the cipher with its parameters."""
 
-    def __init__(self, readers: Sequence[Reader], cipher: str, transport: str) -> None:
+    def __init__(
+        self,
+        readers: Sequence[Reader],
+        cipher: str,
+        transport: str,
+        derived: bool = False,
+        extras: Extras = PLAIN,
+    ) -> None:
         identifier, key_octets, mode, _ = alg.CIPHERS[cipher]
-        self.key = os.urandom(key_octets)
-        infos, version = recipients.seal(self.key, readers, transport)
         self.nonce = os.urandom(ciphers.NONCE_OCTETS[mode])
-        if mode == "cbc":
-            self.outer, self.start = _ID_ENVELOPED_DATA, integer(version) + infos
-        else:
-            self.outer, self.start = _ID_AUTH_ENVELOPED_DATA, _ZERO + infos
         parameters = octet_string(self.nonce)
         if mode in ("gcm", "ccm"):
             parameters = sequence(parameters, integer(ciphers.TAG_OCTETS))
-        self.described = _ID_DATA + sequence(identifier, parameters)
+        algorithm = sequence(identifier, parameters)
+        self.extras = extras
+        if readers[0].kind == "content key":
+            self._start_encrypted(readers)
+        else:
+            self.key = os.urandom(key_octets)
+            infos, version = recipients.seal(self.key, readers, transport)
+            if mode != "cbc":
+                self.outer, self.start = _ID_AUTH_ENVELOPED_DATA, _ZERO + infos
+            else:
+                # RFC 5652 §6.1: 2 with unprotected attributes.
+                version = max(version, 2) if extras.unprotected else version
+                self.outer, self.start = _ID_ENVELOPED_DATA, integer(version) + infos
+        if derived:
+            self.key = derive(self.key, algorithm)
+            algorithm = sequence(alg.CEK_HKDF_SHA256, algorithm)
+        self.described = extras.identifier + algorithm
+
+    def _start_encrypted(self, readers: Sequence[Reader]) -> None:
+        """Begin an EncryptedData: both sides have the key already (RFC 5652 §8)."""
+        from smime.cms.shared_keys import ContentKey
+
+        (reader,) = readers
+        assert isinstance(reader, ContentKey)
+        self.key = reader.value
+        self.outer = _ID_ENCRYPTED_DATA
+        self.start = integer(2) if self.extras.unprotected else _ZERO
 
     def __repr__(self) -> str:
         return "<Frame of a sealed content>"
+
+
+def derive(key: bytes, algorithm: bytes) -> bytes:
+    """Return the content key that is derived for one cipher and its parameters (RFC 9709 §2).
+
+    Who exchanges the cipher in a message makes another key of it, which opens nothing.
+    """
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+    return HKDF(SHA256(), len(key), _SALT, algorithm).derive(key)
 
 
 class Envelope:
@@ -122,12 +174,16 @@ class Envelope:
     __slots__ = (
         "aad",
         "authenticated",
+        "by_content_key",
         "cipher",
         "ciphertext",
         "content_type",
+        "derived_for",
         "nonce",
         "sealed",
         "tag",
+        "tag_inside",
+        "unprotected",
         "why_not",
     )
 
@@ -141,7 +197,16 @@ class Envelope:
     nonce: bytes
     ciphertext: bytes
     tag: bytes
+    tag_inside: bool
+    """The tag ends the encrypted content: AES-GCM in a structure that has no place for it."""
     aad: bytes
+    """Authenticated attributes as SET OF in DER."""
+    unprotected: bytes
+    """Attributes that nothing protects, as SET OF in DER."""
+    derived_for: bytes
+    """The AlgorithmIdentifier that the content key is derived for (RFC 9709), or nothing."""
+    by_content_key: bool
+    """EncryptedData: whoever opens it has the content key already."""
     sealed: Recipients
 
     @property
@@ -149,9 +214,21 @@ class Envelope:
         """Name of the content cipher for people."""
         return alg.CIPHERS[self.cipher][3] if self.cipher in alg.CIPHERS else self.cipher
 
+    @property
+    def tagged(self) -> bool:
+        """A tag shows whether the content was changed."""
+        return self.authenticated or self.tag_inside
+
+    @property
+    def tag_note(self) -> str:
+        """What is to be said of a tag that is shorter than usual; empty for others."""
+        if not self.tag or len(self.tag) >= ciphers.TAG_OCTETS:
+            return ""
+        return f"the tag that protects the content has {len(self.tag)} octets, and not the usual 16"
+
 
 def read(blob: bytes) -> Envelope:
-    """Read a ContentInfo with EnvelopedData or AuthEnvelopedData, BER or DER.
+    """Read a ContentInfo with EnvelopedData, AuthEnvelopedData or EncryptedData, BER or DER.
 
     Raises ``MalformedMail`` for anything else.
     """
@@ -172,38 +249,45 @@ def read_head(blob: bytes) -> Envelope:
 
 def read_tail(found: Envelope, blob: bytes) -> None:
     """Take in what stands behind the content: the elements one after the other."""
-    if found.authenticated:
-        parsed(tlv(SEQUENCE, blob), lambda data: _read_tag(data, children(data, top(data)), found))
+    parsed(tlv(SEQUENCE, blob), lambda data: _read_tail(data, children(data, top(data)), found))
 
 
 def _read_all(data: bytes) -> Envelope:
     found, rest = _read(data)
-    if found.authenticated:
-        _read_tag(data, rest, found)
+    if rest or found.authenticated:
+        _read_tail(data, rest, found)
     return found
 
 
 def _read(data: bytes) -> tuple[Envelope, list[Node]]:
     kind, inner = content_info(data)
-    if kind not in (alg.ENVELOPED_DATA, alg.AUTH_ENVELOPED_DATA):
+    if kind not in (alg.ENVELOPED_DATA, alg.AUTH_ENVELOPED_DATA, alg.ENCRYPTED_DATA):
         raise MalformedMail(
             f"this is {alg.CONTENT_TYPES.get(kind, oid_text(kind))}, not envelopedData"
         )
     fields = children(data, inner)
     if inner[0] != SEQUENCE or not fields:
         raise MalformedMail("the envelopedData does not have the form of one")
-    rest = fields[1:]
-    if rest and rest[0][0] == 0xA0:
-        rest = rest[1:]  # originatorInfo: certificates and CRLs, not needed to open
-    if len(rest) < 2 or rest[0][0] != SET or rest[1][0] != SEQUENCE:
-        raise MalformedMail("the envelopedData does not have the form of one")
     found = Envelope()
     found.authenticated = kind == alg.AUTH_ENVELOPED_DATA
-    found.sealed = recipients.read(data, rest[0])
-    found.tag = found.aad = found.nonce = b""
+    found.by_content_key = kind == alg.ENCRYPTED_DATA
+    rest = fields[1:]
+    if found.by_content_key:
+        found.sealed = recipients.NOBODY
+    else:
+        if rest and rest[0][0] == 0xA0:
+            rest = rest[1:]  # originatorInfo: certificates and CRLs, not needed to open
+        if not rest or rest[0][0] != SET:
+            raise MalformedMail("the envelopedData does not have the form of one")
+        found.sealed = recipients.read(data, rest[0])
+        rest = rest[1:]
+    if not rest or rest[0][0] != SEQUENCE:
+        raise MalformedMail("the envelopedData does not have the form of one")
+    found.tag = found.aad = found.nonce = found.unprotected = found.derived_for = b""
+    found.tag_inside = False
     found.why_not = ""
-    _read_content(data, rest[1], found)
-    return found, rest[2:]
+    _read_content(data, rest[0], found)
+    return found, rest[1:]
 
 
 def _read_content(data: bytes, node: Node, found: Envelope) -> None:
@@ -219,18 +303,31 @@ def _read_content(data: bytes, node: Node, found: Envelope) -> None:
     if not algorithm or algorithm[0][0] != 0x06:
         raise MalformedMail("the encrypted content names no cipher")
     identifier = data[algorithm[0][2] : algorithm[0][3]]
+    if identifier == alg.CEK_HKDF_SHA256[2:] and len(algorithm) == 2:
+        inner = algorithm[1]
+        algorithm = children(data, inner) if inner[0] == SEQUENCE else []
+        if not algorithm or algorithm[0][0] != 0x06:
+            raise MalformedMail("the encrypted content names no cipher")
+        found.derived_for = data[inner[1] : inner[3]]
+        identifier = data[algorithm[0][2] : algorithm[0][3]]
     found.cipher = alg.CIPHER_OF.get(identifier) or alg.called(identifier)
     if found.cipher not in alg.CIPHERS:
         found.why_not = f"content cipher {found.cipher} is not supported"
         return
     mode = alg.CIPHERS[found.cipher][2]
-    if (mode != "cbc") != found.authenticated:
+    found.tag_inside = mode == "gcm" and not (found.authenticated or found.by_content_key)
+    if (mode != "cbc") != found.tagged:
         found.why_not = f"{found.label} in this structure is not standard and not supported"
         return
     _read_parameters(data, algorithm[1] if len(algorithm) > 1 else None, found)
     block = 16 if found.cipher.startswith("aes-") else 8
     if mode == "cbc" and (not found.ciphertext or len(found.ciphertext) % block):
         raise MalformedMail("the encrypted content is not a whole number of blocks")
+    if found.tag_inside:
+        if len(found.ciphertext) < len(found.tag):
+            raise MalformedMail("the tag that protects the content is not there")
+        found.tag = found.ciphertext[-len(found.tag) :]
+        found.ciphertext = found.ciphertext[: -len(found.tag)]
     ciphers.check_length(found.cipher, len(found.nonce), len(found.ciphertext))
 
 
@@ -262,20 +359,25 @@ def _read_parameters(data: bytes, node: Node | None, found: Envelope) -> None:
     found.tag = bytes(tag_octets)
 
 
-def _read_tag(data: bytes, rest: list[Node], found: Envelope) -> None:
-    """Read authAttrs and mac of AuthEnvelopedData (RFC 5083 §2.1)."""
-    for node in rest:
-        if node[0] == 0xA1:
+def _read_tail(data: bytes, rest: list[Node], found: Envelope) -> None:
+    """Read attributes and mac behind the content (RFC 5083 §2.1, RFC 5652 §6.1)."""
+    outside = 0xA1
+    if found.authenticated:
+        outside = 0xA2
+        if rest and rest[0][0] == 0xA1:
             # The tag covers the attributes as DER SET OF, not as [1] (RFC 5083 §2.2).
-            attributes = sorted(data[one[1] : one[3]] for one in children(data, node))
-            found.aad = tlv(SET, b"".join(attributes))
-        elif node[0] & ~0x20 == OCTET_STRING:
-            tag = octets(data, node)
-            if found.tag and len(tag) != len(found.tag):
-                raise MalformedMail("the tag has another length than the message says")
-            found.tag = tag
-            return
-    raise MalformedMail("the tag that protects the content is not there")
+            found.aad = read_attributes(data, rest[0])
+            rest = rest[1:]
+        check_authenticated(found.aad, found.content_type)
+        if not rest or rest[0][0] & ~0x20 != OCTET_STRING:
+            raise MalformedMail("the tag that protects the content is not there")
+        tag = octets(data, rest[0])
+        if found.tag and len(tag) != len(found.tag):
+            raise MalformedMail("the tag has another length than the message says")
+        found.tag = tag
+        rest = rest[1:]
+    if rest and rest[0][0] == outside:
+        found.unprotected = read_attributes(data, rest[0])
 
 
 def open_with(envelope: Envelope, keys: Iterable[Key], policy: Policy) -> tuple[bytes, Key]:
@@ -309,17 +411,36 @@ def content_keys(
     if envelope.why_not:
         raise NotSupported(envelope.why_not)
     alg.refuse_weak(envelope.cipher, policy)
-    keys = tuple(keys)
-    ways = recipients.find(envelope.sealed, keys)
-    if not ways:
-        names = list(dict.fromkeys(envelope.sealed.names(9)))
-        raise DecryptionFailed(
-            "the mail is not sealed for any of the keys given",
-            hint=f"it is sealed for {'; '.join(names[:8]) or 'nobody'}"
-            + (" and others" if len(names) > 8 else ""),
+    if envelope.tag_inside and "gcm-in-enveloped" not in policy.weak:
+        raise NotSupported(
+            f"{envelope.label} in this structure is not standard and not supported",
+            hint="where a sender does so all the same: policy=Policy(weak=['gcm-in-enveloped'])",
         )
+    keys = tuple(keys)
+    if envelope.by_content_key:
+        return _given(envelope, keys)
+    found = recipients.unwrapped(envelope.sealed, keys, alg.CIPHERS[envelope.cipher][1])
+    if envelope.derived_for:
+        found = [(key, derive(content_key, envelope.derived_for)) for key, content_key in found]
+    return found
+
+
+def _given(envelope: Envelope, keys: Sequence[Key]) -> list[tuple[Key, bytes]]:
+    """Return the content keys that were given, of those with the length that is needed."""
+    from smime.cms.shared_keys import ContentKey
+
     length = alg.CIPHERS[envelope.cipher][1]
-    return [(key, sealed.unwrap_with(key)(length)) for key, sealed in ways]
+    found: list[tuple[Key, bytes]] = [
+        (one, one.value) for one in keys if isinstance(one, ContentKey) and len(one.value) == length
+    ]
+    if not found:
+        raise DecryptionFailed(
+            "no content key of the right length was given",
+            hint=f"{envelope.label} takes {length} octets: keys=cms.ContentKey(...)",
+        )
+    if envelope.derived_for:
+        found = [(one, derive(value, envelope.derived_for)) for one, value in found]
+    return found
 
 
 def _decrypt(envelope: Envelope, key: bytes) -> bytes | None:

@@ -12,6 +12,7 @@ from smime.cms.armour import unarmoured
 from smime.cms.ber import parsed
 from smime.cms.content import content_info
 from smime.cms.content import name as content_name
+from smime.cms.extras import by_type
 from smime.cms.names import name_of
 from smime.errors import LimitExceeded
 from smime.source import Source
@@ -54,7 +55,7 @@ def _inspect(blob: bytes) -> dict[str, Any]:
     }
     if kind == alg.SIGNED_DATA:
         found.update(_signed(signatures.read(blob)))
-    elif kind in (alg.ENVELOPED_DATA, alg.AUTH_ENVELOPED_DATA):
+    elif kind in (alg.ENVELOPED_DATA, alg.AUTH_ENVELOPED_DATA, alg.ENCRYPTED_DATA):
         found.update(_enveloped(enveloped.read(blob)))
     elif kind == alg.COMPRESSED_DATA:
         found.update(_compressed(blob))
@@ -96,8 +97,9 @@ def _certificate(certificate: x509.Certificate) -> dict[str, Any]:
 
 def _compressed(blob: bytes) -> dict[str, Any]:
     from smime.cms.compressed import Compressed
+    from smime.cms.stream import begin
 
-    packed = Compressed(Source(blob, "blob"))
+    packed = Compressed(*begin(Source(blob, "blob")))
     return {
         "compression": packed.why_not or "zlib",
         "content_type": content_name(packed.content_type),
@@ -107,7 +109,11 @@ def _compressed(blob: bytes) -> dict[str, Any]:
 def _enveloped(envelope: enveloped.Envelope) -> dict[str, Any]:
     return {
         "cipher": envelope.label,
+        "derived_key": bool(envelope.derived_for),
         "authenticated": envelope.authenticated,
+        "content_type": content_name(envelope.content_type),
+        "attributes": list(by_type(envelope.aad)),
+        "unprotected_attributes": list(by_type(envelope.unprotected)),
         "content_size": len(envelope.ciphertext),
         "recipients": [
             {"identifier": one.name, "kind": one.kind, "supported": not one.why_not}

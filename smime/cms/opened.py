@@ -1,4 +1,4 @@
-"""What ``smime.cms.verify`` gives back.
+"""What ``smime.cms.verify`` and ``smime.cms.open`` give back.
 
 Floor:  cms (uses report)
 """
@@ -10,9 +10,16 @@ from typing import NoReturn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from smime.report import SignatureCheck
+    from collections.abc import Mapping
 
-__all__ = ["Opened"]
+    from smime.report import Note, SignatureCheck
+
+__all__ = ["Content", "Opened"]
+
+_NOT_HELD = (
+    "the content is not held: it was written to out=, or read from a file;"
+    " to have exactly what was verified, give out="
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +43,46 @@ class Opened:
         ``content`` named, for they may be larger than memory.
         """
         if self.held is None:
-            raise ValueError(
-                "the content is not held: it was written to out=, or read from a file;"
-                " to have exactly what was verified, give out="
-            )
+            raise ValueError(_NOT_HELD)
         return self.held
 
     def __bool__(self) -> NoReturn:
         raise TypeError("opened content is not a yes or no: read .signatures")
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What was inside one layer, and what the layer was."""
+
+    kind: str
+    """The layer: ``envelopedData``, ``authEnvelopedData``, ``encryptedData``,
+    ``authenticatedData``, ``digestedData`` or ``compressedData``."""
+    held: bytes | None = field(repr=False)
+    """The content, or None where it went to ``out`` or came from a file."""
+    content_type: str
+    """What kind of content it is: its identifier."""
+    algorithm: str = ""
+    """Cipher, code, digest or compression: ``AES-256-GCM``, ``HMAC-SHA256``, ``SHA256``."""
+    authenticated: bool = False
+    """A tag or code shows that somebody with the key made exactly this content."""
+    attributes: Mapping[str, tuple[bytes, ...]] = field(default_factory=dict, repr=False)
+    """Authenticated attributes: identifier, and its values as DER."""
+    unprotected_attributes: Mapping[str, tuple[bytes, ...]] = field(
+        default_factory=dict, repr=False
+    )
+    """Attributes that anybody on the way could have written."""
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def content(self) -> bytes:
+        """Exactly the octets that were inside.
+
+        Raises ``ValueError`` where they went to ``out`` or came from a file that
+        ``content`` named, for they may be larger than memory.
+        """
+        if self.held is None:
+            raise ValueError(_NOT_HELD)
+        return self.held
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError("a content is not a yes or no: read .authenticated")

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from smime.cms import agreement, transport
 from smime.cms.ber import definite
-from smime.cms.der import SEQUENCE, Indefinite, set_of, top
+from smime.cms.der import SEQUENCE, SET, Indefinite, set_of, top
 from smime.cms.names import (
     by_value,
     computed_identifier,
@@ -20,7 +20,7 @@ from smime.cms.names import (
     serial_of,
 )
 from smime.cms.unwrapping import MAX_ROUNDS, Sealed
-from smime.errors import KeyProblem, LimitExceeded, MalformedMail, NotSupported
+from smime.errors import DecryptionFailed, KeyProblem, LimitExceeded, MalformedMail, NotSupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,14 +31,24 @@ if TYPE_CHECKING:
 
     from smime.cms.der import Node
     from smime.cms.fitness import Fitness
-    from smime.cms.shared_keys import Passphrase, SharedKey
+    from smime.cms.shared_keys import ContentKey, Passphrase, SharedKey
     from smime.cms.transport import Padding
     from smime.cms.unwrapping import Opener
 
-    Reader: TypeAlias = "RecipientKey | SharedKey | Passphrase"
-    Key: TypeAlias = "OpeningKey | SharedKey | Passphrase"
+    Reader: TypeAlias = "RecipientKey | SharedKey | Passphrase | ContentKey"
+    Key: TypeAlias = "OpeningKey | SharedKey | Passphrase | ContentKey"
 
-__all__ = ["OpeningKey", "RecipientKey", "Recipients", "Sealed", "find", "read", "seal"]
+__all__ = [
+    "NOBODY",
+    "OpeningKey",
+    "RecipientKey",
+    "Recipients",
+    "Sealed",
+    "find",
+    "read",
+    "seal",
+    "unwrapped",
+]
 
 MAX_RECIPIENTS = 20_000  # the largest known mailings in one message have some thousands
 MAX_TRIALS = 16  # recipients tried for a key that comes without a certificate
@@ -245,10 +255,13 @@ _ECDH = ec.ECDH()
 class Recipients:
     """The recipients of a message in their order, read as far as they are asked for."""
 
-    __slots__ = ("_data", "_node")
+    __slots__ = ("_at", "_data", "_node", "_read")
 
     def __init__(self, data: bytes, node: Node) -> None:
         self._data, self._node = data, node
+        self._at = node[2]
+        self._read: list[Sealed] = []
+        """Those that stand before ``_at``."""
 
     def __iter__(self) -> Iterator[Sealed]:
         return iter(self.first(MAX_RECIPIENTS + 1))
@@ -262,12 +275,11 @@ class Recipients:
             return self._first(limit)
 
     def _first(self, limit: int) -> list[Sealed]:
-        data, at, end = self._data, self._node[2], self._node[3]
-        found: list[Sealed] = []
-        while at < end and len(found) < limit:
-            one = top(data, at, end)
-            at = one[3]
+        data, end, found = self._data, self._node[3], self._read
+        while self._at < end and len(found) < limit:
+            one = top(data, self._at, end)
             found += _read(data, one)
+            self._at = one[3]
         if len(found) > MAX_RECIPIENTS:
             raise LimitExceeded(f"the message has more than {MAX_RECIPIENTS} recipients")
         return found[:limit]
@@ -276,6 +288,7 @@ class Recipients:
         """Go over to definite lengths: some stand inside others that are definite."""
         self._data = definite(self._data[self._node[1] : self._node[3]])
         self._node = top(self._data)
+        self._at, self._read = self._node[2], []
 
     @property
     def octets(self) -> int:
@@ -285,6 +298,10 @@ class Recipients:
     def names(self, limit: int) -> tuple[str, ...]:
         """Return the first recipients, as people call them."""
         return tuple(one.name for one in self.first(limit))
+
+    def called(self, limit: int) -> list[tuple[bytes, bytes, str]]:
+        """Return how the message calls the first recipients; ``spoken`` says it for people."""
+        return [one.called for one in self.first(limit)]
 
     @property
     def why_not(self) -> str:
@@ -320,6 +337,8 @@ class Recipients:
 
 
 _VERSION_0 = b"\x02\x01\x00"
+NOBODY = Recipients(b"", (SET, 0, 0, 0))
+"""Of a structure that has no recipients."""
 
 
 def read(data: bytes, recipients: Node) -> Recipients:
@@ -346,6 +365,23 @@ def find(recipients: Recipients, keys: Iterable[Key]) -> list[tuple[Key, Sealed]
     except Indefinite:
         recipients.make_definite()
         return _find(recipients, keys)
+
+
+def unwrapped(recipients: Recipients, keys: Iterable[Key], octets: int) -> list[tuple[Key, bytes]]:
+    """Return what may be the key that was sealed, of so many octets, and whose key gave it.
+
+    Raises what ``find`` raises, and ``DecryptionFailed`` where no recipient is
+    one of the keys, which is visible to everybody.
+    """
+    ways = find(recipients, keys)
+    if not ways:
+        names = list(dict.fromkeys(recipients.names(9)))
+        raise DecryptionFailed(
+            "the mail is not sealed for any of the keys given",
+            hint=f"it is sealed for {'; '.join(names[:8]) or 'nobody'}"
+            + (" and others" if len(names) > 8 else ""),
+        )
+    return [(key, sealed.unwrap_with(key)(octets)) for key, sealed in ways]
 
 
 def _find(recipients: Recipients, keys: tuple[Key, ...]) -> list[tuple[Key, Sealed]]:

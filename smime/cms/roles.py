@@ -11,7 +11,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
     from typing import Any
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from smime.cms.signed import SigningKey
     from smime.policy import Policy
 
-__all__ = ["opening_keys", "opening_keys_of", "recipient_keys_of", "signing_keys_of"]
+__all__ = ["opening_keys", "opening_keys_of", "recipient_keys_of", "signing_keys_of", "sole_cipher"]
 
 _IDENTITY = "smime.Identity.load('alice.p12')"
 _RECIPIENT = "smime.Recipient.load('bob.pem')"
@@ -77,15 +77,31 @@ def recipient_keys_of(
 
 def _recipient_key(given: Any) -> tuple[Reader, tuple[str, ...]]:
     from smime.cms.recipients import RecipientKey
-    from smime.cms.shared_keys import Passphrase, SharedKey
+    from smime.cms.shared_keys import ContentKey, Passphrase, SharedKey
 
-    if isinstance(given, (RecipientKey, SharedKey, Passphrase)):
+    if isinstance(given, (RecipientKey, SharedKey, Passphrase, ContentKey)):
         return given, ()
     if isinstance(getattr(type(given), "recipient", None), property):
         return given.recipient.recipient_key, given.recipient.capabilities
     if hasattr(given, "tbs_certificate_bytes"):
         return RecipientKey(given), ()
     raise _refusal(given, "to", "a Recipient", _RECIPIENT)
+
+
+def sole_cipher(readers: Sequence[Reader], policy: Policy) -> str:
+    """Return the cipher that a lone ``ContentKey`` asks for, and nothing without one.
+
+    Raises ``ValueError`` where it is not alone, or is for another cipher than the policy's.
+    """
+    first = next((one for one in readers if one.kind == "content key"), None)
+    if first is None:
+        return ""
+    from smime.cms.shared_keys import ContentKey
+
+    assert isinstance(first, ContentKey)
+    if len(readers) > 1:
+        raise ValueError("a ContentKey stands alone in to=: EncryptedData names no readers")
+    return first.cipher(policy.cipher)
 
 
 def opening_keys_of(keys: Any) -> list[Key]:
@@ -106,9 +122,9 @@ def opening_keys(given: Any) -> tuple[Key, ...] | None:
     or a ``Passphrase`` one.
     """
     from smime.cms.recipients import OpeningKey
-    from smime.cms.shared_keys import Passphrase, SharedKey
+    from smime.cms.shared_keys import ContentKey, Passphrase, SharedKey
 
-    if isinstance(given, (OpeningKey, SharedKey, Passphrase)):
+    if isinstance(given, (OpeningKey, SharedKey, Passphrase, ContentKey)):
         return (given,)
     if isinstance(getattr(type(given), "opening_keys", None), property):
         ready: tuple[Key, ...] = given.opening_keys

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from smime.cms import algorithms as alg
 from smime.cms import ciphers
-from smime.cms.der import OCTET_STRING, SEQUENCE, SET, head, octet_string, tlv
+from smime.cms.der import OCTET_STRING, SEQUENCE, SET, head, tlv
 from smime.cms.enveloped import (
     FAILED,
     PLACE_HOLDER,
@@ -23,7 +23,8 @@ from smime.cms.enveloped import (
     read_head,
     read_tail,
 )
-from smime.cms.stream import Reader
+from smime.cms.extras import PLAIN
+from smime.cms.stream import Reader, begin
 from smime.errors import DecryptionFailed, MalformedMail
 from smime.release import spool
 
@@ -31,20 +32,27 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from smime.cms.extras import Extras
     from smime.cms.recipients import Key
     from smime.cms.recipients import Reader as AnyReader
     from smime.policy import Policy
     from smime.release import Release
     from smime.source import Piece, Source
 
-__all__ = ["sealed_pieces", "unseal"]
+__all__ = ["sealed_pieces", "unseal", "unseal_begun"]
 
 _END = b"\0\0"
 _COPY_OCTETS = 256 * 1024
 
 
 def sealed_pieces(
-    source: Source, readers: Sequence[AnyReader], *, cipher: str, transport: str
+    source: Source,
+    readers: Sequence[AnyReader],
+    *,
+    cipher: str,
+    transport: str,
+    derived: bool = False,
+    extras: Extras = PLAIN,
 ) -> Iterator[Piece]:
     """Yield a ContentInfo that seals the source, as ``enveloped.build`` makes it.
 
@@ -52,15 +60,15 @@ def sealed_pieces(
     Raises ``LimitExceeded`` for more than the cipher carries, of a known size
     before anything is yielded, and ``OSError``.
     """
-    frame = Frame(readers, cipher, transport)
-    encryptor = ciphers.encryptor(cipher, frame.key, frame.nonce)
+    frame = Frame(readers, cipher, transport, derived, extras)
+    encryptor = ciphers.encryptor(cipher, frame.key, frame.nonce, extras.authenticated)
     padded = alg.CIPHERS[cipher][2] == "cbc"
     if source.size is None:
         yield from _indefinite(source, frame, encryptor)
         return
     ciphers.check_length(cipher, len(frame.nonce), source.size)
     size = source.size // 16 * 16 + 16 if padded else source.size
-    tail = 0 if padded else 2 + ciphers.TAG_OCTETS
+    tail = len(extras.tail(b"" if padded else bytes(ciphers.TAG_OCTETS)))
     inner = frame.described + head(0x80, size)
     body = frame.start + head(0x30, len(inner) + size) + inner
     length = len(body) + size + tail
@@ -70,8 +78,7 @@ def sealed_pieces(
     for piece in source.pieces():
         yield encryptor.update(piece)
     yield encryptor.finalize()
-    if encryptor.tag:
-        yield octet_string(encryptor.tag)
+    yield extras.tail(encryptor.tag)
 
 
 def _indefinite(source: Source, frame: Frame, encryptor: ciphers.Encryptor) -> Iterator[Piece]:
@@ -81,8 +88,7 @@ def _indefinite(source: Source, frame: Frame, encryptor: ciphers.Encryptor) -> I
         yield from _string(encryptor.update(piece))
     yield from _string(encryptor.finalize())
     yield _END * 2
-    if encryptor.tag:
-        yield octet_string(encryptor.tag)
+    yield frame.extras.tail(encryptor.tag)
     yield _END * 3
 
 
@@ -98,8 +104,14 @@ def unseal(source: Source, keys: Iterable[Key], policy: Policy, to: Release) -> 
     Raises what ``enveloped.read`` and ``enveloped.open_with`` raise, the one
     ``DecryptionFailed`` for all that depends on a key, and ``OSError``.
     """
-    reader = Reader(source)
-    envelope, authenticated = _read_head(reader)
+    return unseal_begun(*begin(source), keys, policy, to)
+
+
+def unseal_begun(
+    reader: Reader, kind: bytes, keys: Iterable[Key], policy: Policy, to: Release
+) -> Envelope:
+    """Do so for a structure of which the kind was read already."""
+    envelope, authenticated = _read_head(reader, kind)
     ways = [content_key for _, content_key in content_keys(envelope, keys, policy)]
     if not ways:
         raise DecryptionFailed(FAILED)
@@ -108,7 +120,7 @@ def unseal(source: Source, keys: Iterable[Key], policy: Policy, to: Release) -> 
     if ahead is not None:
         read_tail(envelope, ahead)
     if len(ways) == 1 and (ahead is not None or not authenticated):
-        content = _measured(reader.content(0x80), envelope)
+        content = _measured(_ciphertext(reader, envelope), envelope)
         good = _open(content, ways[0], envelope, to)
         if ahead is None:
             _finish(reader, envelope)
@@ -116,7 +128,7 @@ def unseal(source: Source, keys: Iterable[Key], policy: Policy, to: Release) -> 
             raise DecryptionFailed(FAILED)
         return envelope
     with spool() as ciphertext:
-        for piece in _measured(reader.content(0x80), envelope):
+        for piece in _measured(_ciphertext(reader, envelope), envelope):
             ciphertext.write(piece)
         _finish(reader, envelope)
 
@@ -134,24 +146,42 @@ def unseal(source: Source, keys: Iterable[Key], policy: Policy, to: Release) -> 
     return envelope
 
 
-def _read_head(reader: Reader) -> tuple[Envelope, bool]:
+def _read_head(reader: Reader, kind: bytes) -> tuple[Envelope, bool]:
     """Read up to the content; say whether a tag follows it."""
     reader.enter(SEQUENCE)
-    kind = reader.whole(0x06)
-    reader.enter(0xA0)
-    reader.enter(SEQUENCE)
     parts = [reader.whole(0x02)]
-    if reader.peek() == 0xA0:
-        parts.append(reader.whole(0xA0))  # originatorInfo
-    parts.append(reader.whole(SET))
+    if kind != alg.ENCRYPTED_DATA:
+        if reader.peek() == 0xA0:
+            parts.append(reader.whole(0xA0))  # originatorInfo
+        parts.append(reader.whole(SET))
     reader.enter(SEQUENCE)
     described = reader.whole(0x06) + reader.whole(SEQUENCE)
     if reader.peek() not in (0x80, 0xA0):
         raise MalformedMail("the encrypted content is not there")
     parts.append(tlv(SEQUENCE, described + PLACE_HOLDER))
-    blob = tlv(SEQUENCE, kind + tlv(0xA0, tlv(SEQUENCE, b"".join(parts))))
+    blob = tlv(SEQUENCE, tlv(0x06, kind) + tlv(0xA0, tlv(SEQUENCE, b"".join(parts))))
     envelope = read_head(blob)
     return envelope, envelope.authenticated
+
+
+def _ciphertext(reader: Reader, envelope: Envelope) -> Iterator[Piece]:
+    """Yield the encrypted content; a tag at its end is kept for the envelope."""
+    if not envelope.tag_inside:
+        yield from reader.content(0x80)
+        return
+    count, held = len(envelope.tag), b""
+    for piece in reader.content(0x80):
+        if len(piece) >= count:
+            yield held
+            yield piece[:-count]
+            held = bytes(piece[-count:])
+        else:
+            held += bytes(piece)
+            yield held[:-count]
+            held = held[-count:]
+    if len(held) < count:
+        raise MalformedMail("the tag that protects the content is not there")
+    envelope.tag = held
 
 
 def _measured(pieces: Iterable[Piece], envelope: Envelope) -> Iterator[Piece]:

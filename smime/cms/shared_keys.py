@@ -1,6 +1,6 @@
-"""What two sides share beforehand: a secret key, or a passphrase.
+"""What two sides share beforehand: a secret key, a passphrase, or the content key itself.
 
-``SharedKey`` and ``Passphrase`` stand among the readers when sealing and among
+``SharedKey``, ``Passphrase`` and ``ContentKey`` stand among the readers when sealing and among
 the keys when opening. They are for CMS alone: a mail is written to addresses.
 
 Floor:  cms (uses errors)
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from smime.cms.der import Node
     from smime.cms.unwrapping import Opener, Unwrap
 
-__all__ = ["Passphrase", "SharedKey", "read_passphrase", "read_shared_key"]
+__all__ = ["ContentKey", "Passphrase", "SharedKey", "read_passphrase", "read_shared_key"]
 
 ROUNDS = 600_000  # of PBKDF2-HMAC-SHA-256, as written
 SALT_OCTETS = 16
@@ -111,6 +111,49 @@ class SharedKey(_Secret):
     def __repr__(self) -> str:
         name = self.key_identifiers[0].hex()
         return f"<SharedKey {len(self._secret) * 8} bits, identifier {name}>"
+
+
+class ContentKey(_Secret):
+    """The very key that a content is sealed with, where both sides have it already (RFC 5652 §8).
+
+    ``key`` has 16, 24 or 32 octets. Alone in ``to=`` it makes EncryptedData,
+    AES-CBC of that length, which nothing authenticates. Prefer a ``SharedKey``:
+    under it each message has a content key of its own. Raises ``ValueError``
+    for another length.
+
+    >>> ContentKey(bytes(32))
+    <ContentKey 256 bits>
+    """
+
+    __slots__ = ()
+
+    kind = "content key"
+
+    def __init__(self, key: bytes) -> None:
+        if len(key) not in alg.KEY_WRAP:
+            raise ValueError(f"a content key has 16, 24 or 32 octets, not {len(key)}")
+        self._secret = bytes(key)
+        self.key_identifiers = ()
+        self.label = "content key"
+
+    @property
+    def value(self) -> bytes:
+        """The key itself, for the cipher alone."""
+        return self._secret
+
+    def info(self, _content_key: bytes, _how: str = "") -> bytes:
+        """Refuse: it seals contents and no keys."""
+        raise ValueError("a ContentKey seals contents, and no keys")
+
+    def cipher(self, wanted: str) -> str:
+        """Return the content cipher for a policy's; raises ``ValueError`` where it does not fit."""
+        own = f"aes-{len(self._secret) * 8}-cbc"
+        if wanted not in ("auto", own):
+            raise ValueError(f"this ContentKey is for {own}, and the policy says cipher={wanted!r}")
+        return own
+
+    def __repr__(self) -> str:
+        return f"<ContentKey {len(self._secret) * 8} bits>"
 
 
 class Passphrase(_Secret):

@@ -10,8 +10,8 @@ Source: ITU-T X.690 §8.1 for lengths, §8.7 for strings in pieces
 
 from __future__ import annotations
 
-from smime.cms.ber import MAX_DEPTH, MAX_ELEMENTS
-from smime.cms.der import MAX_LENGTH_OCTETS
+from smime.cms.ber import MAX_DEPTH, MAX_ELEMENTS, octets, parsed
+from smime.cms.der import MAX_LENGTH_OCTETS, SEQUENCE, top
 from smime.errors import LimitExceeded, MalformedMail
 
 TYPE_CHECKING = False
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from smime.source import Piece, Source
 
-__all__ = ["MAX_HELD_OCTETS", "Reader"]
+__all__ = ["MAX_HELD_OCTETS", "Reader", "begin"]
 
 # All but the content: 20,000 recipients with long names, or twenty certificates
 # and as many CRLs of some MiB.
@@ -28,6 +28,18 @@ MAX_HELD_OCTETS = 64 << 20
 # Pieces shorter than this are gathered first: a call per octet would cost more than the cipher.
 _GATHERED_OCTETS = 64 * 1024
 _CUT = "the CMS structure is cut short"
+
+
+def begin(source: Source) -> tuple[Reader, bytes]:
+    """Return a reader inside a ContentInfo, and the content type that it names.
+
+    Raises ``MalformedMail`` for what is none.
+    """
+    reader = Reader(source)
+    reader.enter(SEQUENCE)
+    kind = reader.whole(0x06)
+    reader.enter(0xA0)
+    return reader, kind[2:]
 
 
 class Reader:
@@ -197,6 +209,10 @@ class Reader:
                 )
             parts.append(bytes(piece))
         return b"".join(parts)
+
+    def string(self) -> bytes:
+        """Return the next element, an OCTET STRING that is not the content: a digest, a tag."""
+        return parsed(self.whole(0x04, 0x24), lambda data: octets(data, top(data)))
 
     def _raw(self) -> Iterator[Piece]:
         """Yield the octets of the next element, of whatever length."""

@@ -16,7 +16,7 @@ import os
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 
 from smime.cms.ber import octets
-from smime.cms.der import SEQUENCE, children, top
+from smime.cms.der import SEQUENCE, Indefinite, children, top
 from smime.cms.names import describe
 from smime.errors import MalformedMail, NotSupported
 
@@ -36,6 +36,7 @@ __all__ = [
     "balance",
     "read_identifier",
     "right_length",
+    "spoken",
     "substitute",
     "unwrap_aes",
 ]
@@ -172,6 +173,20 @@ class Sealed:
     @property
     def name(self) -> str:
         """The recipient for people: ``serial 1f2e issued by Test CA``."""
-        if self.identifier:
-            return describe(self.identifier, top(self.identifier))
-        return f"key {self.key_identifier.hex()}" if self.key_identifier else self.kind
+        return spoken(self.called)
+
+    @property
+    def called(self) -> tuple[bytes, bytes, str]:
+        """How the message calls it: identifier, key identifier, kind of key."""
+        return self.identifier, self.key_identifier, self.kind
+
+
+def spoken(called: tuple[bytes, bytes, str]) -> str:
+    """Say for people how a message calls a recipient."""
+    identifier, key_identifier, kind = called
+    if identifier:
+        try:
+            return describe(identifier, top(identifier))
+        except (MalformedMail, Indefinite):
+            return "(unreadable identifier)"
+    return f"key {key_identifier.hex()}" if key_identifier else kind

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from smime.cms.algorithms import (
     AUTH_ENVELOPED_DATA,
+    CIPHERS,
     DATA,
     ENCRYPTED_DATA,
     ENVELOPED_DATA,
@@ -20,7 +21,7 @@ from smime.cms.algorithms import (
 )
 from smime.cms.armour import unarmoured
 from smime.cms.der import integer, oid_text, sequence, set_of, tlv
-from smime.cms.roles import opening_keys_of, recipient_keys_of, signing_keys_of
+from smime.cms.roles import opening_keys_of, recipient_keys_of, signing_keys_of, sole_cipher
 from smime.errors import MalformedMail
 from smime.policy import MODERN, moment
 from smime.release import Nowhere
@@ -270,38 +271,81 @@ def bundle(certificates: Iterable[x509.Certificate]) -> bytes:
 if TYPE_CHECKING:
 
     @overload
-    def encrypt(data: Data, *, to: Any, policy: Policy = ..., out: None = None) -> bytes: ...
+    def encrypt(
+        data: Data,
+        *,
+        to: Any,
+        content_type: str = ...,
+        authenticated_attributes: Iterable[bytes] = (),
+        unprotected_attributes: Iterable[bytes] = (),
+        policy: Policy = ...,
+        out: None = None,
+    ) -> bytes: ...
     @overload
-    def encrypt(data: Data, *, to: Any, policy: Policy = ..., out: Out) -> None: ...
+    def encrypt(
+        data: Data,
+        *,
+        to: Any,
+        content_type: str = ...,
+        authenticated_attributes: Iterable[bytes] = (),
+        unprotected_attributes: Iterable[bytes] = (),
+        policy: Policy = ...,
+        out: Out,
+    ) -> None: ...
 
 
 def encrypt(
-    data: Data, *, to: Any, policy: Policy = MODERN, out: Out | None = None
+    data: Data,
+    *,
+    to: Any,
+    content_type: str = _PLAIN_DATA,
+    authenticated_attributes: Iterable[bytes] = (),
+    unprotected_attributes: Iterable[bytes] = (),
+    policy: Policy = MODERN,
+    out: Out | None = None,
 ) -> bytes | None:
     """Seal content of any size; return the ContentInfo, or write it to ``out``.
 
     ``data`` is bytes, a path or a binary file. ``to`` is a ``Recipient``, an
-    ``Identity``, a certificate or several. The cipher is chosen as for mail, by
-    ``policy``. The result is DER, but for a pipe, whose size is not known:
-    then its lengths are indefinite. ``out`` is a path (renamed when whole) or
-    a binary file.
+    ``Identity``, a certificate, a ``SharedKey`` or ``Passphrase``, or several; or
+    one ``ContentKey``, which makes EncryptedData. The cipher is chosen as for
+    mail, by ``policy``. ``content_type`` says what the content is, as a dotted
+    identifier. Attributes are given as DER, see ``attribute``: readers are shown
+    all of them unopened, the tag of AES-GCM, AES-CCM or ChaCha20-Poly1305 vouches
+    for ``authenticated_attributes``, and nothing for ``unprotected_attributes``.
+    The result is DER, but for a pipe, whose size is not known: then its lengths
+    are indefinite. ``out`` is a path (renamed when whole) or a binary file.
 
     Nothing shows who sealed it: sign first. Raises ``KeyProblem`` for a
     certificate that is expired or whose keyUsage forbids it, ``LimitExceeded``
-    for more than the cipher carries, and ``OSError``.
+    for more than the cipher carries, ``ValueError`` for attributes that a cipher
+    without a tag cannot authenticate, and ``OSError``.
     """
     readers, capabilities = recipient_keys_of(to, moment(None), policy)
-    cipher = policy.choose_cipher(capabilities)
-    transport = "rsa-oaep" if policy.key_transport == "rsa-oaep" else "rsa-v15"
+    cipher = sole_cipher(readers, policy) or policy.choose_cipher(capabilities)
+    how: dict[str, Any] = {
+        "cipher": cipher,
+        "transport": "rsa-oaep" if policy.key_transport == "rsa-oaep" else "rsa-v15",
+        "derived": policy.derives_key(capabilities),
+    }
+    if authenticated_attributes or unprotected_attributes or content_type != _PLAIN_DATA:
+        from smime.cms.extras import extras
+
+        how["extras"] = extras(
+            content_type,
+            authenticated_attributes,
+            unprotected_attributes,
+            tagged=CIPHERS[cipher][2] != "cbc",
+        )
     with Source(data, "data") as source:
         if source.whole is not None and out is None:
             from smime.cms import enveloped
 
-            return enveloped.build(source.whole, readers, cipher=cipher, transport=transport)
+            return enveloped.build(source.whole, readers, **how)
         from smime.cms.sealing import sealed_pieces
 
         with release_to(out, private=False, wait=False) as release:
-            for piece in sealed_pieces(source, readers, cipher=cipher, transport=transport):
+            for piece in sealed_pieces(source, readers, **how):
                 release.write(piece)
             release.publish()
             return release.value
@@ -320,11 +364,13 @@ def decrypt(
 ) -> bytes | None:
     """Open sealed content of any size; return it, or write it to ``out``.
 
-    ``blob`` is EnvelopedData or AuthEnvelopedData as bytes, a path or a binary
-    file, in DER, BER or PEM. ``keys`` is an ``Identity``, a bare private key, or
-    several. ``out`` gets the content only when all of it was read and its tag,
-    if it has one, is right: a path by a rename, an open file or a pipe by a copy
-    from a spool. AES-CBC content has no tag: it may have been changed on the way.
+    ``blob`` is EnvelopedData, AuthEnvelopedData or EncryptedData as bytes, a path
+    or a binary file, in DER, BER or PEM. ``keys`` is an ``Identity``, a bare private
+    key, a ``SharedKey``, ``Passphrase`` or ``ContentKey``, or several. ``out`` gets
+    the content only when all of it was read and its tag, if it has one, is right:
+    a path by a rename, an open file or a pipe by a copy from a spool. AES-CBC
+    content has no tag: it may have been changed on the way. ``open`` does the same
+    and says what the layer was, with its attributes.
 
     Raises ``DecryptionFailed``, ``NotSupported``, ``MalformedMail``,
     ``LimitExceeded`` and ``OSError``.

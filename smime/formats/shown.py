@@ -26,6 +26,7 @@ __all__ = [
     "part_notes",
     "problem",
     "rendering",
+    "signed_values",
 ]
 
 MAX_LISTED = 8  # names in one sentence
@@ -66,6 +67,13 @@ def header_checks(found: States, signer: str | None) -> tuple[HeaderCheck, ...]:
             for one in found.fields
         ]
     )
+
+
+def signed_values(payload: Protected | None, signer: str | None) -> dict[str, str | None]:
+    """Return the Date and Message-ID that were signed; whoever sends a mail again keeps both."""
+    if payload is None or signer is None:
+        return {}
+    return {"date": payload.get("date"), "message_id": payload.get("message-id")}
 
 
 def header_notes(found: States, *, but_from: bool) -> list[Note]:

@@ -69,10 +69,16 @@ def opaque_mail(
 
 
 def sealed_mail(
-    source: Source, readers: Sequence[RecipientKey], outer: bytes, *, cipher: str, transport: str
+    source: Source,
+    readers: Sequence[RecipientKey],
+    outer: bytes,
+    *,
+    cipher: str,
+    transport: str,
+    derived: bool,
 ) -> Iterator[Piece]:
     """Yield an application/pkcs7-mime that seals the entity."""
     yield form.sealed_start(kind_of(cipher), outer)
     yield from form.lines_of(
-        sealing.sealed_pieces(source, readers, cipher=cipher, transport=transport)
+        sealing.sealed_pieces(source, readers, cipher=cipher, transport=transport, derived=derived)
     )

@@ -39,7 +39,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from smime.mime.entity import Entity, Field
 
-__all__ = ["canonical", "clean_field", "is_canonical", "to_crlf"]
+__all__ = ["canonical", "clean_field", "crlf_form", "is_canonical", "to_crlf"]
 
 SHORT_LINE = 72  # fits into 76 octets of quoted-printable with a blank at its end encoded
 MAX_LINE = 998  # without CRLF (RFC 5322 §2.1.1)
@@ -70,6 +70,17 @@ def to_crlf(data: bytes) -> bytes:
     if _line_ends(data) in _NO_BARE_LF:
         return data
     return _BARE_LF.sub(b"\r\n", data)
+
+
+def crlf_form(content: bytes) -> bytes:
+    """Return the form that was signed, where line ends were changed on the way.
+
+    A part that says it is binary is never touched below its header block.
+    """
+    entity = split_entity(content)
+    if entity.transfer_encoding != "binary":
+        return to_crlf(content)
+    return to_crlf(content[: entity.body_at]) + content[entity.body_at :]
 
 
 def is_canonical(entity: bytes, *, travels: bool = True) -> bool:

@@ -406,8 +406,14 @@ def _decode_extended(pieces: list[tuple[str, bool]]) -> str:
 def _from_base64(body: bytes) -> bytes:
     import pybase64
 
+    # To take out single octets is several times as fast as to translate.
+    text = body.replace(b"\n", b"")
+    if b"\r" in text:
+        text = text.replace(b"\r", b"")
+    if b" " in text or b"\t" in text:
+        text = text.translate(None, b" \t")
     try:
-        return pybase64.b64decode(body.translate(None, b" \t\r\n"), validate=True)
+        return pybase64.b64decode(text, validate=True)
     except ValueError as problem:
         raise MalformedMail(
             "the base64 is cut short or holds characters that are none"

@@ -69,8 +69,14 @@ _ONCE = frozenset(
     }
 )  # fmt: skip
 # With hp every field the author wrote is inside, so one of these that is only
-# outside was added on the way; a reader is not shown it as the author's.
-SHOWN = frozenset({"cc", "comments", "keywords", "reply-to", "subject", "to"})
+# outside was added on the way; a reader is not shown it as the author's, nor does
+# an answer follow it (RFC 9788 §4.4.4, §4.6).
+SHOWN = frozenset(
+    {
+        "cc", "comments", "in-reply-to", "keywords", "mail-followup-to", "mail-reply-to",
+        "references", "reply-to", "subject", "to",
+    }
+)  # fmt: skip
 
 # A message inside that is protected itself was passed on.
 _LAYERS = frozenset(

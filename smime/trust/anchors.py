@@ -9,6 +9,7 @@ Source: RFC 5280 §6; RFC 8550 §4
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
@@ -26,7 +27,7 @@ from smime.trust.builder import (
 )
 from smime.trust.chain import Chain
 from smime.trust.constraints import constraint_problem
-from smime.trust.facts import Cache, Facts
+from smime.trust.facts import UNREADABLE, Cache, Facts
 from smime.trust.fast import is_surely_valid
 from smime.trust.judge import (
     Looked,
@@ -91,6 +92,8 @@ class Anchors:
         self._by_subject = index_by_subject(self._all)
         self._searches: dict[tuple[Facts, ...], tuple[Search, list[dict[object, list[Facts]]]]] = {}
         self._digests = {one.digest for one in self._all}
+        self._last_issued: dict[bytes, datetime] = {}
+        """Until when an anchor may have issued a signer's certificate, by its digest."""
 
     @classmethod
     def load(cls, *paths: PathLike[str] | str) -> Self:
@@ -107,6 +110,31 @@ class Anchors:
     def parse(cls, data: bytes) -> Self:
         """Read anchors from PEM, DER or PKCS#7; raises ``KeyProblem`` if there are none."""
         return cls(parse_certificates(data))
+
+    @classmethod
+    def system_email(cls) -> Self:
+        """Return the roots that this system trusts for e-mail, through p11-kit.
+
+        Never its roots for web servers: where nothing tells the two apart, and
+        where p11-kit is not there, it raises ``KeyProblem`` with what to install. A
+        root that is trusted only for certificates issued until some day
+        (``nss-email-distrust-after``) is an anchor for those alone.
+        """
+        from smime.trust.system import email_roots
+
+        found = []
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of serial numbers that some old roots have
+            for root in email_roots():
+                try:
+                    one = x509.load_der_x509_certificate(root.der)
+                    if not Facts(one).problem:
+                        found.append((one, root.distrust_after))
+                except UNREADABLE:
+                    continue  # nobody could be judged by it
+        made = cls([one for one, _ in found])
+        made._last_issued = {Facts(one).digest: last for one, last in found if last is not None}
+        return made
 
     @property
     def certificates(self) -> tuple[x509.Certificate, ...]:
@@ -245,6 +273,14 @@ class Anchors:
         anchor = path[-1]
         if len(path) == 1:
             return Finding.yes(f"{anchor.label} is itself an anchor", _RULE)
+        last = self._last_issued.get(anchor.digest)
+        if last is not None and (path[0].validity is None or path[0].validity[0] > last):
+            return Finding.no(
+                "anchor-distrusted",
+                f"the system trusts {anchor.label} only for certificates issued until "
+                f"{last:%Y-%m-%d}",
+                _RULE,
+            )
         if surely:
             return path.leads
         for one in path:
@@ -362,11 +398,15 @@ class Anchors:
         return f"<Anchors: {names}{more}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), tuple(one.der for one in self._all))
+        return _rebuild, (type(self), tuple(one.der for one in self._all), self._last_issued)
 
 
-def _rebuild(cls: type[Anchors], ders: tuple[bytes, ...]) -> Anchors:
-    return cls([x509.load_der_x509_certificate(der) for der in ders])
+def _rebuild(
+    cls: type[Anchors], ders: tuple[bytes, ...], last_issued: dict[bytes, datetime]
+) -> Anchors:
+    made = cls([x509.load_der_x509_certificate(der) for der in ders])
+    made._last_issued = last_issued
+    return made
 
 
 def _worth(judgement: Judgement) -> tuple[bool, int]:

@@ -45,6 +45,7 @@ CODES = {
     "ok": "the answer is yes",
     # path
     "no-anchor": "no chain leads from the certificate to an anchor that was given",
+    "anchor-distrusted": "the system trusts the anchor only for older certificates",
     "path-invalid": "a chain leads to an anchor, but it breaks a rule of RFC 5280",
     "name-constraints": "a CA of the chain may not certify a name in it",
     "search-limit": "no chain was found before the limits of the search were reached",

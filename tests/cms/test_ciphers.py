@@ -157,7 +157,7 @@ def test_shorter_tags_that_are_allowed(name, octets):
 
     assert ciphers.unseal(name, key, nonce, sealed[:7], sealed[7:]) == b"content"
     with pytest.raises(ciphers.BadSeal):
-        ciphers.unseal(name, key, nonce, sealed[:7], sealed[7:-1] + b"?")
+        ciphers.unseal(name, key, nonce, sealed[:7], sealed[7:-1] + bytes((sealed[-1] ^ 1,)))
 
 
 @pytest.mark.parametrize("name", [n for n in CIPHERS if CIPHERS[n][2] == "cbc"])

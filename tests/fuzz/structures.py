@@ -14,10 +14,12 @@ from typing import Any
 import smime
 from smime import cms
 from smime.cms import algorithms as alg
-from smime.cms import ciphers, der, enveloped
+from smime.cms import der, enveloped
 from smime.formats import smime as form
 from tests.support.world import LETTER, World
 
+LENIENT = smime.Policy(weak=["gcm-in-enveloped"])
+CONTENT_KEY = cms.ContentKey(bytes(32))
 CONTENT = b"the content of a structure, longer than a block\r\n" * 3
 
 
@@ -66,28 +68,49 @@ def in_pieces(blob: bytes, octets: int = 1) -> bytes:
     return b"\x30\x80" + blob[kind[1] : kind[3]] + b"\xa0\x80\x30\x80" + inside + b"\0\0\0\0\0\0"
 
 
-def with_attributes(world: World) -> bytes:
-    """Seal with AES-GCM and authenticated attributes behind the content."""
-    frame = enveloped.Frame([world.bob.recipient.recipient_key], "aes-256-gcm", "rsa-v15")
-    attribute = der.sequence(
-        der.oid("1.2.840.113549.1.9.3"), der.tlv(0x31, der.tlv(0x06, alg.DATA))
-    )
-    aad = der.set_of(attribute)
-    ciphertext, tag = ciphers.seal("aes-256-gcm", frame.key, frame.nonce, CONTENT, aad)
-    inner = der.sequence(
-        frame.start,
-        der.sequence(frame.described, der.tlv(0x80, ciphertext)),
-        der.tlv(0xA1, attribute),
-        der.octet_string(tag),
-    )
-    return der.sequence(frame.outer, der.tlv(0xA0, inner))
+def other_structures(world: World, shared: cms.SharedKey) -> list[tuple[str, bytes, bytes | None]]:
+    """Return what ``cms.open`` reads beside the ordinary: name, octets, what may come out."""
+    own = [cms.attribute(f"1.2.3.{n}", der.octet_string(bytes(n))) for n in range(3)]
+    gcm = smime.Policy(cipher="aes-256-gcm")
+    to = [world.bob, shared]
+    both: dict[str, Any] = {"authenticated_attributes": own, "unprotected_attributes": own}
+    derived = gcm.replace(content_key="derived")
+    sealed = cms.encrypt(CONTENT, to=to, policy=derived, content_type="1.2.3", **both)
+    coded = cms.authenticate(CONTENT, to=to, authenticated_attributes=own)
+    digested = cms.digest(CONTENT)
+    plain = cms.encrypt(CONTENT, to=CONTENT_KEY, unprotected_attributes=own)
+    inside = tag_inside(cms.encrypt(CONTENT, to=to, policy=gcm))
+    return [
+        ("sealed, attributes", sealed, CONTENT),
+        ("sealed, attributes, tiny pieces", in_pieces(sealed), CONTENT),
+        ("sealed, tag inside", inside, CONTENT),
+        ("sealed, tag inside, tiny pieces", in_pieces(inside), CONTENT),
+        ("coded", coded, CONTENT),
+        ("coded, tiny pieces", in_pieces(coded), CONTENT),
+        ("digested", digested, None),
+        ("digested, tiny pieces", in_pieces(digested), None),
+        ("encrypted", plain, None),
+        ("encrypted, tiny pieces", in_pieces(plain), None),
+    ]
+
+
+def tag_inside(blob: bytes) -> bytes:
+    """Return AuthEnvelopedData as some write it: EnvelopedData with the tag in the content."""
+    _, explicit = der.children(blob, der.top(blob))
+    (inner,) = der.children(blob, explicit)
+    version, infos, sealed, tag = der.children(blob, inner)
+    kind, algorithm, content = der.children(blob, sealed)
+    string = der.tlv(0x80, blob[content[2] : content[3]] + blob[tag[2] : tag[3]])
+    other = der.sequence(blob[kind[1] : algorithm[3]], string)
+    whole = der.sequence(blob[version[1] : infos[3]], other)
+    return der.sequence(der.tlv(0x06, alg.ENVELOPED_DATA), der.tlv(0xA0, whole))
 
 
 def structures(world: World) -> list[Case]:
     """Return every structure, made anew."""
     anchors = world.anchors
     shared = cms.SharedKey(bytes(16), b"july")
-    keys = [world.bob, world.rsa, shared]
+    keys = [world.bob, world.rsa, shared, CONTENT_KEY]
 
     def verify(blob: bytes) -> bytes:
         return cms.verify(blob, trust=anchors).content
@@ -115,6 +138,12 @@ def structures(world: World) -> list[Case]:
 
     def decompress_stream(blob: bytes) -> bytes:
         return cms.decompress(Pipe(blob))  # type: ignore[call-overload, no-any-return]
+
+    def open_layer(blob: bytes) -> bytes:
+        return cms.open(blob, keys=keys, policy=LENIENT).content
+
+    def open_stream(blob: bytes) -> bytes:
+        return cms.open(Pipe(blob), keys=keys, policy=LENIENT).content  # type: ignore[arg-type]
 
     def inspect(blob: bytes) -> None:
         cms.inspect(blob)
@@ -159,7 +188,9 @@ def structures(world: World) -> list[Case]:
     for name, blob in (("", packed), (", tiny pieces", in_pieces(packed))):
         ways = (decompress, decompress_stream, inspect)
         found.append(Case(f"compressed{name}", blob, ways, CONTENT))
-    found.append(Case("sealed, attributes", with_attributes(world), sealed, CONTENT))
+    layers = (open_layer, open_stream, inspect)
+    for name, blob, vouched in other_structures(world, shared):
+        found.append(Case(name, blob, layers, vouched))
     armoured = b"-----BEGIN CMS-----\n%b-----END CMS-----\n"
     import base64
 

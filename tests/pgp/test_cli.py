@@ -191,6 +191,6 @@ def test_a_home_that_is_not_there(desk):
 
 def test_whom_to_believe_is_asked(desk, capsys):
     assert main(["verify", "letter.eml"]) == 2
-    assert "whom to believe? --ca FILE is missing" in capsys.readouterr().err
+    assert "whom to believe? name --ca FILE" in capsys.readouterr().err
     assert main(["decrypt", "letter.eml"]) == 2
     assert "-i ID is missing" in capsys.readouterr().err

@@ -234,6 +234,39 @@ def test_what_protects_each_header_of_a_protected_mail(world: World) -> None:
     assert "price" not in repr(opened.report)  # a report gives no content
 
 
+def test_what_tells_a_mail_that_is_sent_again(world: World) -> None:
+    """The signed Date and Message-ID, whatever stands outside; of a mail that is not good, none."""
+    sealed = as_wire(smime.protect(MAIL, by=world.alice, to=world.bob))
+    again = sealed.replace(b"<price-1@", b"<price-2@").replace(b"Tue, 24", b"Wed, 25")
+    assert again != sealed
+
+    for mail in (sealed, again):
+        report = smime.examine(mail, keys=world.bob, trust=world.anchors)
+        assert report.message_id == "<price-1@example.org>"
+        assert report.date is not None
+        assert report.date.startswith("Tue, 24")
+        assert report.to_dict()["message_id"] == report.message_id
+    for mail in (MAIL, as_wire(smime.encrypt(MAIL, to=world.bob)), case_changed_body(world)):
+        report = smime.examine(mail, keys=world.bob, trust=world.anchors)
+        assert (report.date, report.message_id) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "name", ["Cc", "Reply-To", "Mail-Followup-To", "In-Reply-To", "References", "Keywords"]
+)
+def test_a_field_that_is_only_outside_leads_no_answer_astray(world: World, name: str) -> None:
+    """RFC 9788 §4.4.4: who writes one there would get the answer, or the place in a thread."""
+    sealed = as_wire(smime.protect(MAIL, by=world.alice, to=world.bob))
+    added = f"{name}: <mallory@example.net>\r\n".encode() + sealed
+
+    opened = smime.open(added, keys=world.bob, trust=world.anchors)
+
+    assert opened.signer == "alice@example.org"
+    assert name not in opened.message
+    assert [note.code for note in opened.report.notes] == ["header-changed"]
+    assert name in opened.report.notes[0].text
+
+
 def test_a_mail_that_is_only_sealed_has_no_signed_header(world: World) -> None:
     opened = smime.open(smime.encrypt(MAIL, to=world.bob), keys=world.bob, trust=world.anchors)
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 import tomllib
 from collections import Counter
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+import smime
 from tests.vectors.foreign import FOLDER, UnknownWord, load_manifest
 from tests.vectors.foreign_algorithms import CLAIMED, algorithms
 from tests.vectors.foreign_verdict import Wrong, judge
@@ -111,3 +113,36 @@ def test_most_claimed_algorithms_are_shown_by_a_foreign_vector():
         *("1.3.133.16.840.63.0.2", "1.3.132.1.11.1", "1.3.132.1.11.2"),
     }
     assert must <= seen & CLAIMED
+
+
+MANAGER, EVE = "manager@bigcorporation.de", "eve@bigcorporation.de"
+
+
+@pytest.mark.parametrize(
+    ("name", "signer", "senders"),
+    [
+        ("valid_email_from_manager", MANAGER, [MANAGER]),
+        ("manager-smime", MANAGER, [MANAGER]),
+        ("i1-from-unequals-signer-smime", None, [MANAGER]),
+        ("i2-from-is-empty-smime", None, [""]),
+        ("i3-from1-sender-from2-signer-smime", None, [MANAGER, EVE]),
+        ("i3-from1-signer-from2-sender-smime", None, [EVE, MANAGER]),
+        ("m1-smime", None, [MANAGER]),
+        ("m4-smime", None, [MANAGER]),
+        ("multiple_signerInfos_append_johnny", None, [EVE]),
+        ("multiple_signerInfos_prepend_johnny", None, [EVE]),
+    ],
+)
+def test_what_a_reader_is_shown_of_johnny_s_mails(name, signer, senders):
+    """Everything of the chain is believed here, and still no mail is by whom it claims to be."""
+    folder = FOLDER / "smime/johnny"
+    trust = smime.Anchors.load(folder / "intermediate_ca.crt")
+
+    opened = smime.open(folder / f"{name}.eml", trust=trust, at=datetime(2019, 6, 1, tzinfo=UTC))
+    view = smime.view(opened)
+
+    assert opened.signer == signer
+    assert [one.value for one in view.headers if one.name == "From"] == senders
+    assert {str(one.protection) for one in view.headers} == {"none"}
+    good = f"signed by {signer} (good)"
+    assert (view.verdict == good) if signer else view.verdict.startswith(("signature NOT", "unsigned"))

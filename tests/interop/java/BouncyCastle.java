@@ -86,7 +86,7 @@ public class BouncyCastle {
     static void sign(Path folder, String algorithm, String name, String out, String blob)
             throws Exception {
         byte[] keyBytes = Files.readAllBytes(folder.resolve(name + ".key"));
-        String family = algorithm.startsWith("Ed") ? algorithm
+        String family = algorithm.startsWith("Ed") || algorithm.startsWith("ML-") ? algorithm
             : algorithm.contains("ECDSA") ? "EC" : "RSA";
         PrivateKey key = KeyFactory.getInstance(family, "BC")
             .generatePrivate(new PKCS8EncodedKeySpec(keyBytes));

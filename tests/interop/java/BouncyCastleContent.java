@@ -50,6 +50,7 @@ import org.bouncycastle.cms.RecipientInformation;
 import org.bouncycastle.cms.SimpleAttributeTableGenerator;
 import org.bouncycastle.cms.jcajce.JceCMSContentEncryptorBuilder;
 import org.bouncycastle.cms.jcajce.JceCMSMacCalculatorBuilder;
+import org.bouncycastle.cms.jcajce.JceKeyTransAuthEnvelopedRecipient;
 import org.bouncycastle.cms.jcajce.JceKeyTransAuthenticatedRecipient;
 import org.bouncycastle.cms.jcajce.JceKeyTransEnvelopedRecipient;
 import org.bouncycastle.cms.jcajce.JceKeyTransRecipientInfoGenerator;
@@ -163,7 +164,7 @@ public class BouncyCastleContent {
             byte[] said = org.bouncycastle.asn1.ASN1OctetString.getInstance(
                 attributes.get(CMSAttributes.messageDigest).getAttrValues().getObjectAt(0))
                 .getOctets();
-            demand(MessageDigest.isEqual(said, message.getContentDigest()), "the digest differs");
+            demand(MessageDigest.isEqual(said, reader.getContentDigest()), "the digest differs");
         }
         return content;
     }
@@ -189,16 +190,16 @@ public class BouncyCastleContent {
 
     static byte[] unseal(String name, byte[] in, String out) throws Exception {
         ContentInfo info = ContentInfo.getInstance(in);
-        JceKeyTransEnvelopedRecipient reader = new JceKeyTransEnvelopedRecipient(key(name));
-        reader.setProvider("BC");
         if (info.getContentType().equals(PKCSObjectIdentifiers.envelopedData)) {
             CMSEnvelopedData message = new CMSEnvelopedData(in);
             attributes(message.getUnprotectedAttributes(), out);
-            return message.getRecipientInfos().getRecipients().iterator().next().getContent(reader);
+            return message.getRecipientInfos().getRecipients().iterator().next()
+                .getContent(new JceKeyTransEnvelopedRecipient(key(name)).setProvider("BC"));
         }
         CMSAuthEnvelopedData message = new CMSAuthEnvelopedData(in);
         attributes(message.getAuthAttrs(), out);
-        return message.getRecipientInfos().getRecipients().iterator().next().getContent(reader);
+        return message.getRecipientInfos().getRecipients().iterator().next()
+            .getContent(new JceKeyTransAuthEnvelopedRecipient(key(name)).setProvider("BC"));
     }
 
     static void attributes(AttributeTable found, String out) throws Exception {

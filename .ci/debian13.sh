@@ -1,12 +1,13 @@
 #!/bin/sh
-# Puts OpenSSL 3.5 of Debian 13 beside what the machine has, for the tests that need a foreign
-# EdDSA and ML-DSA: unpacked into build/peers, started by build/peers/bin/openssl35. Needs apt-get
-# and dpkg; installs nothing, and leaves the machine's own lists alone.
+# Puts OpenSSL 3.5 and Bouncy Castle 1.80 of Debian 13 beside what the machine has, for the tests
+# that need a foreign EdDSA, ML-DSA, X25519, ML-KEM or ChaCha20: unpacked into build/peers, started
+# by build/peers/bin/openssl35 and build/peers/bin/bouncycastle180 (which needs the machine's java).
+# Needs apt-get and dpkg; installs nothing, and leaves the machine's own lists alone.
 set -eu
 cd "$(dirname "$0")/.."
 there="$PWD/build/peers"
-[ ! -x "$there/bin/openssl35" ] || exit 0
-work="$there/openssl35"
+[ ! -x "$there/bin/openssl35" ] || [ ! -x "$there/bin/bouncycastle180" ] || exit 0
+work="$there/debian13"
 rm -rf "$work"
 mkdir -p "$work/lists/partial" "$work/cache/partial" "$work/root" "$there/bin"
 base=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
@@ -19,7 +20,7 @@ apt() {
         -o Dir::State::status="$work/status" -o APT::Sandbox::User=root "$@"
 }
 apt update
-apt download openssl libssl3t64 libc6 zlib1g libzstd1
+apt download openssl libssl3t64 libc6 zlib1g libzstd1 libbcprov-java libbcutil-java libbcpkix-java
 for one in ./*.deb; do
     dpkg -x "$one" root
 done
@@ -30,5 +31,13 @@ cat > "$there/bin/openssl35" <<EOF
 export OPENSSL_CONF=/dev/null OPENSSL_MODULES="$libraries/ossl-modules"
 exec "$loader" --library-path "$libraries" "$work/root/usr/bin/openssl" "\$@"
 EOF
-chmod +x "$there/bin/openssl35"
+# CLASSES is where compiled programs of the tests are; "jars" names the jars to compile against.
+jars=$(find "$work/root/usr/share/java" -name 'bc*-*.jar' | sort | tr '\n' ':')
+cat > "$there/bin/bouncycastle180" <<EOF
+#!/bin/sh
+jars="$jars"
+[ "\$1" != jars ] || { echo "\$jars"; exit 0; }
+exec java -XX:TieredStopAtLevel=1 -cp "\$jars\${CLASSES:+:\$CLASSES}" "\$@"
+EOF
+chmod +x "$there/bin/openssl35" "$there/bin/bouncycastle180"
 "$there/bin/openssl35" version
