@@ -55,9 +55,11 @@ __all__ = [
     "LOG_KEY",
     "Records",
     "complete_folder",
+    "empty_folder",
     "fill_new",
     "read_key",
     "refuse_existing",
+    "settings_toml",
     "to_pem",
     "write_folder",
     "write_new",
@@ -269,7 +271,7 @@ def _migrate(records: Records) -> Ledger:
                     part = names[start : start + _MIGRATED_AT_ONCE]
                     log.record([_issued_before(records, name) for name in part], issuer, at=now)
                 log.note("migrated", {"certificates": len(names)}, at=now)
-        write_over(os.path.join(records.folder, SETTINGS), _settings(records), mode=0o644)
+        write_over(os.path.join(records.folder, SETTINGS), settings_toml(records), mode=0o644)
     except BaseException:
         ledger.close()
         raise
@@ -406,7 +408,7 @@ def fill_new(place: str, sealed: dict[str, bytes]) -> Iterator[None]:
             write_new(os.path.join(private, name), data, mode=0o600)
         yield
     except BaseException:
-        _empty(place)
+        empty_folder(place)
         if made:
             os.rmdir(place)
         raise
@@ -428,7 +430,7 @@ def _written(records: Records, first: Callable[[Ledger], None]) -> Ledger:
                 hint="one database for each CA",
             )
         first(ledger)
-        write_new(os.path.join(place, SETTINGS), _settings(records), mode=0o644)
+        write_new(os.path.join(place, SETTINGS), settings_toml(records), mode=0o644)
     except BaseException:
         if ledger is not None:
             ledger.close()
@@ -436,7 +438,7 @@ def _written(records: Records, first: Callable[[Ledger], None]) -> Ledger:
     return ledger
 
 
-def _empty(place: str) -> None:
+def empty_folder(place: str) -> None:
     """Remove what is in a folder that was empty before."""
     import shutil
 
@@ -447,7 +449,8 @@ def _empty(place: str) -> None:
             os.unlink(entry.path)
 
 
-def _settings(records: Records) -> bytes:
+def settings_toml(records: Records) -> bytes:
+    """Write what ``ca.toml`` says."""
     import json
 
     texts = {

@@ -336,6 +336,11 @@ class Registrar:
         """The issuing CA itself; what it signs alone is not recorded."""
         return self._desk.authority
 
+    @property
+    def issuance(self) -> Issuance:
+        """Signing and recording apart: for who makes many certificates in a way of its own."""
+        return self._desk
+
     def close(self) -> None:
         """Let go of the key and the ledger. Closing twice does no harm."""
         self._desk.close()

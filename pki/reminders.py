@@ -7,6 +7,7 @@ Floor:  reminders (uses registrar)
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from datetime import UTC, timedelta
@@ -19,7 +20,7 @@ from pki import keys, tables
 from pki.authority import moment
 from pki.errors import ProfileProblem, RequestRefused
 from pki.facts import public_key_hash, serial_text
-from pki.folder import read_key, write_new
+from pki.folder import read_key, write_over
 from pki.names import checked_address
 from pki.requests import CertificationRequest
 from pki.tables import sql
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
 __all__ = ["TEXT", "letter", "not_reminded", "note_reminded", "own_identity"]
 
-MAIL_KEY = "mail.key.pem"
 MAX_TEXT_OCTETS = 65_536  # of a letter's text: no one reads more
 _RENEWED_BEFORE = timedelta(days=30)  # the CA's own certificate outlives the letters it signs
 _AT_ONCE = 500
@@ -56,24 +56,33 @@ def own_identity(
 ) -> smime.Identity:
     """Give the identity by which the CA itself writes; it is made when it is first needed.
 
-    Its key lies in ``private/mail.key.pem``; its certificate is recorded like all others,
+    Its key lies in ``private``, ``mail-….key.pem``; its certificate is recorded like all others,
     and made anew a month before it ends. Raises ``WrongPassphrase``, ``RequestRefused``.
     """
     when, address = moment(at), checked_address(address)
-    path = os.path.join(ca.records.folder, "private", MAIL_KEY)
+    # One for each address: a key is one person's.
+    name = f"mail-{hashlib.sha256(address.encode()).hexdigest()[:12]}.key.pem"
+    path = os.path.join(ca.records.folder, "private", name)
     secret = keys.passphrase_octets(passphrase)
     if os.path.exists(path):
-        key = read_key(ca.records, MAIL_KEY, secret)
+        key = read_key(ca.records, name, secret)
+        found = ca.ledger.find(public_key=public_key_hash(keys.check(key.public_key())))
+        for record in found:
+            lasts = record.not_after > when + _RENEWED_BEFORE
+            if record.state(when) == "valid" and lasts:
+                return smime.Identity(key, record.certificate, ca.chain)
+        if any(record.revocation is not None for record in found):
+            key = _new_key(path, secret)
     else:
-        key = keys.generate("rsa3072")
-        write_new(path, keys.seal(key, secret), mode=0o600)
-    public_key = keys.check(key.public_key())
-    for record in ca.ledger.find(public_key=public_key_hash(public_key)):
-        lasts = record.not_after > when + _RENEWED_BEFORE
-        if record.state(when) == "valid" and lasts and address in record.addresses:
-            return smime.Identity(key, record.certificate, ca.chain)
-    request = CertificationRequest(public_key, (address,))
+        key = _new_key(path, secret)
+    request = CertificationRequest(keys.check(key.public_key()), (address,))
     return smime.Identity(key, ca.certify(request, at=at), ca.chain)
+
+
+def _new_key(path: str, secret: bytes) -> keys.Key:
+    key: keys.Key = keys.generate("rsa3072")
+    write_over(path, keys.seal(key, secret), mode=0o600)
+    return key
 
 
 def letter(
@@ -116,7 +125,7 @@ def letter(
 
 
 def not_reminded(ledger: Ledger, records: Iterable[Record], since: datetime) -> list[Record]:
-    """Leave out those whose holders were written to since then."""
+    """Leave out those whose holders were written to after that moment."""
     asked = list(records)
     table = tables.reminders.c
     told: set[str] = set()
@@ -126,7 +135,7 @@ def not_reminded(ledger: Ledger, records: Iterable[Record], since: datetime) -> 
             told |= set(
                 connection.execute(
                     sql.select(table.serial).where(
-                        table.serial.in_(part), table.at >= int(since.timestamp())
+                        table.serial.in_(part), table.at > int(since.timestamp())
                     )
                 ).scalars()
             )

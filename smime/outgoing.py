@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from smime.cms import signed
 from smime.errors import KeyProblem
+from smime.formats import packing
 from smime.formats import pgpout as pgp
 from smime.formats import smime as form
 from smime.formats.large import Large, NotCanonical, Parted
@@ -197,10 +198,11 @@ def protect_each(
     key, certified = pgp.signer_of(by)
     inner, _, sealed_outer = _divided(split_entity(bytes(source)), policy, "cipher")
     if key is not None:
+        packing.refuse(policy)
         return pgp.copies(inner, sealed_outer, key, to, to_self, policy, at)
     (signer,) = _one(certified)
     when = moment(at)
-    signed_inner = _sign(inner, (signer,), False, policy, when)
+    signed_inner = _sign(packing.small(inner, policy), (signer,), False, policy, when)
 
     def copies() -> Iterator[Mail]:
         for one in to:
@@ -231,6 +233,8 @@ def _protected(
     are given the entity to protect, and the fields outside when it is signed and
     when it is sealed.
     """
+    if large is None:
+        packing.refuse(policy)
     if (
         large is not None
         and out is not None
@@ -249,7 +253,8 @@ def _protected(
     entity = split_entity(bytes(source))
     if look is not None:
         look(entity, source)
-    return _made(source, small(*_divided(entity, policy, mode, travels)), out)
+    inner, outer, sealed_outer = _divided(entity, policy, mode, travels)
+    return _made(source, small(packing.small(inner, policy), outer, sealed_outer), out)
 
 
 def _in_pieces(
@@ -273,7 +278,7 @@ def _in_pieces(
     # Whether the body is canonical shows at its end: until then nothing may be out.
     with release_to(out, private=True, wait=True) as release:
         try:
-            for piece in large(inner, outer, sealed_outer):
+            for piece in packing.large(large, inner, policy, outer, sealed_outer):
                 size += len(piece)
                 release.write(piece)
         except NotCanonical:
@@ -439,7 +444,7 @@ def _seals(
     readers = chosen(readers, moment(when), policy)
     capabilities = [one.capabilities for one in readers]
     cipher = policy.choose_cipher(capabilities)
-    transport = "rsa-oaep" if policy.key_transport == "rsa-oaep" else "rsa-v15"
+    transport = policy.choose_transport(capabilities)
     unique = {one.recipient_key.identifier: one.recipient_key for one in readers}
     return list(unique.values()), cipher, transport, policy.derives_key(capabilities)
 

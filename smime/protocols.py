@@ -107,8 +107,12 @@ class Judgement:
     @property
     def good(self) -> bool:
         """Every finding is yes, or was not demanded."""
-        return all(
-            f.accepted for f in (self.path, self.revocation, self.usage, self.address, self.time)
+        return (
+            self.path.accepted
+            and self.revocation.accepted
+            and self.usage.accepted
+            and self.address.accepted
+            and self.time.accepted
         )
 
 

@@ -21,6 +21,7 @@ COMMANDS = (
     ("init", "make a CA in a new folder"),
     ("root", "keep the root on a machine of its own, by files"),
     ("issue", "make keys and certificates for one user"),
+    ("import-csv", "make keys and certificates for many users"),
     ("sign-csr", "certify a key that its holder made"),
     ("renew", "certify the same keys and names again"),
     ("rekey", "make new keys for the same names"),
@@ -33,6 +34,9 @@ COMMANDS = (
     ("export", "write certificates as other programs want them"),
     ("list", "list certificates that were given out"),
     ("show", "say what the CA's folder or a certificate holds"),
+    ("remind", "write to people whose certificates end soon"),
+    ("backup", "write all of a CA into one file"),
+    ("restore", "make a CA's folder from its backup"),
     ("audit", "say whether the ledger is what was written"),
 )
 

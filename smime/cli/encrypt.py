@@ -30,6 +30,7 @@ def main(argv: list[str]) -> int:
     options.add_to(parser)
     options.add_cipher(parser)
     options.add_pgp(parser)
+    options.add_compress(parser)
     return options.run(parser, argv, encrypt)
 
 

@@ -33,6 +33,7 @@ def main(argv: list[str]) -> int:
     options.add_digest(parser)
     options.add_cipher(parser)
     options.add_pgp(parser)
+    options.add_compress(parser)
     return options.run(parser, argv, protect)
 
 

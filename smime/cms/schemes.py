@@ -11,6 +11,8 @@ Source: RFC 5754 §3 for RSA, DSA and ECDSA; RFC 4055 §3 and RFC 4056 for RSASS
 
 from __future__ import annotations
 
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+
 from smime.cms import algorithms as alg
 from smime.cms.der import (
     INTEGER,
@@ -262,8 +264,6 @@ def verify(
     digest of what was signed. Raises ``NotSupported`` where what is signed would
     be needed whole, or where this build lacks the primitive.
     """
-    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-
     try:
         public: Any = certificate.public_key()
     except (UnsupportedAlgorithm, ValueError):

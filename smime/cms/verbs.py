@@ -325,7 +325,7 @@ def encrypt(
     cipher = sole_cipher(readers, policy) or policy.choose_cipher(capabilities)
     how: dict[str, Any] = {
         "cipher": cipher,
-        "transport": "rsa-oaep" if policy.key_transport == "rsa-oaep" else "rsa-v15",
+        "transport": policy.choose_transport(capabilities),
         "derived": policy.derives_key(capabilities),
     }
     if authenticated_attributes or unprotected_attributes or content_type != _PLAIN_DATA:

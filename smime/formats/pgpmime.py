@@ -80,11 +80,14 @@ def recognise(entity: Entity) -> Wrapped | None:
     Raises ``MalformedMail`` where the entity says that it is one and is not.
     """
     kind = entity.content_type.value
-    protocol = entity.content_type.params.get("protocol", "").strip().lower()
-    if kind == "multipart/signed" and protocol in ("", _SIGNATURE):
-        return _recognise_signed(entity, protocol)
-    if kind == "multipart/encrypted" and protocol in ("", _ENCRYPTED):
-        return _recognise_sealed(entity, protocol)
+    if kind in ("multipart/signed", "multipart/encrypted"):
+        protocol = entity.content_type.params.get("protocol", "").strip().lower()
+        if kind == "multipart/signed" and protocol in ("", _SIGNATURE):
+            return _recognise_signed(entity, protocol)
+        if kind == "multipart/encrypted" and protocol in ("", _ENCRYPTED):
+            return _recognise_sealed(entity, protocol)
+    if kind not in ("text/plain", "multipart/mixed"):
+        return None
     from smime.formats.pgpinline import recognise_inline, recognise_unobtrusive
 
     return recognise_inline(entity) or recognise_unobtrusive(entity)
@@ -198,6 +201,8 @@ def keys_apart(given: Any) -> tuple[tuple[PgpKey, ...], Any]:
 
     The rest is as it was given where no OpenPGP key is in it.
     """
+    if given == ():
+        return (), ()
     if _is_openpgp(given):
         return (given,), ()
     if isinstance(given, str | bytes | bytearray | memoryview) or not hasattr(given, "__iter__"):

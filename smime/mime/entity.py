@@ -16,6 +16,7 @@ Source: RFC 5322 §2 for the form, RFC 2045 §5, §6 for the content fields,
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from smime.errors import LimitExceeded, MalformedMail
 
@@ -78,8 +79,7 @@ class Field:
         Encoded words stay as they are.
         """
         if self._value is None:
-            value = self.raw[self.raw.index(b":") + 1 :].replace(b"\r\n", b"").replace(b"\n", b"")
-            self._value = _decode(value.strip(b" \t\r"))
+            self._value = _unfolded(self.raw[self.raw.index(b":") + 1 :])
         return self._value
 
     @property
@@ -137,7 +137,7 @@ class Entity:
     the empty line, if there is one.
     """
 
-    __slots__ = ("_content_type", "_fields", "body_at", "head_at", "raw")
+    __slots__ = ("_content_type", "_encoding", "_fields", "body_at", "head_at", "raw")
 
     def __init__(self, raw: bytes, head_at: int, body_at: int) -> None:
         self.raw = raw
@@ -145,6 +145,7 @@ class Entity:
         self.body_at = body_at
         self._fields: tuple[Field, ...] | None = None
         self._content_type: ContentType | None = None
+        self._encoding: str | None = None
 
     @property
     def header_block(self) -> bytes:
@@ -165,25 +166,12 @@ class Entity:
 
     def get(self, name: str) -> str | None:
         """Value of the first field of this name, or ``None``."""
-        key = name.lower()
         if self._fields is None:
-            field = self._find(key)
-            return None if field is None else field.value
+            # Most are asked for just one or two: those are found without reading the others.
+            match = _finder(name).search(self.raw, self.head_at, self.body_at)
+            return None if match is None else _unfolded(match[1])
+        key = name.lower()
         return next((field.value for field in self._fields if field.key == key), None)
-
-    def _find(self, key: str) -> Field | None:
-        """Find one field without reading the others: most are asked for just one or two."""
-        start = b"\n" + key.encode("ascii", "replace")
-        # A line end in front makes the first line like all others.
-        block = b"\n" + self.header_block
-        lower = block.lower()
-        at = lower.find(start)
-        while at >= 0:
-            match = _LINES.match(block, at + 1)
-            if match and match[1] and len(match[1]) == len(start) - 1:
-                return Field(match[1].decode("ascii"), match[0])
-            at = lower.find(start, at + 1)
-        return None
 
     def get_all(self, name: str) -> list[str]:
         """Values of all fields of this name, in order."""
@@ -200,10 +188,12 @@ class Entity:
     @property
     def transfer_encoding(self) -> str:
         """The content transfer encoding in lower case; ``7bit`` if there is none."""
-        value = self.get("content-transfer-encoding") or "7bit"
-        if "(" in value:
-            value = _without_comments(value)
-        return value.strip().strip(";").lower() or "7bit"
+        if self._encoding is None:
+            value = self.get("content-transfer-encoding") or "7bit"
+            if "(" in value:
+                value = _without_comments(value)
+            self._encoding = value.strip().strip(";").lower() or "7bit"
+        return self._encoding
 
     @property
     def file_name(self) -> str:
@@ -336,6 +326,19 @@ def decode_charset(data: bytes, charset: str) -> str | None:
         return data.decode(_WIDER.get(plain, charset), "replace")
     except (LookupError, ValueError):
         return None
+
+
+def _unfolded(value: bytes) -> str:
+    if b"\n" in value:
+        value = value.replace(b"\r\n", b"").replace(b"\n", b"")
+    return _decode(value.strip(b" \t\r"))
+
+
+@lru_cache(maxsize=64)
+def _finder(name: str) -> re.Pattern[bytes]:
+    """Return what finds the first field of this name; the group is its value, folds included."""
+    key = re.escape(name.encode("ascii", "replace"))
+    return re.compile(rb"(?im)^%b[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)" % key)
 
 
 def _decode(value: bytes) -> str:

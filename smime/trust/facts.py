@@ -144,10 +144,15 @@ class Facts:
     _authority_key_identifier: x509.AuthorityKeyIdentifier | None = None
 
     def __init__(
-        self, certificate: x509.Certificate, name_of: Callable[[bytes], NameKey] = name_key
+        self,
+        certificate: x509.Certificate,
+        name_of: Callable[[bytes], NameKey] = name_key,
+        der: bytes | None = None,
     ) -> None:
         self.certificate = certificate
-        self.der = der = certificate.public_bytes(Encoding.DER)
+        if der is None:
+            der = certificate.public_bytes(Encoding.DER)
+        self.der = der
         self.digest = hashlib.sha256(der).digest()
         """SHA-256 of the whole certificate."""
         try:
@@ -238,7 +243,7 @@ class Facts:
         """Its validity in words."""
         assert self.validity is not None
         begin, end = self.validity
-        return f"from {begin:%Y-%m-%d} to {end:%Y-%m-%d}"
+        return f"from {begin.isoformat()[:10]} to {end.isoformat()[:10]}"
 
     @property
     def verifies_without_digest(self) -> bool:
@@ -316,6 +321,17 @@ class Facts:
         return self.ca is True or (self.ca is None and self.version is x509.Version.v1)
 
 
+class _Near:
+    """A certificate that was parsed here: while it is kept, no other object has its number."""
+
+    __slots__ = ("certificate", "der", "facts")
+
+    def __init__(self, certificate: x509.Certificate, der: bytes) -> None:
+        self.certificate = certificate
+        self.der = der
+        self.facts: Facts | None = None
+
+
 class Cache:
     """A bounded store of facts, the least recently used dropped first; thread-safe."""
 
@@ -326,7 +342,7 @@ class Cache:
         self._names: dict[bytes, NameKey] = {}
         # Beside it, by what is at hand and quick to compare; emptied when full.
         self._parsed: dict[bytes, x509.Certificate] = {}
-        self._near: dict[int, Facts] = {}
+        self._near: dict[int, _Near] = {}
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -334,16 +350,17 @@ class Cache:
     def facts(self, certificate: x509.Certificate) -> Facts:
         """Return what the certificate says, read now or before."""
         near = self._near.get(id(certificate))
-        if near is not None and near.certificate is certificate:
-            return near
-        known: Facts | None = self._get(certificate)
+        if near is None or near.certificate is not certificate:
+            return self._facts(certificate, certificate.public_bytes(Encoding.DER))
+        if near.facts is None:
+            near.facts = self._facts(certificate, near.der)
+        return near.facts
+
+    def _facts(self, certificate: x509.Certificate, der: bytes) -> Facts:
+        known: Facts | None = self._get(der)
         if known is None:
-            known = Facts(certificate, self.name)
-            self._put(certificate, known)
-        if self._parsed.get(known.der) is certificate:
-            # It is this very object that comes again, and there is no other of its number.
-            _make_room(self._near)
-            self._near[id(certificate)] = known
+            known = Facts(certificate, self.name, der)
+            self._put(der, known)
         return known
 
     def certificate(self, der: bytes) -> x509.Certificate | None:
@@ -352,15 +369,19 @@ class Cache:
         if known is None:
             known = parse_certificate(der)
             if known is not None:
-                _make_room(self._parsed)
+                if len(self._parsed) >= self._size:
+                    self._parsed.clear()
+                    self._near.clear()
                 self._parsed[der] = known
+                self._near[id(known)] = _Near(known, der)
         return known
 
     def name(self, name_der: bytes) -> NameKey:
         """Return a name in a form that can be compared; each CA's name is met again and again."""
         known = self._names.get(name_der)
         if known is None:
-            _make_room(self._names)
+            if len(self._names) >= MAX_CACHED_NAMES:
+                self._names.clear()
             known = self._names[name_der] = name_key(name_der)
         return known
 
@@ -403,11 +424,6 @@ class Cache:
             self._kept[key] = value
             while len(self._kept) > self._size:
                 self._kept.popitem(last=False)
-
-
-def _make_room(kept: dict[Any, Any]) -> None:
-    if len(kept) >= MAX_CACHED_NAMES:
-        kept.clear()
 
 
 def _verify(child: Facts, parent: Facts) -> str:

@@ -52,6 +52,7 @@ def run(classes: Path, files: Path, *steps: str) -> dict[str, str]:
     return told
 
 
+@pytest.mark.confirms("both", "content:compressedData")
 def test_compressed_both_ways(classes: Path, files: Path) -> None:
     (files / "ours").write_bytes(cms.compress(CONTENT))
     cms.compress(files / "content", out=files / "streamed")
@@ -73,6 +74,7 @@ def test_compressed_both_ways(classes: Path, files: Path) -> None:
     assert (files / "streamed-out").read_bytes() == CONTENT
 
 
+@pytest.mark.confirms("ours", "content:digestedData")
 def test_digested(classes: Path, files: Path) -> None:
     (files / "ours").write_bytes(cms.digest(CONTENT))
     (files / "changed").write_bytes(cms.digest(CONTENT).replace(b"UNH+1", b"UNH+2", 1))
@@ -84,6 +86,7 @@ def test_digested(classes: Path, files: Path) -> None:
     assert "digest differs" in told["changed-out"]
 
 
+@pytest.mark.confirms("theirs", "content:encryptedData")
 def test_encrypted(classes: Path, files: Path) -> None:
     """Read only: it gives nobody a way to open these with a plain key."""
     run(
@@ -99,6 +102,7 @@ def test_encrypted(classes: Path, files: Path) -> None:
 
 
 @pytest.mark.parametrize("digest", ["sha256", "sha384", "sha512"])
+@pytest.mark.confirms("both", "content:authenticatedData")
 def test_authenticated_both_ways(classes: Path, files: Path, digest: str) -> None:
     key, certificate = person("rsa")
     reader = smime.Identity(key, certificate)
@@ -138,6 +142,7 @@ def test_authenticated_both_ways(classes: Path, files: Path, digest: str) -> Non
 
 
 @pytest.mark.parametrize("cipher", ["aes-128-gcm", "aes-256-gcm", "aes-256-ccm"])
+@pytest.mark.confirms("both", "cipher:{cipher}")
 def test_attributes_of_sealed_content_both_ways(classes: Path, files: Path, cipher: str) -> None:
     """Who counts the attributes in under another tag or order finds another tag."""
     key, certificate = person("rsa")

@@ -435,3 +435,16 @@ def test_no_line_ends_but_crlf_are_signed(ring, alice):
     assert smime.examine(mail, trust=ring, policy=smime.Policy.legacy_read()).signer
     exact = smime.Policy.modern().replace(line_ends="exact")
     assert smime.examine(mail, trust=ring, policy=exact).signer
+
+
+def test_openpgp_mail_is_not_compressed(alice: smime.PgpKey) -> None:
+    packed = smime.Policy.modern().replace(compress=True)
+
+    for work in (
+        lambda: smime.sign(LETTER, by=alice, policy=packed),
+        lambda: smime.encrypt(LETTER, to=alice, policy=packed),
+        lambda: smime.protect(LETTER, by=alice, to=alice, policy=packed),
+        lambda: smime.protect_each(LETTER, by=alice, to=[alice], policy=packed),
+    ):
+        with pytest.raises(smime.NotSupported, match="for S/MIME"):
+            work()

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 import pki
 from pki.audit import log_key_detail
-from pki.folder import SETTINGS, Records, _settings, to_pem
+from pki.folder import SETTINGS, Records, settings_toml, to_pem
 from pki.keys import generate
 from pki.ledger import Ledger
 
@@ -56,7 +56,7 @@ def kept(ca: pki.Registrar) -> None:
     (place / "key.pem").write_bytes(
         key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     )
-    (place / SETTINGS).write_bytes(_settings(ca.records))
+    (place / SETTINGS).write_bytes(settings_toml(ca.records))
 
 
 def reopened(folder: Path | str) -> pki.Registrar:
