@@ -52,6 +52,7 @@ def run(classes: Path, files: Path, *steps: str) -> dict[str, str]:
     return told
 
 
+@pytest.mark.confirms("both", "content:compressedData")
 def test_compressed_both_ways(classes: Path, files: Path) -> None:
     (files / "ours").write_bytes(cms.compress(CONTENT))
     cms.compress(files / "content", out=files / "streamed")
@@ -73,6 +74,8 @@ def test_compressed_both_ways(classes: Path, files: Path) -> None:
     assert (files / "streamed-out").read_bytes() == CONTENT
 
 
+@pytest.mark.confirms("ours", "content:digestedData")
+@pytest.mark.confirms("theirs", "content:encryptedData")
 def test_digested_and_encrypted(classes: Path, files: Path) -> None:
     """Encrypted is read only: it gives nobody a way to open these with a plain key."""
     (files / "ours").write_bytes(cms.digest(CONTENT))
@@ -95,6 +98,7 @@ def test_digested_and_encrypted(classes: Path, files: Path) -> None:
         assert cms.decrypt(files / f"c{name}", keys=key) == CONTENT
 
 
+@pytest.mark.confirms("both", "content:authenticatedData")
 def test_authenticated_both_ways(classes: Path, files: Path) -> None:
     key, certificate = person("rsa")
     reader = smime.Identity(key, certificate)
@@ -136,6 +140,7 @@ def test_authenticated_both_ways(classes: Path, files: Path) -> None:
                 cms.open(blob.replace(b"UNH+1", b"UNH+2", 1), keys=reader)
 
 
+@pytest.mark.confirms("both", "cipher:aes-128-gcm", "cipher:aes-256-gcm", "cipher:aes-256-ccm")
 def test_attributes_of_sealed_content_both_ways(classes: Path, files: Path) -> None:
     """Who counts the attributes in under another tag or order finds another tag."""
     key, certificate = person("rsa")

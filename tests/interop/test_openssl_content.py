@@ -31,6 +31,7 @@ def stream(form: str) -> list[str]:
 
 
 @pytest.mark.parametrize(("octets", "form"), list(product([16, 24, 32], ["DER", "BER"])))
+@pytest.mark.confirms("both", "content:encryptedData")
 def test_encrypted(openssl: Peer, tmp_path: Path, octets: int, form: str) -> None:
     key = bytes(range(octets))
     text = written(tmp_path / "text", TEXT)
@@ -60,6 +61,7 @@ def test_encrypted(openssl: Peer, tmp_path: Path, octets: int, form: str) -> Non
     assert other.returncode != 0 or other.stdout != TEXT
 
 
+@pytest.mark.confirms("theirs", "cipher:3des-cbc")
 def test_encrypted_with_3des_is_for_old_archives(openssl: Peer, tmp_path: Path) -> None:
     key = bytes(range(24))
     theirs = openssl.run(
@@ -74,6 +76,7 @@ def test_encrypted_with_3des_is_for_old_archives(openssl: Peer, tmp_path: Path) 
 
 @pytest.mark.parametrize("digest", ["sha256", "sha384", "sha512"])
 @pytest.mark.parametrize("where", ["inside", "beside"])
+@pytest.mark.confirms("both", "content:digestedData", "digest:{digest}")
 def test_digested(openssl: Peer, tmp_path: Path, digest: str, where: str) -> None:
     text = written(tmp_path / "text", TEXT)
     beside = [] if where == "inside" else ["-content", text]
