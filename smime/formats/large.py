@@ -83,6 +83,10 @@ class Large:
         block = to_crlf(self.head.header_block)
         return is_canonical(block) and block.endswith(b"\n")
 
+    def pieces(self) -> Iterator[Piece]:
+        """Yield all octets."""
+        return self._from(self._start)
+
     def whole(self) -> bytes:
         """Return all octets."""
         self._file.seek(self._start)
@@ -91,7 +95,10 @@ class Large:
 
     def body(self) -> Iterator[Piece]:
         """Yield the octets of the body."""
-        self._file.seek(self._start + self._body_at)
+        return self._from(self._start + self._body_at)
+
+    def _from(self, at: int) -> Iterator[Piece]:
+        self._file.seek(at)
         buffer = memoryview(bytearray(PIECE_OCTETS))
         readinto = getattr(self._file, "readinto", None)
         if readinto is None:
