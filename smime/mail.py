@@ -127,6 +127,17 @@ class Mail:
             return self._pieces()
         return iter((self._data,))
 
+    def _beginning(self, count: int) -> bytes:
+        """Return the first octets, or all of a mail that is held."""
+        if self._octets is None and self._pieces is not None and self.size > count:
+            found = bytearray()
+            for piece in self._pieces():
+                found += piece
+                if len(found) >= count:
+                    break
+            return bytes(found[:count])
+        return self._data
+
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self)._made, (self._data, self.recipients)
 

@@ -18,6 +18,7 @@ from smime.cms.armour import base64_pieces
 from smime.cms.contents import HashedContent
 from smime.cms.schemes import FIXED_DIGEST, Hashed, check_pure_length
 from smime.errors import LimitExceeded, MalformedMail, NotSupported
+from smime.formats.large import with_crlf
 from smime.mime.canonical import to_crlf
 from smime.mime.entity import BASE64_DAMAGED, MAX_HEADER_OCTETS, Entity, split_entity
 from smime.mime.multipart import MAX_LOOKALIKES, MAX_PARTS
@@ -188,12 +189,8 @@ class RegionContent(HashedContent):
         if head.transfer_encoding == "binary":
             yield from body.pieces()
             return
-        held = b""
-        for piece in body.pieces():
-            data = held + piece
-            held = b"\r" if data.endswith(b"\r") else b""
-            yield to_crlf(data[:-1] if held else data)
-        yield held
+        for piece in with_crlf(body.pieces()):
+            yield bytes(piece)
 
     def forms(self, kind: str, name: str) -> list[bytes]:
         """Return what a signature without attributes may cover: its digest.
