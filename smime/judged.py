@@ -353,14 +353,26 @@ class Judged:
         """Return the sender if a signature of it is good and none of it is bad."""
         if sender is None or self.damaged is not None or self.stopped is not None:
             return None
-        checks = [one for view in views if view.covers == "content" for one in view.signatures]
-        # All signers of a layer signed the same octets. One whose digest is of
-        # others shows that the layer was put together from two messages.
-        if any(one.intact.answer is Answer.NO for one in checks):
-            return None
         policy = self._world.policy
-        mine = [one for one in checks if one.good or judging.names(_check_of(one), sender, policy)]
-        return sender if mine and all(one.good for one in mine) else None
+        found = False
+        for view in views:
+            if view.covers != "content":
+                continue
+            mine = [
+                one
+                for one in view.signatures
+                if one.good or judging.names(_check_of(one), sender, policy)
+            ]
+            if not mine:
+                continue  # a list's, or a gateway's: reported
+            # All signers of a layer signed the same octets. One whose digest is of
+            # others shows that the layer was put together from two messages.
+            if not all(one.good for one in mine) or any(
+                one.intact.answer is Answer.NO for one in view.signatures
+            ):
+                return None
+            found = True
+        return sender if found else None
 
     def report(self) -> Report:
         """Sum up; done once."""

@@ -52,7 +52,15 @@ class Mail:
     b'Subject: hi\r\n\r\nhello\r\n'
     """
 
-    __slots__ = ("_envelope", "_make", "_octets", "_pieces", "_recipients", "_size")
+    __slots__ = (
+        "_envelope",
+        "_make",
+        "_octets",
+        "_pieces",
+        "_recipients",
+        "_size",
+        "_unverified",
+    )
 
     def __init__(self, data: Source) -> None:
         self._recipients: tuple[str, ...] | None = None
@@ -61,6 +69,7 @@ class Mail:
         self._make: Callable[[], bytes] | None = None
         self._pieces: Callable[[], Iterator[bytes]] | None = None
         self._size: int | None = None
+        self._unverified: tuple[str, ...] = ()
         if isinstance(data, Mail):
             self._octets = data._data
             self._recipients = data._recipients
@@ -83,6 +92,7 @@ class Mail:
         self._size = None
         self._envelope = None
         self._recipients = recipients
+        self._unverified = ()
         return self
 
     @classmethod
@@ -174,6 +184,15 @@ class Mail:
         if self._recipients is None:
             self._recipients = _recipients(self._data if self._envelope is None else self._envelope)
         return self._recipients
+
+    @property
+    def unverified(self) -> tuple[str, ...]:
+        """Addresses of readers for whose certificates nobody was asked to vouch.
+
+        Those of ``encrypt``, ``protect`` or ``protect_each`` without ``trust=``; empty
+        with it, and for every other mail.
+        """
+        return self._unverified
 
     @property
     def body(self) -> bytes:

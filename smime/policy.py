@@ -13,6 +13,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from smime import choices
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -39,7 +41,7 @@ WEAK = (
 _CHOICES: dict[str, tuple[str, ...]] = {
     "digest": ("auto", *DIGESTS),
     "signature": ("auto", *SIGNATURES),
-    "cipher": ("auto", *CONTENT_CIPHERS),
+    "cipher": ("auto", "auto-gcm", *CONTENT_CIPHERS),
     "content_key": ("auto", *CONTENT_KEYS),
     "key_transport": ("auto", *KEY_TRANSPORTS),
     "headers": HEADER_POLICIES,
@@ -86,8 +88,9 @@ class Revocation(StrEnum):
 class Policy:
     """Which algorithms, sizes and proofs are accepted: a frozen value.
 
-    Make one with ``modern()``, ``legacy_read()`` or ``as2()`` and change
-    single fields with ``replace()``. Two policies with equal fields are equal.
+    Make one with ``modern()``, ``rfc8551()``, ``edi_energy()``, ``as2()`` or
+    ``legacy_read()`` and change single fields with ``replace()``. Two policies
+    with equal fields are equal.
 
     Written:
 
@@ -100,7 +103,8 @@ class Policy:
     - ``cades``: sign the signer's certificate too (signingCertificateV2), as
       CAdES-B-B asks.
     - ``cipher``: ``auto`` (AES-256-CBC unless every recipient is known to
-      read AES-GCM), ``aes-256-cbc``, ``aes-256-gcm`` or ``aes-256-ccm``, the same
+      read AES-GCM), ``auto-gcm`` (AES-256-GCM unless a recipient is known not to
+      read it), ``aes-256-cbc``, ``aes-256-gcm`` or ``aes-256-ccm``, the same
       with 192 or 128 bits, or ``chacha20-poly1305``. AES-CCM holds the whole
       content in memory, less than 16 MiB.
     - ``content_key``: ``plain`` (the key that recipients get is the cipher's),
@@ -108,7 +112,10 @@ class Policy:
       AES-GCM content off as AES-CBC) or ``auto`` (derived if every recipient is
       known to read that).
     - ``key_transport``: for RSA recipients, ``auto`` (PKCS#1 v1.5, which
-      every client reads), ``rsa-v15`` or ``rsa-oaep``.
+      every client reads, unless all are known to read OAEP), ``rsa-v15`` or
+      ``rsa-oaep`` (with SHA-256).
+    - ``compress``: the content is compressed (RFC 3274) before it is signed or
+      sealed. Few mail programs read that; AS2 partners agree on it.
     - ``headers``: ``baseline`` (RFC 9788: a copy of the headers goes inside,
       and the subject is hidden when encrypting), ``shy`` (names before
       addresses and the time zone, too) or ``none``.
@@ -156,6 +163,7 @@ class Policy:
         "cades",
         "certificate_policies",
         "cipher",
+        "compress",
         "content_key",
         "digest",
         "explicit_policy",
@@ -180,6 +188,7 @@ class Policy:
     certificate_policies: frozenset[str]
     cades: bool
     cipher: str
+    compress: bool
     content_key: str
     digest: str
     explicit_policy: bool
@@ -225,6 +234,7 @@ class Policy:
         signature: str = "auto",
         cades: bool = False,
         content_key: str = "auto",
+        compress: bool = False,
     ) -> None:
         given = {
             "digest": digest,
@@ -270,14 +280,42 @@ class Policy:
             "inhibit_policy_mapping": bool(inhibit_policy_mapping),
             "inhibit_any_policy": bool(inhibit_any_policy),
             "cades": bool(cades),
+            "compress": bool(compress),
         }
         for name, value in given_all.items():
             object.__setattr__(self, name, value)
 
     @classmethod
     def modern(cls) -> Self:
-        """Return the default: what RFC 8551 asks for, and nothing weaker."""
+        """Return the default: what RFC 8551 asks for, as today's clients read it."""
         return cls()
+
+    @classmethod
+    def rfc8551(cls) -> Self:
+        """Return a policy that seals as RFC 8551 §2.7.1 says, whatever clients do not read it yet.
+
+        Recipients of whom nothing is known get AES-256-GCM, for S/MIME 4.0 demands
+        that everybody reads it; several clients show an empty mail instead.
+        """
+        return cls(cipher="auto-gcm")
+
+    @classmethod
+    def edi_energy(cls) -> Self:
+        """Return a policy for the German energy market (EDI@Energy, BDEW).
+
+        RSASSA-PSS with SHA-256 and a salt as long, RSAES-OAEP with SHA-256 and
+        MGF1 with the same, AES-128-GCM, which its rules ask for alone since October
+        2025. Keys on brainpool curves, as the Smart Metering PKI has them, sign by
+        ECDSA and read by ECDH. The subject, which names the file, stays outside.
+        A partner who is not there yet: ``.replace(cipher="aes-128-cbc")``.
+        """
+        return cls(
+            digest="sha256",
+            signature="rsa-pss",
+            key_transport="rsa-oaep",
+            cipher="aes-128-gcm",
+            headers="none",
+        )
 
     @classmethod
     def legacy_read(cls) -> Self:
@@ -318,39 +356,24 @@ class Policy:
         """Return the content cipher for recipients with these capabilities.
 
         ``capabilities`` holds one sequence per recipient, empty when nothing
-        is known of it. AES-GCM needs the word of every recipient, for several
-        clients show an empty mail instead (RFC 8551 §2.7.1.2).
+        is known of it.
         """
-        if self.cipher != "auto":
-            return self.cipher
-        known = [set(one) for one in capabilities]
-        for cipher in ("aes-256-gcm", "aes-128-gcm"):
-            if known and all(cipher in one for one in known):
-                return cipher
-        return "aes-256-cbc"
+        return choices.cipher_for(self.cipher, capabilities)
+
+    def choose_transport(self, capabilities: Iterable[Sequence[str]]) -> str:
+        """Return how content keys go to RSA keys of recipients with these capabilities."""
+        return choices.transport_for(self.key_transport, capabilities)
 
     def derives_key(self, capabilities: Iterable[Sequence[str]]) -> bool:
         """Say whether the content key is derived, for recipients with these capabilities."""
-        if self.content_key != "auto":
-            return self.content_key == "derived"
-        known = list(capabilities)
-        return bool(known) and all("cek-hkdf-sha256" in one for one in known)
+        return choices.derives_for(self.content_key, capabilities)
 
     def explain(self, to: Iterable[Any]) -> str:
-        """Say in words which content cipher would be used for these recipients, and why."""
-        readers = [getattr(one, "recipient", one) for one in to]
-        capabilities = [tuple(getattr(one, "capabilities", ())) for one in readers]
-        cipher = self.choose_cipher(capabilities)
-        if self.cipher != "auto":
-            return f"{cipher}: named by the policy"
-        if cipher.endswith("-gcm"):
-            return f"{cipher}: every recipient says that it reads it"
-        silent = [
-            ", ".join(getattr(one, "addresses", ())) or "a recipient without address"
-            for one, can in zip(readers, capabilities, strict=True)
-            if not any(name.endswith("-gcm") for name in can)
-        ]
-        return f"{cipher}: AES-GCM is not known to be readable by {'; '.join(silent) or 'anybody'}"
+        """Say in words which algorithms these recipients would get, and why.
+
+        The first line is of the content cipher, then its key, then a line for each.
+        """
+        return choices.explain(self, to)
 
     def micalg_names(self, digests: Iterable[str]) -> str:
         """Return the ``micalg`` parameter for these digests, without repeats.

@@ -26,6 +26,7 @@ __all__ = [
     "add_at",
     "add_ca",
     "add_cipher",
+    "add_compress",
     "add_digest",
     "add_identity",
     "add_in",
@@ -178,15 +179,17 @@ def add_to(parser: Parser) -> None:
     )
 
 
-def add_ca(parser: Parser, *, required: bool = True, sender: bool = True) -> None:
-    """Add --ca and --sender: whom to believe, and for which address."""
+def add_ca(
+    parser: Parser, *, required: bool = True, sender: bool = True, whom: str = "the signer"
+) -> None:
+    """Add --ca and --sender: whom to believe about ``whom``, and for which address."""
     group = parser.add_mutually_exclusive_group(required=required)
     group.add_argument(
         "--ca",
         metavar="FILE",
         action="append",
         default=[],
-        help="certificates of those who may vouch for the signer; may be repeated",
+        help=f"certificates of those who may vouch for {whom}; may be repeated",
     )
     group.add_argument(
         "--system-email",
@@ -327,11 +330,28 @@ def add_cipher(parser: Parser) -> None:
     )
 
 
+def add_compress(parser: Parser) -> None:
+    """Add --compress."""
+    parser.add_argument(
+        "--compress",
+        action="store_true",
+        help="compress the content first (RFC 3274), which few mail programs read",
+    )
+
+
 def policy_of(args: argparse.Namespace) -> Policy:
     """Return the policy that the options name."""
     from smime.policy import Policy
 
-    names = ("digest", "signature", "cipher", "key_transport", "revocation", "local_part")
+    names = (
+        "digest",
+        "signature",
+        "cipher",
+        "key_transport",
+        "revocation",
+        "local_part",
+        "compress",
+    )
     named = {name: getattr(args, name, None) for name in names}
     legacy = getattr(args, "legacy", False)
     policy = Policy.legacy_read() if legacy else Policy.modern()

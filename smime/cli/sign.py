@@ -36,6 +36,7 @@ def main(argv: list[str]) -> int:
     )
     options.add_digest(parser)
     options.add_pgp(parser)
+    options.add_compress(parser)
     return options.run(parser, argv, sign)
 
 

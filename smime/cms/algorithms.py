@@ -231,6 +231,7 @@ KEY_WRAP = {
     24: oid("2.16.840.1.101.3.4.1.25"),
     32: oid("2.16.840.1.101.3.4.1.45"),
 }
+WRAP_3DES = oid("1.2.840.113549.1.9.16.3.6")  # RFC 3370 §4.3.1, read by policy
 KEY_WRAP_OF = {whole[2:]: octets for octets, whole in KEY_WRAP.items()}
 
 # Key agreement: derivation and its digest. Standard and cofactor Diffie-Hellman
@@ -292,6 +293,26 @@ HMACS = {
 }
 HMAC_OF = {whole[2:]: name for name, whole in HMACS.items()}
 
+# RSAES-OAEP as it is written (RFC 3560 §3), and as others announce the same.
+OAEP_SHA256 = sequence(
+    RSA_OAEP,
+    sequence(
+        tlv(0xA0, DIGEST_ALGORITHM["sha256"]),
+        tlv(0xA1, sequence(MGF1, DIGEST_ALGORITHM["sha256"])),
+    ),
+)
+_SHA256_NULL = sequence(DIGESTS["sha256"][0], NULL)
+OAEP_ANNOUNCED = frozenset(
+    {
+        OAEP_SHA256,
+        sequence(
+            RSA_OAEP,
+            sequence(tlv(0xA0, _SHA256_NULL), tlv(0xA1, sequence(MGF1, _SHA256_NULL))),
+        ),
+        sequence(RSA_OAEP),
+    }
+)
+
 # What is announced to others (RFC 8551 §2.5.2), most wanted first. Only what
 # this library itself reads is in it.
 CAPABILITIES: tuple[tuple[str, bytes], ...] = (
@@ -302,7 +323,7 @@ CAPABILITIES: tuple[tuple[str, bytes], ...] = (
     ("aes-128-cbc", sequence(CIPHERS["aes-128-cbc"][0])),
     ("chacha20-poly1305", sequence(CIPHERS["chacha20-poly1305"][0])),
     ("cek-hkdf-sha256", sequence(CEK_HKDF_SHA256)),
-    ("rsa-oaep", sequence(RSA_OAEP)),
+    ("rsa-oaep", OAEP_SHA256),
     ("ecdh-sha256", sequence(AGREEMENT_WRITTEN["sha256"], sequence(KEY_WRAP[32]))),
     ("ecdh-sha256", sequence(AGREEMENT_WRITTEN["sha256"], sequence(KEY_WRAP[16]))),
 )

@@ -7,7 +7,7 @@ Source: RFC 5652 §5.3, §11; RFC 8551 §2.5; RFC 6211 for cmsAlgorithmProtectio
 
 from __future__ import annotations
 
-from smime.cms.algorithms import CAPABILITIES, CAPABILITY_OF, DATA
+from smime.cms.algorithms import CAPABILITIES, CAPABILITY_OF, DATA, OAEP_ANNOUNCED
 from smime.cms.der import (
     OCTET_STRING,
     SEQUENCE,
@@ -328,6 +328,8 @@ class Attributes:
             parts = children(self._data, one) if one[0] == SEQUENCE else []
             if parts:
                 name = CAPABILITY_OF.get(self._data[parts[0][2] : parts[0][3]])
+                if name == "rsa-oaep" and self._data[one[1] : one[3]] not in OAEP_ANNOUNCED:
+                    continue  # with another digest than is written
                 if name:
                     names.append(name)
         return tuple(dict.fromkeys(names))

@@ -109,14 +109,13 @@ def authenticate(
     Raises what ``encrypt`` raises for its readers, ``ValueError`` for what is no
     attribute, and ``OSError``.
     """
-    readers, _ = recipient_keys_of(to, moment(None), policy)
+    readers, capabilities = recipient_keys_of(to, moment(None), policy)
     if any(one.kind == "content key" for one in readers):
         raise ValueError("a ContentKey is for EncryptedData: share a SharedKey")
     name = "sha256" if policy.digest == "auto" else policy.digest
     kind = oid(content_type)[2:]
     key = os.urandom(alg.DIGESTS[name][1])  # as long as the digest (RFC 2104 §3)
-    transport = "rsa-oaep" if policy.key_transport == "rsa-oaep" else "rsa-v15"
-    infos, _ = recipients.seal(key, readers, transport)
+    infos, _ = recipients.seal(key, readers, policy.choose_transport(capabilities))
     mac, digest = sequence(alg.HMACS[name], NULL), alg.DIGEST_ALGORITHM[name]
     own = (
         sequence(attrs.CONTENT_TYPE, tlv(SET, tlv(0x06, kind))),
@@ -226,7 +225,7 @@ class Authenticated:
         length = alg.DIGESTS[self.mac][1]
         ways = [
             hmac.new(secret, digestmod=self.mac)
-            for _, secret in recipients.unwrapped(self.sealed, keys, length)
+            for _, secret in recipients.unwrapped(self.sealed, keys, length, policy)
         ]
         tally = alg.new_hash(self._digest) if self._digest else None
         beginning = b""

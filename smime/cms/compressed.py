@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from smime.release import Out
     from smime.source import Data, Piece
 
-__all__ = ["Compressed", "compress", "compressed_pieces", "decompress", "inflated", "unpacked"]
+__all__ = ["Compressed", "compress", "decompress", "inflated", "packed_pieces", "unpacked"]
 
 MAX_INFLATED_OCTETS = 1 << 30  # of one content, unless its reader allows more
 # Octets out for one in. Text and EDI stay below 50, an empty disk image reaches the 1,030 of zlib.
@@ -58,6 +58,18 @@ def compressed_pieces(pieces: Iterable[Piece]) -> Iterator[bytes]:
         if packed:
             yield packed
     yield engine.flush()
+
+
+def packed_pieces(pieces: Iterable[Piece], *, definite: bool = False) -> Iterator[Piece]:
+    """Yield a ContentInfo with the octets compressed; definite lengths hold it in memory first."""
+    packed: Iterable[bytes] = compressed_pieces(pieces)
+    size = None
+    if definite:
+        packed = list(packed)
+        size = sum(map(len, packed))
+    yield from encapsulated(
+        packed, size, kind=alg.COMPRESSED_DATA, before=_BEFORE, content_type=alg.DATA
+    )
 
 
 if TYPE_CHECKING:
@@ -85,14 +97,7 @@ def compress(data: Data, *, out: Out | None = None) -> bytes | None:
         Source(data, "data") as source,
         release_to(out, private=False, wait=False) as release,
     ):
-        packed: Iterable[bytes] = compressed_pieces(source.pieces())
-        size = None
-        if out is None:
-            packed = list(packed)
-            size = sum(map(len, packed))
-        for piece in encapsulated(
-            packed, size, kind=alg.COMPRESSED_DATA, before=_BEFORE, content_type=alg.DATA
-        ):
+        for piece in packed_pieces(source.pieces(), definite=out is None):
             release.write(piece)
         release.publish()
         return release.value

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import padding
 
 from smime.cms import algorithms as alg
 from smime.cms.ber import octets
-from smime.cms.der import OCTET_STRING, SEQUENCE, children, head, integer, sequence, tlv
+from smime.cms.der import OCTET_STRING, SEQUENCE, children, head, integer
 from smime.cms.unwrapping import Sealed, balance, read_identifier, right_length
 from smime.errors import MalformedMail, NotSupported
 
@@ -37,13 +37,6 @@ class Padding:
         self.primitive = primitive
 
 
-_OAEP_SHA256 = sequence(
-    alg.RSA_OAEP,
-    sequence(
-        tlv(0xA0, alg.DIGEST_ALGORITHM["sha256"]),
-        tlv(0xA1, sequence(alg.MGF1, alg.DIGEST_ALGORITHM["sha256"])),
-    ),
-)
 # The digests that the library takes in OAEP; SHA-1 is not weak there.
 _OAEP_DIGESTS = {
     content: name
@@ -72,7 +65,7 @@ class Transport:
         return start + self.public.encrypt(content_key, pad)
 
     def _prepared(self, how: str) -> tuple[bytes, padding.AsymmetricPadding]:
-        algorithm = _OAEP_SHA256 if how == "rsa-oaep" else alg.RSA_SIGNATURE
+        algorithm = alg.OAEP_SHA256 if how == "rsa-oaep" else alg.RSA_SIGNATURE
         length = (self.public.key_size + 7) // 8
         start = integer(0) + self._identifier + algorithm + head(OCTET_STRING, length)
         pad = _oaep("sha256", "sha256", b"") if how == "rsa-oaep" else _PKCS1

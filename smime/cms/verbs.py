@@ -206,6 +206,9 @@ def verify(
         signatures=checks,
         content_type=oid_text(data.content_type),
         encrypted=data.content_type in (ENVELOPED_DATA, AUTH_ENVELOPED_DATA, ENCRYPTED_DATA),
+        attributes_der=tuple(
+            one.attributes.as_received() if one.attributes else b"" for one in data.signers
+        ),
     )
 
 
@@ -325,7 +328,7 @@ def encrypt(
     cipher = sole_cipher(readers, policy) or policy.choose_cipher(capabilities)
     how: dict[str, Any] = {
         "cipher": cipher,
-        "transport": "rsa-oaep" if policy.key_transport == "rsa-oaep" else "rsa-v15",
+        "transport": policy.choose_transport(capabilities),
         "derived": policy.derives_key(capabilities),
     }
     if authenticated_attributes or unprotected_attributes or content_type != _PLAIN_DATA:

@@ -142,8 +142,9 @@ def take(
         return taken
     taken.layers.append(opened_layer(wrapped, message, taken.opened_by, keys))
     taken.content = message.content
-    if message.signatures:
+    if message.signatures or message.checked:
         layer.check(message.content, message.signatures, rings, at)
+        layer.take_checked(message.checked, rings)
         taken.layers.append(layer)
     return taken
 
@@ -218,6 +219,12 @@ class SignedLayer:
             self.checks.append((facts, named, notes))
         return used
 
+    def take_checked(self, checked: Sequence[SignatureFacts], rings: Sequence[PgpKeyring]) -> None:
+        """Take what the engine found while it opened."""
+        for facts in checked:
+            found = (ring.addresses_of(facts.primary or facts.key) for ring in rings)
+            self.checks.append((facts, next((one for one in found if one), ()), ()))
+
     def judged(
         self,
         trusts: Sequence[Trust],
@@ -269,6 +276,8 @@ def _first_answer(
 def _about(rings: Sequence[PgpKeyring]) -> tuple[Note, ...]:
     """Say that an engine has known faults."""
     for ring in rings:
+        if not ring.version:
+            continue
         major, minor, patch = (int(part) for part in ring.version.split("."))
         if (major, minor, patch) < SOUND.get((major, minor), SOUND_SINCE):
             text = (

@@ -50,8 +50,9 @@ class SignatureFacts:
     """What the mathematics of one signature gave."""
 
     state: str
-    """``holds``, ``bad`` (of other octets, or by another key), ``no-key`` (the key is not
-    at hand), ``unsupported`` (an algorithm or form), or ``broken`` (it cannot be read)."""
+    """``holds``, ``bad`` (of other octets, or by another key), ``refused`` (it does not hold,
+    and the engine does not say why), ``no-key`` (the key is not at hand), ``unsupported``
+    (an algorithm or form), or ``broken`` (it cannot be read)."""
     key: str = ""
     """Fingerprint of the key or subkey that made it, or its key id; lower case."""
     primary: str = ""
@@ -68,6 +69,8 @@ class SignatureFacts:
     """It is over text, whose line ends may differ, and not over octets."""
     loose: bool = False
     """Others read the signature, or the text's line ends, in another way."""
+    vetted: bool = False
+    """The engine judged key and algorithms itself, as of now, and hands out no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,8 @@ class Encrypted:
     """``AES-256``."""
     digest: str = ""
     """The digest under the signature inside, if there is one."""
+    version: int = 1
+    """1 for content with MDC, which everybody reads, 2 for AEAD (RFC 9580 §5.13.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +110,8 @@ class Decrypted:
     """Content cipher and what protects it from change: ``AES-256 (MDC)``."""
     signatures: tuple[bytes, ...] = field(default=(), repr=False)
     """The signatures inside, as packets: for ``check`` with exactly this content."""
+    checked: tuple[SignatureFacts, ...] = ()
+    """Or what the engine found of them, where it does not hand them out."""
 
 
 class Opening(Protocol):

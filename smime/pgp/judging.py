@@ -13,6 +13,7 @@ Source: RFC 9580 §5.2.3.13 for expiry, §5.2.3.31 for revocation, §9.5 and §1
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from smime.keys.address import same_address
@@ -53,12 +54,16 @@ def judge(
     made = signature.created
     if key is None or made is None or signature.primary != facts.fingerprint:
         return unknown_key(claim)
+    revocation = _judge_revocation(facts, key, made)
+    time = _judge_time(facts, key, signature, made, claim)
+    if not (revocation.accepted and time.accepted):
+        signature = replace(signature, loose=False)  # why others refuse it is said already
     return Judgement(
         path=Finding.yes(f"the keyring has the key {facts.fingerprint}", "RFC 9580 §12"),
-        revocation=_judge_revocation(facts, key, made),
+        revocation=revocation,
         usage=_judge_usage(facts, key, signature, claim.policy, loose),
         address=_judge_address(facts, claim, made, speaks_for),
-        time=_judge_time(facts, key, signature, made, claim),
+        time=time,
     )
 
 
@@ -124,7 +129,7 @@ def _judge_usage(
         return Finding.no(
             "usage-wrong", "the key is not meant for signatures", "RFC 9580 §5.2.3.29"
         )
-    if not _digest_allowed(signature.digest, policy):
+    if not signature.vetted and not _digest_allowed(signature.digest, policy):
         text = (
             f"the signature uses {signature.digest.upper() or 'an unknown digest'}, which is weak"
         )

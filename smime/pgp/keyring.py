@@ -11,18 +11,23 @@ Source: RFC 9580 §5.11 for user IDs
 from __future__ import annotations
 
 import os
+import string
 import threading
 from typing import TYPE_CHECKING
 
-from smime.errors import KeyProblem
+from smime.errors import KeyProblem, NotSupported
 from smime.keys.address import same_address
-from smime.pgp import editing, judging, making
-from smime.pgp.gnupg import GnuPG, Run, find_gpg, version_of
+from smime.pgp import judging, making
+from smime.pgp.auto import Auto
+from smime.pgp.gnupg import INSTALL, GnuPG, Run, find_gpg, version_of
 from smime.pgp.homes import PrivateHome
 from smime.pgp.key import PgpKey, asked
 from smime.pgp.listing import KeyFacts, UserId, address_of, read_listing
 from smime.pgp.manager import Manager, read_keys
-from smime.pgp.strict import parts_of
+from smime.pgp.own import OwnKeys
+from smime.pgp.sequoia import INSTALL as SEQUOIA
+from smime.pgp.sequoia import Sequoia, has_sequoia
+from smime.pgp.strict import beyond_gnupg, parts_of
 from smime.policy import moment
 from smime.protocols import Judgement
 from smime.report import Finding
@@ -34,12 +39,13 @@ if TYPE_CHECKING:
     from typing import NoReturn, Self
 
     from smime.keys import Passphrase
+    from smime.pgp.backend import Backend
     from smime.protocols import Claim, PgpClaim
 
 __all__ = ["PgpKeyring"]
 
 
-class PgpKeyring:
+class PgpKeyring(OwnKeys):
     """OpenPGP keys in a private GnuPG home, or the user's own; a context manager.
 
     ``keys`` are keys as octets, armoured or not; ``passphrase`` opens their secret
@@ -57,8 +63,11 @@ class PgpKeyring:
     ``MalformedMail`` for what are no keys.
     """
 
-    def __init__(self, *keys: bytes, passphrase: Passphrase | None = None) -> None:
-        self._open(PrivateHome(), passphrase)
+    def __init__(
+        self, *keys: bytes, passphrase: Passphrase | None = None, engine: str = "auto"
+    ) -> None:
+        engine = _engine_for(engine)
+        self._open(None if engine == "sequoia" else PrivateHome(), passphrase, engine=engine)
         try:
             for data in keys:
                 self.add(data)
@@ -67,16 +76,25 @@ class PgpKeyring:
             raise
 
     def _open(
-        self, home: PrivateHome | None, passphrase: Passphrase | None, where: str | None = None
+        self,
+        home: PrivateHome | None,
+        passphrase: Passphrase | None,
+        where: str | None = None,
+        engine: str = "auto",
     ) -> None:
-        path = find_gpg()
         self._home = home
         self._passphrase = passphrase
-        if home is not None:
-            where = home.path
-        self._engine = GnuPG(path, where)
-        self._manager = Manager(path, where)
+        self._gnupg: GnuPG | None = None
+        self._memory: Sequoia | None = None
+        if engine != "sequoia":
+            path = find_gpg()
+            self._gnupg = GnuPG(path, home.path if home is not None else where)
+            self._manager = Manager(path, self._gnupg.home)
+        if engine != "gnupg":
+            self._memory = Sequoia(self._octets, self._secret_octets)
+        self._is_own = self._gnupg is not None and home is None
         self._known: dict[str, KeyFacts] = {}
+        self._exported: dict[tuple[str, bool], bytes] = {}
         self._bound: frozenset[str] = frozenset()
         self._loose: frozenset[str] = frozenset()
         self._index: dict[str, tuple[str, ...]] | None = None
@@ -84,13 +102,18 @@ class PgpKeyring:
         self._closed = False
 
     @classmethod
-    def load(cls, *paths: os.PathLike[str] | str, passphrase: Passphrase | None = None) -> Self:
+    def load(
+        cls,
+        *paths: os.PathLike[str] | str,
+        passphrase: Passphrase | None = None,
+        engine: str = "auto",
+    ) -> Self:
         """Make a private keyring from files of keys. Raises ``OSError`` too."""
         found = []
         for path in paths:
             with open(path, "rb") as file:
                 found.append(file.read())
-        return cls(*found, passphrase=passphrase)
+        return cls(*found, passphrase=passphrase, engine=engine)
 
     @classmethod
     def user(
@@ -106,20 +129,33 @@ class PgpKeyring:
         the agent alone.
         """
         made = cls.__new__(cls)
-        made._open(None, passphrase, None if home is None else os.path.abspath(os.fspath(home)))
+        where = None if home is None else os.path.abspath(os.fspath(home))
+        made._open(None, passphrase, where, "auto" if has_sequoia() else "gnupg")
         return made
 
     @property
-    def engine(self) -> GnuPG:
+    def engine(self) -> Backend:
         """What signs, checks, encrypts and decrypts with these keys."""
         if self._closed:
             raise ValueError("the keyring is closed")
-        return self._engine
+        if self._gnupg is None:
+            assert self._memory is not None
+            return self._memory
+        return Auto(self._gnupg, self._memory) if self._memory is not None else self._gnupg
+
+    @property
+    def gnupg(self) -> GnuPG:
+        """GnuPG over this keyring. Raises ``NotSupported`` where it has none."""
+        if self._closed:
+            raise ValueError("the keyring is closed")
+        if self._gnupg is None:
+            raise NotSupported("this needs a keyring with GnuPG", hint=INSTALL)
+        return self._gnupg
 
     @property
     def version(self) -> str:
-        """The version of GnuPG."""
-        return ".".join(map(str, version_of(self._engine.path)))
+        """The version of GnuPG; empty if the keyring has none."""
+        return "" if self._gnupg is None else ".".join(map(str, version_of(self._gnupg.path)))
 
     # --- keys ---------------------------------------------------------------
 
@@ -136,12 +172,31 @@ class PgpKeyring:
             )
         self.engine  # noqa: B018  # raises if closed
         binary = read_keys(bytes(data))
-        found = self._manager.import_keys(binary)
+        found = self._take(binary)
         parts, bound = parts_of(binary)
         self._bound |= bound
         self._loose = (self._loose | parts) - self._bound
         self._forget()
         return tuple(self.key(one) for one in found if self._facts(one) is not None)
+
+    def _take(self, binary: bytes) -> tuple[str, ...]:
+        """Give keys to GnuPG, and those that it does not take to Sequoia."""
+        if self._gnupg is None:
+            assert self._memory is not None
+            return self._memory.add(binary)
+        if self._memory is None:
+            return self._manager.import_keys(binary)
+        found: tuple[str, ...] = ()
+        beyond = beyond_gnupg(binary)
+        try:
+            found = self._manager.import_keys(binary)
+        except KeyProblem:
+            beyond = beyond or binary
+            found = self._memory.add(beyond)
+        else:
+            if beyond:
+                found += self._memory.add(beyond)
+        return tuple(dict.fromkeys(found))
 
     def generate(
         self,
@@ -149,23 +204,52 @@ class PgpKeyring:
         *,
         name: str = "",
         algorithm: str = "ed25519",
+        version: int = 4,
         lifetime_days: int | None = 730,
         passphrase: Passphrase | None = None,
     ) -> PgpKey:
-        """Make a key that signs, with a subkey to encrypt to, both of version 4.
+        """Make a key that signs, with a subkey to encrypt to.
 
         ``algorithm`` is ``ed25519`` or ``rsa3072``; ``lifetime_days=None`` makes one
-        without end. ``passphrase`` locks its secret half. Raises ``ValueError`` for
-        what is no address or no name.
+        without end. ``passphrase`` locks its secret half. With ``version=6`` the key is
+        in the form of RFC 9580, which needs Sequoia, and which GnuPG and most mail
+        programs do not read; ``algorithm`` may then be ``ml-dsa-65``, safe from quantum
+        computers. Such a key cannot be locked here. Raises ``ValueError`` for what is no
+        address or no name, ``NotSupported`` for what the engines cannot.
         """
         secret = asked(passphrase)
+        if version != 4 or self._gnupg is None:
+            return self._generate_quickly(address, name, algorithm, version, lifetime_days, secret)
         wanted = making.parameters(address, name, algorithm, lifetime_days, locked=bool(secret))
-        run = self.engine.run("--generate-key", data=wanted, passphrase=secret)
+        run = self.gnupg.run("--generate-key", data=wanted, passphrase=secret)
         made = [rest.split() for rest in run.status.all("KEY_CREATED")]
         if run.exit_status != 0 or len(made) != 1 or len(made[0]) < 2:
             raise KeyProblem("gpg made no key")
         self._forget()
         return self.key(made[0][1].lower(), passphrase=passphrase)
+
+    def _generate_quickly(
+        self,
+        address: str,
+        name: str,
+        algorithm: str,
+        version: int,
+        lifetime_days: int | None,
+        secret: bytes | None,
+    ) -> PgpKey:
+        suite = making.suite(algorithm, version, lifetime_days)
+        if self._memory is None:
+            raise NotSupported("a key of version 6 needs Sequoia's library", hint=SEQUOIA)
+        if secret is not None:
+            raise NotSupported("Sequoia's library locks no keys: leave the passphrase out")
+        made = self._memory.generate(
+            making.user_id(address, name),
+            version=version,
+            suite=suite,
+            lifetime_days=lifetime_days,
+        )
+        self._forget()
+        return self.key(made)
 
     def find(self, address: str, *, passphrase: Passphrase | None = None) -> PgpKey:
         """Return the key for this address: one that is valid today before one that is not.
@@ -213,7 +297,11 @@ class PgpKeyring:
             return ()
         now = moment(None)
         facts = self._facts(key)
-        found = (facts,) if facts is not None else read_listing(self._list(key).output)
+        if facts is None and self._memory is not None:
+            facts = self._memory.facts(key)
+        found: tuple[KeyFacts, ...] = (facts,) if facts is not None else ()
+        if facts is None and self._gnupg is not None:
+            found = read_listing(self._list(key).output)
         return tuple(dict.fromkeys(a for one in found for a in one.addresses_at(now)))
 
     def __iter__(self) -> Iterator[PgpKey]:
@@ -233,112 +321,14 @@ class PgpKeyring:
         if not chosen:
             raise KeyProblem("the keyring is empty")
         self.engine  # noqa: B018  # raises if closed
-        return b"".join(
-            self._manager.export(
-                [one.fingerprint],
-                secret=secret,
-                passphrase=one.passphrase() if secret else None,
-            )
-            for one in chosen
+        return b"".join(self._export(one, secret) for one in chosen)
+
+    def _export(self, key: PgpKey, secret: bool) -> bytes:
+        if self._memory is not None and self._memory.facts(key.fingerprint) is not None:
+            return self._memory.export(key.fingerprint, secret=secret)
+        return self._manager.export(
+            [key.fingerprint], secret=secret, passphrase=key.passphrase() if secret else None
         )
-
-    # --- changes to one's own keys: each returns the key as it is then ----------
-
-    def change_passphrase(self, key: PgpKey, new: Passphrase | None) -> PgpKey:
-        """Lock the secret half of a key with another passphrase; with None it is not locked.
-
-        Raises ``KeyProblem`` if the key's own passphrase is missing or wrong.
-        """
-        secret = asked(new)
-        editing.change_passphrase(self.engine, key.facts, key.passphrase(), secret)
-        return PgpKey(self, key.facts, secret)
-
-    def extend(self, key: PgpKey, *, lifetime_days: int | None = 730) -> PgpKey:
-        """Let a key and its subkeys be valid so many days from now, or without end for None.
-
-        What was sealed for it and signed by it is untouched; others learn of it when they
-        get the key again. Raises ``KeyProblem`` if it is not one's own, or locked.
-        """
-        if lifetime_days is not None and lifetime_days < 1:
-            raise ValueError("a key lives for a day at least: retire it with revoke()")
-        before = self.export(key)
-        editing.set_expiry(self.engine, key.facts, lifetime_days, key.passphrase())
-        # gpg replaces what the key said of itself: put back, it still speaks for old mail.
-        self.add(before)
-        return self._changed(key)
-
-    def add_address(self, key: PgpKey, address: str, *, name: str = "") -> PgpKey:
-        """Let a key name another address. Raises as ``extend``, ``ValueError`` for no address."""
-        editing.add_user_id(self.engine, key.facts, making.user_id(address, name), key.passphrase())
-        return self._changed(key)
-
-    def revoke_address(self, key: PgpKey, address: str) -> PgpKey:
-        """Take back an address that a key names. Raises as ``extend``."""
-        found = [one for one in key.facts.user_ids if same_address(one.address, address)]
-        if not found:
-            raise KeyProblem(f"{key!r} does not name {address}", missing=(address,))
-        for one in found:
-            editing.revoke_user_id(self.engine, key.facts, one.text, key.passphrase())
-        return self._changed(key)
-
-    def add_subkey(
-        self,
-        key: PgpKey,
-        *,
-        use: str = "encrypt",
-        algorithm: str = "ed25519",
-        lifetime_days: int | None = 730,
-    ) -> PgpKey:
-        """Make another subkey, to ``encrypt`` to or to ``sign`` with; the newest is used.
-
-        Old mail still opens with the old one. Raises as ``extend``.
-        """
-        editing.add_subkey(self.engine, key.facts, use, algorithm, lifetime_days, key.passphrase())
-        return self._changed(key)
-
-    def revoke_subkey(self, key: PgpKey, fingerprint: str, *, reason: str = "superseded") -> PgpKey:
-        """Revoke one subkey; the reasons are those of ``revoke``. Raises as ``extend``."""
-        numbers = {one.fingerprint: n for n, one in enumerate(key.facts.keys)}
-        number = numbers.get(fingerprint.lower(), 0)
-        if number == 0:
-            raise KeyProblem(f"{key!r} has no subkey {fingerprint}")
-        editing.revoke_subkey(self.engine, key.facts, number, reason, key.passphrase())
-        return self._changed(key)
-
-    def revoke(self, key: PgpKey, *, reason: str = "none") -> bytes:
-        """Revoke a key, here and now; return the certificate that revokes it elsewhere.
-
-        ``reason`` is ``superseded`` or ``retired``, after which what it signed before
-        stays good, or ``stolen`` or ``none``, after which nothing does. Raises as ``extend``.
-        """
-        certificate = self.make_revocation(key, reason=reason)
-        self.add(certificate)
-        return certificate
-
-    def make_revocation(self, key: PgpKey, *, reason: str = "none") -> bytes:
-        """Return what revokes a key, and change nothing; to be kept apart. Raises as ``revoke``."""
-        return editing.revocation(self.engine, key.facts, reason, key.passphrase())
-
-    def _changed(self, key: PgpKey) -> PgpKey:
-        self._forget()
-        return self.key(key.fingerprint, passphrase=key.passphrase())
-
-    def vouch(self, key: PgpKey, *, by: PgpKey) -> None:
-        """Say to GnuPG that a key is its owner's: certify it, for this home alone.
-
-        ``by`` is a key of one's own in the same keyring. Only ``user()`` asks for
-        that; in a private keyring every key counts. Raises ``KeyProblem``.
-        """
-        done = self.engine.run(
-            *("--local-user", by.fingerprint.upper(), "--quick-lsign-key", key.fingerprint.upper()),
-            passphrase=by.passphrase(),
-        )
-        if done.exit_status != 0:
-            raise KeyProblem(
-                f"gpg did not certify {key!r}",
-                hint="the key that certifies must be your own, and open",
-            )
-        self._forget()
 
     def _or_ours(self, passphrase: Passphrase | None) -> Passphrase | None:
         return self._passphrase if passphrase is None else passphrase
@@ -346,15 +336,21 @@ class PgpKeyring:
     def _forget(self) -> None:
         with self._lock:
             self._known.clear()
+            self._exported.clear()
             self._index = None
+        if self._memory is not None:
+            self._memory.forget()
 
     def _names(self) -> dict[str, tuple[str, ...]]:
         self.engine  # noqa: B018  # raises if closed
         with self._lock:
-            if self._index is None or self._home is None:
-                self._index = self._manager.names()
-                if self._home is None:
+            if self._index is None or self._is_own:
+                self._index = {} if self._gnupg is None else self._manager.names()
+                if self._memory is not None:
+                    self._index.update(self._memory.names())
+                if self._is_own:
                     self._known.clear()  # other programs write there, too
+                    self._exported.clear()
             return self._index
 
     def _facts(self, fingerprint: str) -> KeyFacts | None:
@@ -364,17 +360,47 @@ class PgpKeyring:
             return known
         if len(fingerprint) not in (40, 64) or not set(fingerprint) <= set("0123456789abcdef"):
             return None
-        run = self._list(fingerprint)
-        found = next((o for o in read_listing(run.output) if o.fingerprint == fingerprint), None)
+        found = self._memory.facts(fingerprint) if self._memory is not None else None
+        if found is None and self._gnupg is not None:
+            listed = read_listing(self._list(fingerprint).output)
+            found = next((one for one in listed if one.fingerprint == fingerprint), None)
+        elif found is not None and found.fingerprint != fingerprint:
+            found = None
         if found is not None:
             with self._lock:
                 self._known[fingerprint] = found
         return found
 
+    def _octets(self, name: str) -> bytes:
+        """Return the public key in GnuPG with this fingerprint, also of a subkey, or key id."""
+        return self._export_octets(name, "--export", secret=False)
+
+    def _secret_octets(self, name: str) -> bytes:
+        """Return the same with its secret half, if that is not locked; never the user's own."""
+        if self._is_own:
+            return b""
+        return self._export_octets(name, "--export-secret-keys", secret=True)
+
+    def _export_octets(self, name: str, command: str, *, secret: bool) -> bytes:
+        if (
+            self._gnupg is None
+            or len(name) not in (16, 40)
+            or not set(name) <= set(string.hexdigits)
+        ):
+            return b""
+        with self._lock:
+            known = self._exported.get((name, secret))
+        if known is None:
+            run = self._gnupg.run("--no-armor", command, name.upper())
+            known = run.output if run.exit_status == 0 else b""
+            with self._lock:
+                self._exported[name, secret] = known
+        return known
+
     def _list(self, fingerprint: str) -> Run:
         # How far GnuPG takes an address for the owner's is asked of the user's own only.
-        model = ("--trust-model", "pgp", "--auto-check-trustdb") if self._home is None else ()
-        return self.engine.run(
+        model = ("--trust-model", "pgp", "--auto-check-trustdb") if self._is_own else ()
+        return self.gnupg.run(
             *(*model, "--with-colons", "--with-secret", "--with-fingerprint", "--with-fingerprint"),
             *("--check-sigs", fingerprint.upper()),
         )
@@ -401,7 +427,7 @@ class PgpKeyring:
         return judging.judge(facts, claim, self._speaks_for, self._loose)
 
     def _speaks_for(self, user_id: UserId) -> bool:
-        return self._home is not None or user_id.vouched
+        return not self._is_own or user_id.vouched
 
     # --- ending -------------------------------------------------------------
 
@@ -428,5 +454,20 @@ class PgpKeyring:
     def __repr__(self) -> str:
         if self._closed:
             return "<PgpKeyring, closed>"
-        whose = "the user's own" if self._home is None else "private"
-        return f"<PgpKeyring, {whose}, GnuPG {self.version}>"
+        whose = "the user's own" if self._is_own else "private"
+        return f"<PgpKeyring, {whose}, {f'GnuPG {self.version}' if self._gnupg else 'Sequoia'}>"
+
+
+def _engine_for(asked: str) -> str:
+    """Return which engine there is; raises ``NotSupported`` if there is none."""
+    if asked not in ("auto", "gnupg", "sequoia"):
+        raise ValueError(f"engine={asked!r}: choose 'auto', 'gnupg' or 'sequoia'")
+    if asked != "auto":
+        return asked
+    if not has_sequoia():
+        return "gnupg"
+    try:
+        find_gpg()
+    except NotSupported:
+        return "sequoia"
+    return "auto"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from smime.keys.address import split_address
 
-__all__ = ["parameters", "user_id"]
+__all__ = ["parameters", "suite", "user_id"]
 
 MAX_NAME = 200  # octets of a name before the address; people's have some dozens
 _KINDS = {
@@ -37,6 +37,20 @@ def parameters(
         "%commit\n",
     ]
     return "\n".join(lines).encode()
+
+
+def suite(algorithm: str, version: int, lifetime_days: int | None) -> str:
+    """Return what Sequoia calls the algorithms. Raises ``ValueError`` for what there is not."""
+    names = {"ed25519": "Cv25519", "rsa3072": "RSA3k"}
+    if version == 6:
+        names["ml-dsa-65"] = "MLDSA65_Ed25519"
+    elif version != 4:
+        raise ValueError(f"version={version!r}: OpenPGP keys are of version 4 or 6")
+    if algorithm not in names:
+        raise ValueError(f"algorithm={algorithm!r}: choose one of {', '.join(names)}")
+    if lifetime_days is not None and lifetime_days < 1:
+        raise ValueError("a key lives for a day at least")
+    return names[algorithm]
 
 
 def user_id(address: str, name: str) -> str:

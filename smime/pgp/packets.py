@@ -27,6 +27,7 @@ __all__ = [
     "Sealed",
     "dearmor",
     "dearmor_keys",
+    "key_id_of",
     "packets",
     "read_cleartext",
     "read_message",
@@ -101,10 +102,18 @@ class Sealed:
 
     ``recipients`` are the key ids (16 digits) or fingerprints that the session keys
     are for, in order; all zero for a reader that is not named. ``passphrases``
-    counts session keys for a passphrase.
+    counts session keys for a passphrase; with ``argon2`` one of them is hashed in the
+    way of RFC 9106.
     """
 
-    __slots__ = ("_keys", "container", "container_tag", "container_version", "passphrases")
+    __slots__ = (
+        "_keys",
+        "argon2",
+        "container",
+        "container_tag",
+        "container_version",
+        "passphrases",
+    )
 
     def __init__(self, keys: list[tuple[str, Packet]], container: Packet) -> None:
         self._keys = keys
@@ -112,6 +121,10 @@ class Sealed:
         self.container_tag = container.tag
         self.container_version = (container.beginning(1) or b"\0")[0]
         self.passphrases = sum(not name for name, _ in keys)
+        self.argon2 = any(
+            not name and one.beginning(3)[:1] == b"\4" and one.beginning(3)[2:] == b"\4"
+            for name, one in keys
+        )
 
     @property
     def recipients(self) -> tuple[str, ...]:
@@ -124,7 +137,7 @@ class Sealed:
         first, then those for readers that are not named. A session key is part of no
         signature and no tag: leaving others out changes nothing.
         """
-        named = [packet for name, packet in self._keys if name and _key_id(name) in key_ids]
+        named = [packet for name, packet in self._keys if name and key_id_of(name) in key_ids]
         hidden = [packet for name, packet in self._keys if name == _HIDDEN]
         return [packet.raw + self.container for packet in (*named, *hidden)]
 
@@ -134,7 +147,7 @@ class Sealed:
 
     def is_for(self, key_ids: Sequence[str]) -> bool:
         """Whether one of these keys is named as a reader."""
-        return any(_key_id(name) in key_ids for name in self.recipients)
+        return any(key_id_of(name) in key_ids for name in self.recipients)
 
     def __repr__(self) -> str:
         return f"<Sealed for {len(self._keys)}, {len(self.container)} octets>"
@@ -352,7 +365,7 @@ def _reader(packet: Packet) -> str:
     raise MalformedMail("a session key of the OpenPGP message cannot be read")
 
 
-def _key_id(name: str) -> str:
+def key_id_of(name: str) -> str:
     """Return the key id of a fingerprint: its last digits, or for version 6 its first."""
     if len(name) == 64:
         return name[:16]

@@ -17,11 +17,21 @@ import hashlib
 from smime.errors import SmimeError
 from smime.pgp.packets import SIGNATURE, packets
 
-__all__ = ["KNOWN_VERSIONS", "is_strict", "packet_version", "parts_of"]
+__all__ = [
+    "KNOWN_VERSIONS",
+    "beyond_gnupg",
+    "fingerprint_of",
+    "is_by",
+    "is_strict",
+    "packet_version",
+    "parts_of",
+    "subpackets_of",
+]
 
 KNOWN_VERSIONS = frozenset({2, 3, 4, 5, 6})  # 2 is read as 3; 5 is LibrePGP's
 _SECRET_KEY, _KEY, _SECRET_SUBKEY, _SUBKEY, _USER_ID, _ATTRIBUTE = 5, 6, 7, 14, 13, 17
 _ISSUER, _ISSUER_FINGERPRINT = 16, 33
+_FIRST_OF_RFC_9580 = b"\x19"  # X25519; GnuPG knows algorithms up to 22
 # RSA, DSA, ECDSA: how many numbers. EdDSA as GnuPG writes it are octets, not numbers.
 _NUMBERS = {1: 1, 3: 1, 17: 2, 19: 2}
 
@@ -60,7 +70,7 @@ def parts_of(octets: bytes) -> tuple[frozenset[str], frozenset[str]]:
     try:
         for packet in packets(octets):
             if packet.tag in (_KEY, _SUBKEY):
-                current = _fingerprint(packet.body)
+                current = fingerprint_of(packet.body)
                 primary = current if packet.tag == _KEY else primary
                 found.add(current)
             elif packet.tag in (_USER_ID, _ATTRIBUTE):
@@ -70,13 +80,33 @@ def parts_of(octets: bytes) -> tuple[frozenset[str], frozenset[str]]:
             elif (
                 packet.tag == SIGNATURE
                 and current
-                and _is_by(packet.body, primary)
+                and is_by(packet.body, primary)
                 and is_strict(packet.raw)
             ):
                 bound.add(current)
     except (SmimeError, IndexError):
         return frozenset(found), frozenset(bound)
     return frozenset(found), frozenset(bound)
+
+
+def beyond_gnupg(octets: bytes) -> bytes:
+    """Return the keys in a file of keys that GnuPG does not take, or of which it drops parts.
+
+    Those are keys of version 6 and keys with algorithms of RFC 9580 and later.
+    """
+    found: list[tuple[list[bytes], list[bool]]] = []
+    try:
+        for packet in packets(octets):
+            if packet.tag in (_KEY, _SECRET_KEY):
+                found.append(([], []))
+            if found:
+                found[-1][0].append(packet.raw)
+            if packet.tag in (_KEY, _SECRET_KEY, _SUBKEY, _SECRET_SUBKEY) and found:
+                start = packet.beginning(6)
+                found[-1][1].append(start[:1] == b"\6" or start[5:] >= _FIRST_OF_RFC_9580)
+    except SmimeError:
+        return b""
+    return b"".join(b"".join(raw) for raw, beyond in found if any(beyond))
 
 
 def _body(signature: bytes) -> bytes:
@@ -104,17 +134,23 @@ def _parts(body: bytes) -> tuple[int, bytes, bytes, int, bytes]:
     return body[2], areas[0], areas[1], at, body
 
 
-def _is_by(body: bytes, primary: str) -> bool:
+def is_by(body: bytes, primary: str) -> bool:
+    """Whether a signature, given as its packet's body, says that this primary key made it."""
     if body[0] in (2, 3):
         return body[7:15].hex() == primary[-16:]
-    _, hashed, unhashed, _, _ = _parts(body)
-    for area in (hashed, unhashed):
-        for kind, value in _subpackets(area):
+    for area in subpackets_of(body):
+        for kind, value in area:
             if kind == _ISSUER_FINGERPRINT:
                 return value[1:].hex() == primary
             if kind == _ISSUER:
                 return value.hex() == primary[-16:]
     return False
+
+
+def subpackets_of(body: bytes) -> tuple[list[tuple[int, bytes]], list[tuple[int, bytes]]]:
+    """Return the subpackets of a signature's body, those that it covers and the others."""
+    _, hashed, unhashed, _, _ = _parts(body)
+    return _subpackets(hashed), _subpackets(unhashed)
 
 
 def _subpackets(area: bytes) -> list[tuple[int, bytes]]:
@@ -136,7 +172,8 @@ def _subpackets(area: bytes) -> list[tuple[int, bytes]]:
     return found
 
 
-def _fingerprint(key: bytes) -> str:
+def fingerprint_of(key: bytes) -> str:
+    """Return the fingerprint of a public key, given as its packet's body."""
     if key[0] == 6:
         return hashlib.sha256(b"\x9b" + len(key).to_bytes(4, "big") + key).hexdigest()
     data = b"\x99" + len(key).to_bytes(2, "big") + key

@@ -71,6 +71,16 @@ def check_of(blob: bytes) -> signatures.CheckedSignature:
     return check
 
 
+@pytest.mark.confirms(
+    "ours",
+    "signature:rsa",
+    "signature:rsa-pss",
+    "signature:ec",
+    "signature:ed25519",
+    "signature:ed448",
+    "digest:sha384",
+    "digest:sha512",
+)
 def test_ours_to_bouncy_castle(bouncycastle: Peer, classes: Path, files: Path) -> None:
     """A folder of messages, each beside a copy with one letter changed."""
     messages = {
@@ -119,6 +129,14 @@ def test_ours_to_bouncy_castle(bouncycastle: Peer, classes: Path, files: Path) -
         ("ed25519", "Ed25519"),
         ("ed448", "Ed448"),
     ],
+)
+@pytest.mark.confirms(
+    "theirs",
+    "signature:{kind}",
+    "signature:rsa-pss",
+    "digest:sha3-256",
+    "digest:sha3-384",
+    "digest:sha3-512",
 )
 def test_bouncy_castle_to_us(
     bouncycastle: Peer, classes: Path, files: Path, kind: str, algorithm: str

@@ -38,7 +38,11 @@ TEXT = b"We meet at noon.\r\n"
 SOURCE = Path(__file__).parent / "java/Envelopes.java"
 CIPHERS = (
     "aes-128-cbc", "aes-256-cbc", "aes-128-gcm", "aes-256-gcm", "aes-128-ccm", "aes-256-ccm",
+    "aes-192-cbc", "aes-192-gcm", "aes-192-ccm",
 )  # fmt: skip
+# What is read under a policy for old mail.
+OLD = [("rsa", "v15", cipher, "plain") for cipher in ("3des-cbc", "rc2-128-cbc")]
+LEGACY = smime.Policy.legacy_read()
 # Key agreement by X9.63 with the digest that fits the curve; for RSA the padding.
 HOW = {
     "p256": ("1.3.132.1.11.1",),
@@ -50,18 +54,26 @@ HOW = {
     "rsa": ("v15", "oaep"),
 }
 NAMED = [kind for kind in KINDS if not kind.startswith("x")]
-Job = tuple[str, str, str]
+Job = tuple[str, str, str, str]
 
 
 def jobs(*more: str) -> list[Job]:
-    found = [(kind, how, cipher) for kind in NAMED for how in HOW.get(kind, ("-",))
-             for cipher in (*CIPHERS, *more)]  # fmt: skip
-    found += [("shared", "-", cipher) for cipher in CIPHERS]
-    return [*found, ("passphrase", "-", "aes-256-cbc"), ("passphrase", "-", "aes-256-gcm")]
+    """Return kind, how, cipher, and whether the content key is derived (RFC 9709)."""
+    found = [
+        (kind, how, cipher, "plain")
+        for kind in NAMED
+        for how in HOW.get(kind, ("-",))
+        for cipher in (*CIPHERS, *more)
+    ]
+    found += [("shared", "-", cipher, "plain") for cipher in CIPHERS]
+    found += [("passphrase", "-", f"aes-256-{mode}", "plain") for mode in ("cbc", "gcm")]
+    kinds = (("rsa", "v15"), ("p256", HOW["p256"][0]), ("ml-kem-768", "-"))
+    return found + [(*kind, cipher, "hkdf") for kind in kinds for cipher in CIPHERS[:4]]
 
 
-TO_US = jobs()
-FROM_US = jobs("chacha20-poly1305")
+TO_US = jobs() + OLD
+# With key agreement it does not open what it derived itself.
+FROM_US = [job for job in jobs("chacha20-poly1305") if job[0] != "p256" or job[3] != "hkdf"]
 
 
 def key_of(kind: str, number: int = 0) -> object:
@@ -124,7 +136,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write_jobs(folder: Path, prefix: str, listed: list[Job]) -> None:
-    lines = [f"{prefix}{number} {' '.join(job)} -\n" for number, job in enumerate(listed)]
+    lines = [f"{prefix}{number} {' '.join(job)}\n" for number, job in enumerate(listed)]
     (folder / "jobs").write_text("".join(lines))
 
 
@@ -140,10 +152,12 @@ def sealed(classes: Path, folder: Path) -> dict[Job, bytes]:
 @pytest.fixture(scope="module")
 def opened(classes: Path, folder: Path) -> dict[Job, tuple[str, str]]:
     """What Bouncy Castle says of what we sealed, and of a copy with an octet changed."""
-    for number, (kind, how, cipher) in enumerate(FROM_US):
+    for number, (kind, how, cipher, hkdf) in enumerate(FROM_US):
         reader = key_of(kind) if kind in ("shared", "passphrase") else RecipientKey(person(kind)[1])
         transport = "rsa-oaep" if how == "oaep" else "rsa-v15"
-        blob = enveloped.build(TEXT, [reader], cipher=cipher, transport=transport)
+        blob = enveloped.build(
+            TEXT, [reader], cipher=cipher, transport=transport, derived=hkdf == "hkdf"
+        )
         changed = blob[:-1] + bytes((blob[-1] ^ 1,))
         (folder / f"ours{number}").write_bytes(blob)
         (folder / f"ours{len(FROM_US) + number}").write_bytes(changed)
@@ -158,15 +172,26 @@ def opened(classes: Path, folder: Path) -> dict[Job, tuple[str, str]]:
 
 @pytest.mark.parametrize("job", TO_US, ids="-".join)
 @pytest.mark.cell("bouncycastle180", "sealed theirs -> ours")
+@pytest.mark.confirms(
+    "theirs",
+    "recipient:{job[0]}-{job[1]}",
+    "agreement:{job[1]}",
+    "cipher:{job[2]}",
+    "derived:{job[3]}",
+    "wrap:32",
+)
 def test_we_open(sealed: dict[Job, bytes], job: Job) -> None:
-    kind, _, cipher = job
+    kind, _, cipher, _ = job
     blob = sealed[job]
     envelope = enveloped.read(blob)
 
     assert envelope.cipher == cipher
-    assert enveloped.open_with(envelope, [key_of(kind)], smime.Policy.modern())[0] == TEXT
+    if job in OLD:
+        with pytest.raises(smime.NotSupported, match="too weak"):
+            enveloped.open_with(envelope, [key_of(kind)], MODERN)
+    assert enveloped.open_with(envelope, [key_of(kind)], LEGACY)[0] == TEXT
     try:
-        other = enveloped.open_with(envelope, [key_of(kind, 1)], smime.Policy.modern())[0]
+        other = enveloped.open_with(envelope, [key_of(kind, 1)], LEGACY)[0]
     except DecryptionFailed:
         return
     assert cipher.endswith("cbc")  # a wrong key ends in a right padding once in 256 times
@@ -175,6 +200,16 @@ def test_we_open(sealed: dict[Job, bytes], job: Job) -> None:
 
 @pytest.mark.parametrize("job", FROM_US, ids="-".join)
 @pytest.mark.cell("bouncycastle180", "sealed ours -> theirs")
+@pytest.mark.confirms(
+    "ours",
+    "recipient:{job[0]}-{job[1]}",
+    "agreement:{job[1]}",
+    "cipher:{job[2]}",
+    "derived:{job[3]}",
+    "wrap:16",
+    "wrap:24",
+    "wrap:32",
+)
 def test_it_opens(opened: dict[Job, tuple[str, str]], job: Job) -> None:
     good, changed = opened[job]
 
@@ -216,20 +251,40 @@ def checked(classes: Path, signers: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("kind", SIGNING)
 @pytest.mark.cell("bouncycastle180", "signed ours -> theirs")
+@pytest.mark.confirms("ours", "signature:{kind}")
 def test_it_verifies(checked: dict[str, str], kind: str) -> None:
     assert checked[f"{kind}.der"] == "right"
     assert checked[f"{kind}-changed.der"] == "wrong"
 
 
-@pytest.mark.parametrize("kind", SIGNING)
-@pytest.mark.cell("bouncycastle180", "signed theirs -> ours")
-def test_we_verify(classes: Path, signers: Path, kind: str) -> None:
-    run(classes, "BouncyCastle", "sign", signers, SIGNING[kind], kind, "out")
+# Beside the ordinary ones: digests that are read only.
+THEIRS = [
+    *((kind, algorithm, "") for kind, algorithm in SIGNING.items()),
+    ("rsa", "SHA224withRSA", "sha224"),
+    ("p256", "SHA3-224withECDSA", "sha3-224"),
+    ("rsa", "SHA1withRSA", "sha1"),
+    ("rsa", "MD5withRSA", "md5"),
+]
 
-    data = signatures.read((signers / "out").read_bytes())
-    (check,) = signatures.check(data, signatures.Content(TEXT), policy=MODERN)
+
+@pytest.fixture(scope="module")
+def signed_there(classes: Path, signers: Path) -> Path:
+    """A folder with what Bouncy Castle signed, by its algorithm."""
+    lines = [f"{algorithm} {kind} {algorithm}.out\n" for kind, algorithm, _ in THEIRS]
+    (signers / "jobs").write_text("".join(lines))
+    run(classes, "BouncyCastle", "sign", signers)
+    return signers
+
+
+@pytest.mark.parametrize(("kind", "algorithm", "digest"), THEIRS)
+@pytest.mark.cell("bouncycastle180", "signed theirs -> ours")
+@pytest.mark.confirms("theirs", "signature:{kind}", "digest:{digest}")
+def test_we_verify(signed_there: Path, kind: str, algorithm: str, digest: str) -> None:
+    data = signatures.read((signed_there / f"{algorithm}.out").read_bytes())
+    (check,) = signatures.check(data, signatures.Content(TEXT), policy=LEGACY)
 
     assert data.content == TEXT
     assert check.holds
-    (changed,) = signatures.check(data, signatures.Content(TEXT + b"!"), policy=MODERN)
+    assert digest in ("", check.digest_algorithm)
+    (changed,) = signatures.check(data, signatures.Content(TEXT + b"!"), policy=LEGACY)
     assert changed.intact.code == "digest-differs"

@@ -126,6 +126,7 @@ def pkcs7_mime(cms: bytes) -> bytes:
 @pytest.mark.cell("gpgsm", "signed ours -> gpgsm")
 @pytest.mark.parametrize("digest", ["sha256", "sha384", "sha512"])
 @pytest.mark.parametrize("opaque", [False, True], ids=["detached", "opaque"])
+@pytest.mark.confirms("ours", "signature:rsa", "digest:{digest}")
 def test_it_verifies_ours(home: Home, opaque: bool, digest: str) -> None:
     policy = smime.Policy.modern().replace(digest=digest)
     signed = smime.sign(LETTER, by=home.alice, opaque=opaque, policy=policy)
@@ -144,6 +145,7 @@ def test_it_verifies_ours(home: Home, opaque: bool, digest: str) -> None:
 
 @pytest.mark.cell("gpgsm", "signed gpgsm -> ours")
 @pytest.mark.parametrize("form", ["detached", "opaque"])
+@pytest.mark.confirms("theirs", "signature:rsa")
 def test_we_verify_its(home: Home, form: str) -> None:
     how = "--detach-sign" if form == "detached" else "--sign"
     file = home.write("entity", ENTITY)
@@ -168,6 +170,7 @@ def test_we_verify_its(home: Home, form: str) -> None:
 
 @pytest.mark.cell("gpgsm", "sealed ours -> gpgsm")
 @pytest.mark.parametrize("cipher", ["aes-128-cbc", "aes-192-cbc", "aes-256-cbc"])
+@pytest.mark.confirms("ours", "recipient:rsa-v15", "cipher:{cipher}")
 def test_it_opens_ours(home: Home, cipher: str) -> None:
     policy = smime.Policy.modern().replace(cipher=cipher)
     sealed = smime.encrypt(LETTER, to=home.alice, policy=policy)
@@ -182,6 +185,7 @@ def test_it_opens_ours(home: Home, cipher: str) -> None:
 @pytest.mark.cell("gpgsm", "sealed gpgsm -> ours")
 @pytest.mark.parametrize("cipher", ["AES128", "AES192", "AES256"])
 @pytest.mark.parametrize("form", ["binary", "armor"])
+@pytest.mark.confirms("theirs", "recipient:rsa-v15", "cipher:{cipher}")
 def test_we_open_its(home: Home, cipher: str, form: str) -> None:
     """With --armor the CMS structure comes as PEM."""
     cms = home.run(

@@ -79,6 +79,7 @@ def nss_cms(nss_base: Nss) -> Iterator[Nss]:
 @pytest.mark.parametrize("detached", [False, True], ids=["opaque", "detached"])
 @pytest.mark.parametrize(("kind", "policy"), WAYS, ids=NAMES)
 @pytest.mark.cell("nss", "signed ours -> theirs")
+@pytest.mark.confirms("ours", "signature:{kind}", "signature:rsa-pss")
 def test_nss_verifies(nss_cms: Nss, kind: str, policy: smime.Policy, detached: bool) -> None:
     blob = cms.sign(TEXT, by=nss_cms.people[kind], detached=detached, policy=policy)
     content = ("-c", nss_cms.file("content", TEXT)) if detached else ()
@@ -97,6 +98,7 @@ def test_nss_verifies(nss_cms: Nss, kind: str, policy: smime.Policy, detached: b
 @pytest.mark.parametrize("digest", ["SHA256", "SHA384", "SHA512"])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.cell("nss", "signed theirs -> ours")
+@pytest.mark.confirms("theirs", "signature:{kind}", "digest:{digest}")
 def test_we_verify(nss_cms: Nss, kind: str, digest: str, detached: bool) -> None:
     content = nss_cms.file("content", TEXT)
     blob = nss_cms.run(
@@ -120,6 +122,7 @@ def test_we_verify(nss_cms: Nss, kind: str, digest: str, detached: bool) -> None
 
 @pytest.mark.parametrize("cipher", ["aes-128-cbc", "aes-256-cbc"])
 @pytest.mark.cell("nss", "sealed ours -> theirs")
+@pytest.mark.confirms("ours", "recipient:rsa-v15", "cipher:{cipher}")
 def test_nss_opens(nss_cms: Nss, cipher: str) -> None:
     policy = MODERN.replace(cipher=cipher)
     to = [nss_cms.ca.issue("carol@example.org", algorithm="rsa2048"), nss_cms.people["rsa3072"]]
@@ -132,6 +135,7 @@ def test_nss_opens(nss_cms: Nss, cipher: str) -> None:
 
 
 @pytest.mark.cell("nss", "sealed theirs -> ours")
+@pytest.mark.confirms("theirs", "recipient:rsa-v15")
 def test_we_open(nss_cms: Nss) -> None:
     content = nss_cms.file("content", TEXT)
     blob = nss_cms.run("cmsutil", "-E", "-r", "rsa3072@example.org", "-i", content)

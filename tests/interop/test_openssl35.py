@@ -49,6 +49,15 @@ def accepts(openssl35: Peer, files: Path, blob: bytes) -> bool:
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "ed448"])
+@pytest.mark.confirms(
+    "ours",
+    "signature:rsa-pss",
+    "signature:ec",
+    "signature:ed25519",
+    "signature:ml-dsa-44",
+    "signature:ml-dsa-65",
+    "signature:ml-dsa-87",
+)
 def test_ours_to_openssl(openssl35: Peer, files: Path, kind: str) -> None:
     blob, _ = signed.build(CONTENT, [signing_key(kind)], detached=False, at=AT, policy=PSS)
 
@@ -78,6 +87,7 @@ def test_signers_of_several_kinds(openssl35: Peer, files: Path) -> None:
         ("rsa", "sha3-384"),
     ],
 )
+@pytest.mark.confirms("theirs", "signature:{kind}", "digest:{digest}")
 def test_openssl_to_us(openssl35: Peer, files: Path, kind: str, digest: str) -> None:
     blob = openssl35.run(
         *("cms", "-sign", "-binary", "-nodetach", "-in", files / "content", "-outform", "DER"),

@@ -104,6 +104,7 @@ def openssl_verifies(
         named=(0, 1, 4),
     ),
 )
+@pytest.mark.confirms("{direction}", "signature:{key}")
 def test_signatures(
     openssl: Peer,
     people: People,
@@ -174,6 +175,7 @@ POLICY = smime.Policy.modern()
         named=(0, 3),
     ),
 )
+@pytest.mark.confirms("{direction}", "recipient:{transport}", "cipher:{cipher}")
 def test_encryption(
     openssl: Peer,
     people: People,
@@ -337,6 +339,7 @@ def test_the_certificate_may_come_as_evidence(
 @pytest.mark.cell("openssl", "forms openssl -> ours")
 @pytest.mark.parametrize("digest", ["sha256", "sha384", "sha512"])
 @pytest.mark.parametrize("key", [*SIGNING_KEYS, "p521"])
+@pytest.mark.confirms("theirs", "signature:{key}", "digest:{digest}")
 def test_digests(openssl: Peer, people: People, tmp_path: Path, key: str, digest: str) -> None:
     (tmp_path / "chain.pem").write_bytes(people.intermediate.read_bytes())
 
@@ -349,6 +352,7 @@ def test_digests(openssl: Peer, people: People, tmp_path: Path, key: str, digest
 @pytest.mark.cell("openssl", "forms ours -> openssl")
 @pytest.mark.parametrize("digest", ["sha256", "sha384", "sha512"])
 @pytest.mark.parametrize("key", [*SIGNING_KEYS, "p521"])
+@pytest.mark.confirms("ours", "signature:{key}", "digest:{digest}")
 def test_our_digests(openssl: Peer, people: People, tmp_path: Path, key: str, digest: str) -> None:
     signer = people.by_key[key][0]
 
@@ -361,6 +365,7 @@ def test_our_digests(openssl: Peer, people: People, tmp_path: Path, key: str, di
 @pytest.mark.cell("openssl", "forms openssl -> ours")
 @pytest.mark.parametrize("key", ["p256", "p384", "p521"])
 @pytest.mark.parametrize("kdf", ["sha1", "sha256", "sha384", "sha512"])
+@pytest.mark.confirms("theirs", "recipient:{key}", "agreement:x963-{kdf}")
 def test_key_agreement_digests(
     openssl: Peer, people: People, tmp_path: Path, key: str, kdf: str
 ) -> None:
@@ -423,6 +428,7 @@ def test_binary_mode(openssl: Peer, people: People, tmp_path: Path) -> None:
 @pytest.mark.cell("openssl", "forms ours -> openssl")
 @pytest.mark.parametrize("cipher", CIPHERS)
 @pytest.mark.parametrize("key", ["p384", "p521"])
+@pytest.mark.confirms("ours", "recipient:{key}")
 def test_larger_curves(
     openssl: Peer, people: People, tmp_path: Path, key: str, cipher: str
 ) -> None:

@@ -62,6 +62,7 @@ def refuses(openssl: Peer, tmp: Path, blob: bytes, *options: str | Path) -> bool
 
 @pytest.mark.parametrize("octets", [16, 24, 32])
 @pytest.mark.cell("openssl", "sealed shared key ours -> openssl")
+@pytest.mark.confirms("ours", "recipient:shared key", "wrap:{octets}")
 def test_openssl_opens_by_shared_key(openssl, tmp_path, octets):
     secret = bytes(range(octets))
     blob = ours(SharedKey(secret, b"\x0a\x0b"))
@@ -73,6 +74,7 @@ def test_openssl_opens_by_shared_key(openssl, tmp_path, octets):
 
 @pytest.mark.parametrize("cipher", CIPHERS)
 @pytest.mark.cell("openssl", "sealed shared key openssl -> ours")
+@pytest.mark.confirms("theirs", "recipient:shared key", "cipher:{cipher}", "wrap:16")
 def test_we_open_by_shared_key(openssl, tmp_path, cipher):
     blob = encrypt(
         openssl, tmp_path, f"-{cipher}", "-secretkey", SECRET.hex(), "-secretkeyid", "0a0b"
@@ -84,6 +86,7 @@ def test_we_open_by_shared_key(openssl, tmp_path, cipher):
 
 @pytest.mark.parametrize("cipher", CIPHERS)
 @pytest.mark.cell("openssl", "sealed passphrase ours -> openssl")
+@pytest.mark.confirms("ours", "recipient:passphrase", "cipher:{cipher}", "wrap:pwri-kek")
 def test_openssl_opens_by_passphrase(openssl, tmp_path, cipher):
     blob = ours(Passphrase("tell nobody"), cipher=cipher)
 
@@ -94,6 +97,7 @@ def test_openssl_opens_by_passphrase(openssl, tmp_path, cipher):
 # It wraps a content key under a passphrase with the content's own cipher, which GCM cannot be.
 @pytest.mark.parametrize("cipher", [one for one in CIPHERS if one.endswith("cbc")])
 @pytest.mark.cell("openssl", "sealed passphrase openssl -> ours")
+@pytest.mark.confirms("theirs", "recipient:passphrase", "cipher:{cipher}", "wrap:pwri-kek")
 def test_we_open_by_passphrase(openssl, tmp_path, cipher):
     blob = encrypt(openssl, tmp_path, f"-{cipher}", "-pwri_password", "tell nobody")
 
@@ -115,6 +119,7 @@ def files(tmp: Path, kind: str, number: int = 0) -> tuple[Path, Path]:
 
 @pytest.mark.parametrize("kind", CURVES)
 @pytest.mark.cell("openssl", "sealed by curve ours -> openssl")
+@pytest.mark.confirms("ours", "recipient:{kind}", "wrap:32")
 def test_openssl_opens_by_curve(openssl, tmp_path, kind):
     cert, key = files(tmp_path, kind)
     _, wrong = files(tmp_path, kind, 1)
@@ -133,6 +138,7 @@ KDFS = [
 @pytest.mark.parametrize("kind", CURVES)
 @pytest.mark.parametrize(("kdf", "mode"), KDFS)
 @pytest.mark.cell("openssl", "sealed by curve openssl -> ours")
+@pytest.mark.confirms("theirs", "recipient:{kind}", "agreement:x963-{kdf}", "wrap:24")
 def test_we_open_by_curve(openssl, tmp_path, kind, kdf, mode):
     cert, _ = files(tmp_path, kind)
     how = ("-keyopt", f"ecdh_kdf_md:{kdf}", "-keyopt", f"ecdh_cofactor_mode:{int(mode != 'std')}")
@@ -150,6 +156,7 @@ OAEP = [
 
 @pytest.mark.parametrize(("digest", "mask", "label"), OAEP)
 @pytest.mark.cell("openssl", "sealed by OAEP openssl -> ours")
+@pytest.mark.confirms("theirs", "recipient:rsa-oaep")
 def test_we_open_oaep_of_every_form(openssl, tmp_path, digest, mask, label):
     cert, _ = files(tmp_path, "rsa")
     how = ["rsa_padding_mode:oaep", f"rsa_oaep_md:{digest}", f"rsa_mgf1_md:{mask}"]

@@ -59,6 +59,7 @@ def openssl_accepts(openssl: Peer, files: Path, blob: bytes, *options: str) -> b
         ("bp384", MODERN, ()),
     ],
 )
+@pytest.mark.confirms("ours", "signature:rsa-pss", "signature:{kind}")
 def test_ours_to_openssl(
     openssl: Peer, files: Path, kind: str, policy: Policy, options: tuple[str, ...]
 ) -> None:
@@ -90,6 +91,7 @@ def test_openssl_wants_the_certificate_named(openssl: Peer, files: Path) -> None
         ("bp384", ("-md", "sha384",)),
     ],
 )  # fmt: skip
+@pytest.mark.confirms("theirs", "signature:rsa-pss", "signature:{kind}")
 def test_openssl_to_us(openssl: Peer, files: Path, kind: str, options: tuple[str, ...]) -> None:
     md, keyopt = _split(options)
     blob = openssl.run(

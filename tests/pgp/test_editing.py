@@ -102,7 +102,7 @@ def test_a_revoked_subkey_is_not_written_to_and_opens(ring, carol):
     changed = ring.add_subkey(carol)
     newest = changed.facts.keys[-1]
     sealed = read_sealed(
-        ring.engine.run(
+        ring.gnupg.run(
             *("--no-armor", "--recipient", newest.fingerprint.upper() + "!"),
             *("--encrypt", "--output", "-"),
             data=TEXT,

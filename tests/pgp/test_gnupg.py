@@ -23,8 +23,8 @@ def signatures_of(signed):
 
 
 def test_a_signature_holds_for_these_octets_and_this_key(ring, alice):
-    signed = ring.engine.sign(TEXT, alice.fingerprint)
-    (found,) = ring.engine.check(TEXT, signatures_of(signed))
+    signed = ring.gnupg.sign(TEXT, alice.fingerprint)
+    (found,) = ring.gnupg.check(TEXT, signatures_of(signed))
 
     assert found.state == "holds"
     assert found.primary == alice.fingerprint
@@ -34,27 +34,27 @@ def test_a_signature_holds_for_these_octets_and_this_key(ring, alice):
 
 @pytest.mark.parametrize("changed", [TEXT[:-1], TEXT + b" ", TEXT.replace(b"noon", b"dusk"), b""])
 def test_other_octets_are_bad(ring, alice, changed):
-    signed = ring.engine.sign(TEXT, alice.fingerprint)
+    signed = ring.gnupg.sign(TEXT, alice.fingerprint)
 
-    assert ring.engine.check(changed, signatures_of(signed))[0].state == "bad"
+    assert ring.gnupg.check(changed, signatures_of(signed))[0].state == "bad"
 
 
 def test_the_first_line_counts(ring, alice):
     """With an empty passphrase on a pipe that holds the data, gpg would take it for that."""
-    signed = ring.engine.sign(b"one\ntwo\n", alice.fingerprint, passphrase=b"")
+    signed = ring.gnupg.sign(b"one\ntwo\n", alice.fingerprint, passphrase=b"")
 
-    assert ring.engine.check(b"one\ntwo\n", signatures_of(signed))[0].state == "holds"
-    assert ring.engine.check(b"two\n", signatures_of(signed))[0].state == "bad"
+    assert ring.gnupg.check(b"one\ntwo\n", signatures_of(signed))[0].state == "holds"
+    assert ring.gnupg.check(b"two\n", signatures_of(signed))[0].state == "bad"
 
 
 def test_every_signature_has_its_own_answer(ring, alice, bob, gpg):
     with smime.PgpKeyring() as other:
         carol = other.generate("carol@example.org")
-        strange = signatures_of(other.engine.sign(TEXT, carol.fingerprint))
-    by_alice = signatures_of(ring.engine.sign(TEXT, alice.fingerprint))
-    of_other = signatures_of(ring.engine.sign(b"something else", bob.fingerprint))
+        strange = signatures_of(other.gnupg.sign(TEXT, carol.fingerprint))
+    by_alice = signatures_of(ring.gnupg.sign(TEXT, alice.fingerprint))
+    of_other = signatures_of(ring.gnupg.sign(b"something else", bob.fingerprint))
 
-    found = ring.engine.check(TEXT, (*strange, *by_alice, *of_other, by_alice[0][:-9] + bytes(9)))
+    found = ring.gnupg.check(TEXT, (*strange, *by_alice, *of_other, by_alice[0][:-9] + bytes(9)))
 
     assert [one.state for one in found] == ["no-key", "holds", "bad", "bad"]
     assert carol.fingerprint.endswith(found[0].key[-16:])
@@ -62,85 +62,85 @@ def test_every_signature_has_its_own_answer(ring, alice, bob, gpg):
 
 def test_a_signature_is_made_and_judged_at_a_moment(ring, alice):
     then = alice.created + timedelta(days=30)
-    signed = ring.engine.sign(TEXT, alice.fingerprint, at=then)
-    (found,) = ring.engine.check(TEXT, signatures_of(signed), at=then)
+    signed = ring.gnupg.sign(TEXT, alice.fingerprint, at=then)
+    (found,) = ring.gnupg.check(TEXT, signatures_of(signed), at=then)
 
     assert found.created == then.replace(microsecond=0)
 
 
 def test_the_digest_can_be_chosen(ring, alice):
-    assert ring.engine.sign(TEXT, alice.fingerprint, digest="sha512").digest == "sha512"
+    assert ring.gnupg.sign(TEXT, alice.fingerprint, digest="sha512").digest == "sha512"
 
 
 def test_a_key_is_named_whole_or_not_at_all(ring, alice):
     for name in (alice.fingerprint[-16:], "alice@example.org", "--version", ""):
         with pytest.raises(ValueError, match="whole fingerprint"):
-            ring.engine.sign(TEXT, name)
+            ring.gnupg.sign(TEXT, name)
 
 
 def test_who_has_no_secret_key_does_not_sign(ring, alice, gpg):
     with smime.PgpKeyring(ring.export(alice)) as other, pytest.raises(smime.KeyProblem):
-        other.engine.sign(TEXT, alice.fingerprint)
+        other.gnupg.sign(TEXT, alice.fingerprint)
 
 
 def test_sealed_signed_and_opened(ring, alice, bob):
-    made = ring.engine.encrypt(TEXT, [bob.fingerprint], sign_with=alice.fingerprint)
-    opened = ring.engine.decrypt(read_sealed(made.message), [bob])
+    made = ring.gnupg.encrypt(TEXT, [bob.fingerprint], sign_with=alice.fingerprint)
+    opened = ring.gnupg.decrypt(read_sealed(made.message), [bob])
 
     assert (made.cipher, made.digest) == ("AES-256", "sha512")
     assert opened.content == TEXT
     assert opened.opened_by == bob.fingerprint
     assert opened.cipher == "AES-256 (MDC)"
-    (found,) = ring.engine.check(TEXT, opened.signatures)
+    (found,) = ring.gnupg.check(TEXT, opened.signatures)
     assert (found.state, found.primary) == ("holds", alice.fingerprint)
 
 
 def test_sealed_without_signature(ring, bob):
-    made = ring.engine.encrypt(TEXT, [bob.fingerprint], cipher="aes-128")
-    opened = ring.engine.decrypt(read_sealed(made.message), [bob])
+    made = ring.gnupg.encrypt(TEXT, [bob.fingerprint], cipher="aes-128")
+    opened = ring.gnupg.decrypt(read_sealed(made.message), [bob])
 
     assert (opened.content, opened.signatures, made.cipher) == (TEXT, (), "AES-128")
 
 
 def test_hidden_readers_open_and_are_not_named(ring, alice, bob):
-    made = ring.engine.encrypt(TEXT, [alice.fingerprint], hidden=[bob.fingerprint])
+    made = ring.gnupg.encrypt(TEXT, [alice.fingerprint], hidden=[bob.fingerprint])
     sealed = read_sealed(made.message)
 
     assert sealed.recipients == (alice.facts.keys[1].key_id, "0" * 16)
-    assert ring.engine.decrypt(sealed, [bob]).opened_by == bob.fingerprint
+    assert ring.gnupg.decrypt(sealed, [bob]).opened_by == bob.fingerprint
 
 
 def test_several_hidden_readers_each_open(ring, alice, bob):
     """gpg counts a key that does not fit as a fault: each is tried alone."""
-    made = ring.engine.encrypt(TEXT, [], hidden=[alice.fingerprint, bob.fingerprint])
+    made = ring.gnupg.encrypt(TEXT, [], hidden=[alice.fingerprint, bob.fingerprint])
 
     for key in (alice, bob):
-        opened = ring.engine.decrypt(read_sealed(made.message), [key])
+        opened = ring.gnupg.decrypt(read_sealed(made.message), [key])
         assert (opened.content, opened.opened_by) == (TEXT, key.fingerprint)
 
 
 def test_only_the_keys_named_open(ring, alice, bob):
-    sealed = read_sealed(ring.engine.encrypt(TEXT, [bob.fingerprint]).message)
+    sealed = read_sealed(ring.gnupg.encrypt(TEXT, [bob.fingerprint]).message)
 
     with pytest.raises(smime.DecryptionFailed, match="other OpenPGP keys") as refused:
-        ring.engine.decrypt(sealed, [alice])
+        ring.gnupg.decrypt(sealed, [alice])
     assert bob.facts.keys[1].key_id in refused.value.hint
-    assert ring.engine.decrypt(sealed, [alice, bob]).content == TEXT
+    assert ring.gnupg.decrypt(sealed, [alice, bob]).content == TEXT
 
 
 @pytest.fixture(scope="module")
 def sealed_octets(ring, bob):
-    return dearmor(ring.engine.encrypt(TEXT * 50, [bob.fingerprint]).message)
+    return dearmor(ring.gnupg.encrypt(TEXT * 50, [bob.fingerprint]).message)
 
 
 @pytest.mark.parametrize("from_end", [1, 5, 21, 22, 40, 300])
 def test_no_plaintext_of_what_was_changed(ring, bob, sealed_octets, from_end):
     changed = bytearray(sealed_octets)
     changed[-from_end] ^= 1
-    assert ring.engine.decrypt(read_sealed(sealed_octets), [bob]).content == TEXT * 50
+    assert ring.gnupg.decrypt(read_sealed(sealed_octets), [bob]).content == TEXT * 50
 
     with pytest.raises(smime.DecryptionFailed) as refused:
-        ring.engine.decrypt(read_sealed(bytes(changed)), [bob])
+        ring.gnupg.decrypt(read_sealed(bytes(changed)), [bob])
     assert "noon" not in str(refused.value)
 
 
@@ -157,19 +157,19 @@ def test_no_plaintext_of_two_messages_in_one(sealed_octets):
 
 def test_a_foreign_mail_for_ours_is_compressed_and_signed(ring, alice, bob, gpg):
     """gpg by hand compresses, and signs inside: the content is that of the message."""
-    whose = ["--homedir", ring.engine.home, "--batch", "--trust-model", "always"]
+    whose = ["--homedir", ring.gnupg.home, "--batch", "--trust-model", "always"]
     named = ["-u", alice.fingerprint, "-r", bob.fingerprint]
     made = gpg.run(*whose, *named, "--sign", "--encrypt", input=TEXT * 100)
 
-    opened = ring.engine.decrypt(read_sealed(made), [bob])
+    opened = ring.gnupg.decrypt(read_sealed(made), [bob])
     assert opened.content == TEXT * 100
-    assert ring.engine.check(TEXT * 100, opened.signatures)[0].state == "holds"
+    assert ring.gnupg.check(TEXT * 100, opened.signatures)[0].state == "holds"
 
 
 def test_gpg_by_hand_reads_ours(ring, alice, bob, gpg, tmp_path):
-    whose = ["--homedir", ring.engine.home, "--batch", "--trust-model", "always"]
-    made = ring.engine.encrypt(TEXT, [bob.fingerprint], sign_with=alice.fingerprint)
-    (tmp_path / "sig.asc").write_bytes(ring.engine.sign(TEXT, alice.fingerprint).signature)
+    whose = ["--homedir", ring.gnupg.home, "--batch", "--trust-model", "always"]
+    made = ring.gnupg.encrypt(TEXT, [bob.fingerprint], sign_with=alice.fingerprint)
+    (tmp_path / "sig.asc").write_bytes(ring.gnupg.sign(TEXT, alice.fingerprint).signature)
 
     assert gpg.run(*whose, "--decrypt", input=made.message) == TEXT
     gpg.run(*whose, "--verify", tmp_path / "sig.asc", "-", input=TEXT)
@@ -232,54 +232,57 @@ def test_no_secret_is_in_arguments_or_environment(locked, monkeypatch):
 
 def test_a_run_that_takes_too_long_is_ended(ring):
     with pytest.raises(smime.LimitExceeded, match="did not answer"):
-        ring.engine.run("--check-sigs", limit_seconds=0.0)
+        ring.gnupg.run("--check-sigs", limit_seconds=0.0)
 
 
 def test_no_more_readers_than_fit(ring, bob, monkeypatch):
     monkeypatch.setattr(gnupg, "MAX_RECIPIENTS", 2)
-    ring.engine.encrypt(TEXT, [bob.fingerprint], hidden=[bob.fingerprint])
+    ring.gnupg.encrypt(TEXT, [bob.fingerprint], hidden=[bob.fingerprint])
 
     with pytest.raises(smime.LimitExceeded):
-        ring.engine.encrypt(TEXT, [bob.fingerprint] * 2, hidden=[bob.fingerprint])
+        ring.gnupg.encrypt(TEXT, [bob.fingerprint] * 2, hidden=[bob.fingerprint])
 
 
 def test_an_expired_key_is_not_written_to_and_still_reads(ring, bob):
-    sealed = read_sealed(ring.engine.encrypt(TEXT, [bob.fingerprint]).message)
+    sealed = read_sealed(ring.gnupg.encrypt(TEXT, [bob.fingerprint]).message)
     later = datetime.now(UTC) + timedelta(days=4000)
 
     with pytest.raises(smime.KeyProblem, match=bob.fingerprint):
-        ring.engine.encrypt(TEXT, [bob.fingerprint], at=later)
-    assert ring.engine.decrypt(sealed, [bob], at=later).content == TEXT
+        ring.gnupg.encrypt(TEXT, [bob.fingerprint], at=later)
+    assert ring.gnupg.decrypt(sealed, [bob], at=later).content == TEXT
 
 
 def test_a_bomb_is_not_opened(ring, bob, gpg):
     """An encrypted message of some hundred KiB that grows beyond the limit."""
-    whose = ["--homedir", ring.engine.home, "--batch", "--trust-model", "always"]
+    whose = ["--homedir", ring.gnupg.home, "--batch", "--trust-model", "always"]
     bomb = gpg.run(
         *whose, "-r", bob.fingerprint, "-z", "9", "--encrypt", input=bytes(packets.MAX_INFLATED + 1)
     )
 
     assert len(bomb) < 1 << 20
     with pytest.raises(smime.LimitExceeded):
-        ring.engine.decrypt(read_sealed(bomb), [bob])
+        ring.gnupg.decrypt(read_sealed(bomb), [bob])
 
 
 def test_a_message_for_a_passphrase(ring, gpg):
-    whose = ["--homedir", ring.engine.home, "--batch", "--pinentry-mode", "loopback"]
+    whose = ["--homedir", ring.gnupg.home, "--batch", "--pinentry-mode", "loopback"]
     made = gpg.run(*whose, "--passphrase", "open sesame", "--symmetric", input=TEXT)
 
-    opened = ring.engine.decrypt(read_sealed(made), (), passphrase=b"open sesame")
+    opened = ring.gnupg.decrypt(read_sealed(made), (), passphrase=b"open sesame")
     assert (opened.content, opened.opened_by) == (TEXT, "")
     for passphrase in (None, b"wrong"):
         with pytest.raises(smime.DecryptionFailed):
-            ring.engine.decrypt(read_sealed(made), (), passphrase=passphrase)
+            ring.gnupg.decrypt(read_sealed(made), (), passphrase=passphrase)
 
 
 def test_without_gpg_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda _: None)
 
     with pytest.raises(smime.NotSupported) as missing:
-        smime.PgpKeyring()
+        smime.PgpKeyring(engine="gnupg")
+    assert "apt install gnupg" in missing.value.hint
+    with pytest.raises(smime.NotSupported) as missing:
+        smime.PgpKeyring.user()
     assert "apt install gnupg" in missing.value.hint
 
 

@@ -17,7 +17,7 @@ PLAIN = HEAD + b"Content-Type: text/plain; charset=utf-8\r\n\r\n"
 
 @pytest.fixture(scope="module")
 def whose(ring, alice):
-    home = ["--homedir", ring.engine.home, "--batch", "--trust-model", "always"]
+    home = ["--homedir", ring.gnupg.home, "--batch", "--trust-model", "always"]
     return [*home, "-u", alice.fingerprint]
 
 

@@ -83,9 +83,9 @@ def test_a_file_of_keys_has_a_limit(ring, monkeypatch):
 
 
 def test_signatures_of_others_stay_outside(ring, alice, bob, gpg):
-    whose = ["--homedir", ring.engine.home, "--batch", "--yes"]
+    whose = ["--homedir", ring.gnupg.home, "--batch", "--yes"]
     with smime.PgpKeyring(ring.export(alice, bob, secret=True)) as other:
-        whose[1] = other.engine.home
+        whose[1] = other.gnupg.home
         gpg.run(*whose, "-u", bob.fingerprint, "--quick-sign-key", alice.fingerprint)
         certified = other.export(alice)
     with smime.PgpKeyring(certified) as clean:
@@ -287,7 +287,7 @@ def test_in_the_users_own_ring_only_what_the_user_vouched_for_counts(
 ):
     """Keys come into it from everywhere; own ones, and those certified, are the owner's."""
     with smime.PgpKeyring(ring.export(alice)) as theirs:
-        home = theirs.engine.home
+        home = theirs.gnupg.home
         monkeypatch.setenv("GNUPGHOME", home)
         with smime.PgpKeyring.user() as mine:
             claim = claim_of(ring, alice)
@@ -329,7 +329,7 @@ def wait_for(condition) -> bool:
 def test_a_closed_ring_leaves_nothing(gpg):
     with smime.PgpKeyring() as ring:
         ring.generate("carol@example.org")
-        home = ring.engine.home
+        home = ring.gnupg.home
         assert os.stat(home).st_mode & 0o777 == 0o700
         assert agents_of(home)  # the positive control: there was one
 
@@ -344,7 +344,7 @@ def test_a_ring_that_is_forgotten_is_closed(gpg):
     import gc
 
     ring = smime.PgpKeyring()
-    home = ring.engine.home
+    home = ring.gnupg.home
     del ring
     gc.collect()
 
@@ -355,7 +355,7 @@ KILLED = """
 import sys, smime
 ring = smime.PgpKeyring()
 ring.generate("carol@example.org")
-print(ring.engine.home, flush=True)
+print(ring.gnupg.home, flush=True)
 sys.stdin.read()
 """
 
@@ -384,7 +384,7 @@ def test_a_forked_child_leaves_the_home_alone(ring):
         os._exit(0)
     os.waitpid(pid, 0)
 
-    assert os.path.exists(ring.engine.home)
+    assert os.path.exists(ring.gnupg.home)
 
 
 def test_a_home_that_is_too_deep_is_refused_or_put_elsewhere(tmp_path, monkeypatch):

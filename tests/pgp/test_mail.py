@@ -43,11 +43,13 @@ def test_signed_and_verified(ring, alice, letter):
 
 
 def test_the_form_is_that_of_rfc_3156(ring, alice):
-    message = parsed(smime.sign(LETTER, by=alice))
+    signed = smime.sign(LETTER, by=alice)
+    message = parsed(signed)
+    used = smime.verify(signed, trust=ring).report.signatures[0].digest_algorithm
 
     assert message.get_content_type() == "multipart/signed"
     assert message.get_param("protocol") == "application/pgp-signature"
-    assert message.get_param("micalg") == "pgp-sha256"
+    assert message.get_param("micalg") == f"pgp-{used}"
     content, signature = message.get_payload()
     assert content.get_content_type() == "multipart/mixed"
     assert signature.get_content_type() == "application/pgp-signature"
@@ -399,7 +401,7 @@ def test_reports_pickle_and_say_who(ring, alice, bob):
 
 def test_gpg_by_hand_reads_our_mail_and_we_read_what_it_makes(ring, alice, bob, gpg):
     """The interoperability of the two forms, with what mutt and KMail call."""
-    whose = ["--homedir", ring.engine.home, "--batch", "--trust-model", "always"]
+    whose = ["--homedir", ring.gnupg.home, "--batch", "--trust-model", "always"]
     sealed = parsed(smime.protect(SHORT, by=alice, to=bob))
     inside = gpg.run(*whose, "--decrypt", input=sealed.get_payload(1).get_payload().encode())
     assert b"Subject: lunch" in inside
@@ -435,3 +437,16 @@ def test_no_line_ends_but_crlf_are_signed(ring, alice):
     assert smime.examine(mail, trust=ring, policy=smime.Policy.legacy_read()).signer
     exact = smime.Policy.modern().replace(line_ends="exact")
     assert smime.examine(mail, trust=ring, policy=exact).signer
+
+
+def test_openpgp_mail_is_not_compressed(alice: smime.PgpKey) -> None:
+    packed = smime.Policy.modern().replace(compress=True)
+
+    for work in (
+        lambda: smime.sign(LETTER, by=alice, policy=packed),
+        lambda: smime.encrypt(LETTER, to=alice, policy=packed),
+        lambda: smime.protect(LETTER, by=alice, to=alice, policy=packed),
+        lambda: smime.protect_each(LETTER, by=alice, to=[alice], policy=packed),
+    ):
+        with pytest.raises(smime.NotSupported, match="for S/MIME"):
+            work()

@@ -434,7 +434,7 @@ def auth_enveloped(
     inner = seq(oid(DATA), named, tlv(0x80, ciphertext))
     shown = tlv(0xA1, *sorted(attributes)) if attributes and damage != "attributes" else b""
     if damage == "attributes":
-        shown = tlv(0xA1, a_type("1.3.6.1.4.1.99999.2"))
+        shown = tlv(0xA1, *sorted([a_type(), a_time()]))
     if kind == ENVELOPED:
         return content_info(ENVELOPED, seq(integer(0), set_of(*recipients), inner))
     return content_info(kind, seq(integer(0), set_of(*recipients), inner, shown, octets(mac)))

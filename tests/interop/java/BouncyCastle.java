@@ -6,6 +6,7 @@
 //   sign FOLDER ALGORITHM NAME OUT [BLOB]
 //                         signs FOLDER/content with NAME.key and NAME.crt; with BLOB it
 //                         countersigns the first signer of that message instead
+//   sign FOLDER           does that for each line of FOLDER/jobs: ALGORITHM NAME OUT
 
 import java.io.ByteArrayInputStream;
 import java.nio.file.DirectoryStream;
@@ -43,6 +44,11 @@ public class BouncyCastle {
             System.out.println("Bouncy Castle " + provider.getVersionStr());
         } else if (given[0].equals("check")) {
             check(Path.of(given[1]));
+        } else if (given.length == 2) {
+            for (String line : Files.readAllLines(Path.of(given[1]).resolve("jobs"))) {
+                String[] job = line.split(" ");
+                sign(Path.of(given[1]), job[0], job[1], job[2], null);
+            }
         } else {
             sign(Path.of(given[1]), given[2], given[3], given[4], given.length > 5 ? given[5] : null);
         }

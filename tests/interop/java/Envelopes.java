@@ -181,6 +181,9 @@ public class Envelopes {
     static ASN1ObjectIdentifier cipher(String name) {
         switch (name) {
             case "aes-128-cbc": return CMSAlgorithm.AES128_CBC;
+            case "aes-192-cbc": return CMSAlgorithm.AES192_CBC;
+            case "aes-192-gcm": return CMSAlgorithm.AES192_GCM;
+            case "aes-192-ccm": return CMSAlgorithm.AES192_CCM;
             case "aes-256-cbc": return CMSAlgorithm.AES256_CBC;
             case "aes-128-gcm": return CMSAlgorithm.AES128_GCM;
             case "aes-256-gcm": return CMSAlgorithm.AES256_GCM;

@@ -1,0 +1,494 @@
+"""Sequoia as the engine: in this process, without a home, quick, and at home in RFC 9580.
+
+pysequoia gives away little and takes much on trust, so checks of ours stand
+around it: it encrypts to keys that are expired or revoked (the caller looks
+before), takes all subkeys that encrypt (it is shown one), reads the first of
+several signatures only (each is asked alone), and says of a signature that it
+holds, or nothing. Where it says nothing, nothing holds.
+
+It holds Python's lock while it works; who has large mails has GnuPG, too.
+
+Floor:  pgp (uses errors, backend, certs, packets, strict)
+Source: RFC 9580
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC
+
+from smime.errors import DecryptionFailed, KeyProblem, LimitExceeded, NotSupported
+from smime.pgp.backend import DIGESTS, STRONG_DIGESTS, Decrypted, Encrypted, SignatureFacts, Signed
+from smime.pgp.certs import believed, only_subkey, read_certs, split_keys, unusable, with_secret
+from smime.pgp.packets import AEAD, PROTECTED, dearmor, key_id_of, packets, read_sealed
+from smime.pgp.strict import is_strict, packet_version
+from smime.policy import moment
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+    from typing import Any
+
+    from smime.pgp.backend import Opening
+    from smime.pgp.listing import KeyFacts
+    from smime.pgp.packets import Sealed
+
+__all__ = ["Sequoia", "has_sequoia"]
+
+MAX_OCTETS = 64 << 20  # of a message: it is held several times while it is worked on
+FAILED = "the content could not be opened with this key"
+INSTALL = "pip install 'smimetool[sequoia]'"
+_BARE_CR = re.compile(rb"\r(?!\n)")
+# A handful of lines of a Rust backtrace follow; they tell nothing.
+_STRUCTURE = "Unexpected message structure"
+_NO_SUBKEY = "No suitable decryption subkey"
+
+
+class _Refused(Exception):
+    """What Sequoia did not do, in its words; never shown to others."""
+
+
+def has_sequoia() -> bool:
+    """Whether pysequoia is installed."""
+    from importlib.util import find_spec
+
+    return find_spec("pysequoia") is not None
+
+
+def _ask(call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    try:
+        return call(*arguments, **named)
+    except BaseException as problem:
+        # It raises RuntimeError, OSError and others, and for a panic in Rust something
+        # that is no Exception at all.
+        if not isinstance(problem, Exception) and type(problem).__name__ != "PanicException":
+            raise
+        raise _Refused(str(problem).partition("\n")[0][:200]) from None
+
+
+class Sequoia:
+    """The engine over keys in memory, and over keys that ``find`` finds elsewhere.
+
+    ``find`` takes a fingerprint or key id and returns a public key's packets, empty if
+    there is none; ``find_secret`` the same with the secret half, if that is not locked.
+    """
+
+    name = "sequoia"
+
+    def __init__(
+        self,
+        find: Callable[[str], bytes] | None = None,
+        find_secret: Callable[[str], bytes] | None = None,
+    ) -> None:
+        try:
+            import pysequoia
+        except ImportError as missing:
+            raise NotSupported("this needs Sequoia's library, pysequoia", hint=INSTALL) from missing
+        self._lib: Any = pysequoia
+        self._find = find
+        self._find_secret = find_secret
+        self._certs: dict[str, Any] = {}
+        self._secrets: dict[str, Any] = {}
+        self._facts: dict[str, KeyFacts] = {}
+        self._parsed: dict[bytes, Any] = {}
+
+    # --- keys -----------------------------------------------------------------
+
+    def add(self, octets: bytes) -> tuple[str, ...]:
+        """Take keys in, given as packets; of one that is there already, what is new.
+
+        A revocation alone revokes its key. Returns the fingerprints.
+        Raises ``KeyProblem`` if there is no key that can be read.
+        """
+        if octets and all(one.tag == 2 for one in packets(octets)):
+            return self._revoked(octets)
+        names = []
+        for chunk, secret in split_keys(octets):
+            try:
+                if secret:
+                    tsk = _ask(self._lib.Tsk.from_bytes, chunk)
+                    cert = tsk.extract_certificate()
+                    self._secrets[cert.fingerprint] = tsk
+                else:
+                    cert = _ask(self._lib.Cert.from_bytes, chunk)
+                self._take(cert)
+            except _Refused:
+                continue
+            names.append(cert.fingerprint)
+        if not names:
+            raise KeyProblem("Sequoia found no OpenPGP key that it could take")
+        return tuple(dict.fromkeys(names))
+
+    def _take(self, cert: Any) -> None:
+        name = cert.fingerprint
+        known = self._certs.get(name)
+        self._certs[name] = cert if known is None else _ask(known.merge, cert)
+        facts = self._read(self._certs[name])
+        self._facts[name] = with_secret(facts) if name in self._secrets else facts
+
+    def _read(self, cert: Any) -> KeyFacts:
+        ((_, facts),) = read_certs(bytes(cert))
+        try:
+            names = [str(one) for one in _ask(getattr, cert, "user_ids")]
+            expires = _ask(getattr, cert, "expiration")
+            revoked = _ask(getattr, cert, "is_revoked")
+        except _Refused:  # nothing that is valid binds it together
+            return unusable(facts)
+        return believed(facts, names, expires, revoked)
+
+    def _revoked(self, octets: bytes) -> tuple[str, ...]:
+        for name, cert in self._certs.items():
+            ((own, _),) = read_certs(bytes(cert))
+            first = next(iter(packets(own))).raw
+            try:
+                self._take(_ask(self._lib.Cert.from_bytes, first + octets + own[len(first) :]))
+            except _Refused:
+                continue
+            if self._certs[name].is_revoked:
+                return (name,)
+        raise KeyProblem("this revokes no key that is here")
+
+    def names(self) -> dict[str, tuple[str, ...]]:
+        """Return the user IDs of every key in memory by fingerprint."""
+        return {name: tuple(one.text for one in self._facts[name].user_ids) for name in self._certs}
+
+    def facts(self, name: str) -> KeyFacts | None:
+        """Return what is known of the key with this fingerprint, or that of a subkey, or key id."""
+        for facts in self._facts.values():
+            if any(name in (one.fingerprint, one.key_id) for one in facts.keys):
+                return facts
+        return None
+
+    def secret(self, name: str) -> bool:
+        """Whether the secret half of the key with this fingerprint is in memory."""
+        return name in self._secrets
+
+    def export(self, name: str, *, secret: bool = False) -> bytes:
+        """Return a key in memory as armour. Raises ``KeyProblem`` if it is not there."""
+        kept = (self._secrets if secret else self._certs).get(name)
+        if kept is None:
+            what = "secret half of the key" if secret else "key"
+            raise KeyProblem(f"the {what} is not in this keyring")
+        kind = self._lib.ArmorKind.SecretKey if secret else self._lib.ArmorKind.PublicKey
+        return _crlf(_ask(self._lib.armor, bytes(kept), kind).encode("ascii"))
+
+    def generate(self, user_id: str, *, version: int, suite: str, lifetime_days: int | None) -> str:
+        """Make a key of version 4 or 6, in memory and not locked; return its fingerprint."""
+        lib = self._lib
+        made = _ask(
+            lib.Tsk.generate,
+            user_id,
+            profile=lib.Profile.RFC9580 if version == 6 else lib.Profile.RFC4880,
+            cipher_suite=getattr(lib.CipherSuite, suite),
+            validity_seconds=lifetime_days * 86400 if lifetime_days else None,
+        )
+        (name,) = self.add(bytes(made))
+        return name
+
+    def _cert(self, name: str) -> Any:
+        """Return the key with this fingerprint or key id, or None."""
+        facts = self.facts(name)
+        if facts is not None:
+            return self._certs[facts.fingerprint]
+        octets = self._find(name) if self._find is not None else b""
+        if not octets:
+            return None
+        if octets not in self._parsed:
+            try:
+                self._parsed[octets] = _ask(self._lib.Cert.from_bytes, octets)
+            except _Refused:
+                self._parsed[octets] = None
+        return self._parsed[octets]
+
+    def _tsk(self, name: str) -> Any:
+        if name in self._secrets:
+            return self._secrets[name]
+        octets = self._find_secret(name) if self._find_secret is not None else b""
+        if not octets:
+            return None
+        if octets not in self._parsed:
+            try:
+                self._parsed[octets] = _ask(self._lib.Tsk.from_bytes, octets)
+            except _Refused:
+                self._parsed[octets] = None
+        return self._parsed[octets]
+
+    def forget(self) -> None:
+        """Forget what was found elsewhere: it may have changed."""
+        self._parsed.clear()
+
+    # --- what a backend does -----------------------------------------------------
+
+    def sign(
+        self,
+        data: bytes,
+        key: str,
+        *,
+        passphrase: bytes | None = None,
+        digest: str = "",
+        at: datetime | None = None,
+    ) -> Signed:
+        """See ``Backend.sign``. Raises ``NotSupported`` for another moment or digest."""
+        _refuse_moment(at)
+        if digest not in ("", "sha512"):
+            raise NotSupported(f"Sequoia signs with SHA-512, and not with {digest.upper()}")
+        signer = self._signer(key, passphrase)
+        lib = self._lib
+        try:
+            armour = _ask(lib.sign, signer, bytes(data), mode=lib.SignatureMode.DETACHED)
+        except _Refused as refused:
+            raise KeyProblem(f"Sequoia made no signature: {refused}") from None
+        made = lib.Sig.from_bytes(armour)
+        used = _digest_of(bytes(made))
+        if used not in STRONG_DIGESTS:
+            raise KeyProblem("the OpenPGP key signs with a weak digest only, and is not used")
+        return Signed(_crlf(armour), used, made.issuer_fingerprint or key)
+
+    def can_sign(self, key: str) -> bool:
+        """Whether this key signs here without a passphrase."""
+        try:
+            return self._signer(key, None) is not None
+        except KeyProblem:
+            return False
+
+    def _signer(self, key: str, passphrase: bytes | None) -> Any:
+        tsk = self._tsk(key)
+        if tsk is None:
+            raise KeyProblem("the secret half of the OpenPGP key is not at hand, or is locked")
+        try:
+            return _ask(tsk.signer, _text(passphrase))
+        except _Refused:
+            raise KeyProblem(
+                "the OpenPGP key is locked, and its passphrase is missing or wrong; or no part of "
+                "it that is valid is meant for signatures"
+            ) from None
+
+    def check(
+        self, data: bytes, signatures: Sequence[bytes], *, at: datetime | None = None
+    ) -> tuple[SignatureFacts, ...]:
+        """See ``Backend.check``. Each signature is asked alone: Sequoia sees the first only."""
+        octets = bytes(data)
+        return tuple(self._check(octets, one, at) for one in signatures)
+
+    def _check(self, data: bytes, signature: bytes, at: datetime | None) -> SignatureFacts:
+        version = packet_version(signature)
+        if version not in (4, 6):
+            return SignatureFacts(
+                "unsupported", reason=f"the signature is of version {version}, which is not known"
+            )
+        if at is not None or len(data) > MAX_OCTETS:
+            return SignatureFacts(
+                "unsupported", reason="Sequoia judges of small mails, and as of now"
+            )
+        try:
+            sig = _ask(self._lib.Sig.from_bytes, signature)
+        except _Refused:
+            return SignatureFacts("broken", reason="the signature cannot be read")
+        name = sig.issuer_fingerprint or sig.issuer_key_id or ""
+        created = None if sig.created is None else sig.created.astimezone(UTC)
+        digest = _digest_of(signature)
+        cert = self._cert(name) if name else None
+        if cert is None:
+            text = f"the key that made the signature, {name or 'not named'}, is not at hand"
+            return SignatureFacts("no-key", key=name, created=created, digest=digest, reason=text)
+        if digest not in STRONG_DIGESTS:
+            text = (
+                f"the signature uses {digest.upper() or 'an unknown digest'}, which Sequoia refuses"
+            )
+            return SignatureFacts(
+                "unsupported", key=name, created=created, digest=digest, reason=text
+            )
+        try:
+            found = _ask(self._lib.verify, data, lambda _: [cert], signature=sig).valid_sigs
+        except _Refused:
+            text = "the content was changed after signing, or the key could not sign it"
+            return SignatureFacts("refused", key=name, created=created, digest=digest, reason=text)
+        if len(found) != 1 or found[0].certificate != cert.fingerprint or created is None:
+            return SignatureFacts(
+                "broken", key=name, reason="Sequoia's answer does not fit together"
+            )
+        text_kind = _kind_of(signature) == 1
+        return SignatureFacts(
+            "holds",
+            key=found[0].signing_key,
+            primary=found[0].certificate,
+            created=created,
+            expires=None if sig.expiration is None else sig.expiration.astimezone(UTC),
+            digest=digest,
+            text=text_kind,
+            loose=(text_kind and _BARE_CR.search(data) is not None) or not is_strict(signature),
+        )
+
+    def encrypt(
+        self,
+        data: bytes,
+        to: Sequence[str],
+        *,
+        hidden: Sequence[str] = (),
+        sign_with: str = "",
+        passphrase: bytes | None = None,
+        cipher: str = "aes-256",
+        digest: str = "",
+        at: datetime | None = None,
+    ) -> Encrypted:
+        """See ``Backend.encrypt``. Raises ``NotSupported`` for hidden readers and other ciphers."""
+        _refuse_moment(at)
+        if hidden:
+            raise NotSupported("Sequoia's library names all readers of a message")
+        if cipher != "aes-256" or (sign_with and digest not in ("", "sha512")):
+            raise NotSupported("Sequoia's library writes AES-256 and SHA-512")
+        if len(data) > MAX_OCTETS:
+            raise NotSupported(f"Sequoia is given at most {MAX_OCTETS} octets")
+        certs, wanted = self._readers(to)
+        signer = self._signer(sign_with, passphrase) if sign_with else None
+        try:
+            message = _ask(self._lib.encrypt, bytes(data), certs, signer)
+        except _Refused as refused:
+            raise KeyProblem(f"Sequoia did not encrypt to these OpenPGP keys: {refused}") from None
+        sealed = read_sealed(message)
+        named = {key_id_of(one) for one in sealed.recipients}
+        if named != wanted or sealed.container_tag != PROTECTED:
+            raise KeyProblem("Sequoia encrypted to other parts of the OpenPGP keys than was asked")
+        return Encrypted(
+            _crlf(message), "AES-256", "sha512" if sign_with else "", sealed.container_version
+        )
+
+    def _readers(self, to: Sequence[str]) -> tuple[list[Any], set[str]]:
+        """Return each reader's key with the one subkey that is written to, and their key ids."""
+        certs, wanted = [], set()
+        now = moment(None)
+        for name in dict.fromkeys(to):
+            cert = self._cert(name)
+            facts = self.facts(name) or (self._read(cert) if cert is not None else None)
+            newest = facts.encrypts_at(now) if facts is not None else None
+            if newest is None or facts is None:
+                raise KeyProblem(f"no mail can be written to the OpenPGP key {name}")
+            octets = only_subkey(bytes(cert), newest.fingerprint)
+            if octets not in self._parsed:
+                self._parsed[octets] = _ask(self._lib.Cert.from_bytes, octets)
+            certs.append(self._parsed[octets])
+            wanted.add(newest.key_id)
+        return certs, wanted
+
+    def decrypt(
+        self,
+        sealed: Sealed,
+        keys: Sequence[Opening],
+        *,
+        passphrase: bytes | None = None,
+        at: datetime | None = None,
+    ) -> Decrypted:
+        """See ``Backend.decrypt``.
+
+        Sequoia looks at the signatures inside while it opens, and does not hand them
+        out: what it said of them is in ``checked``.
+        """
+        _refuse_moment(at)
+        if sealed.container_tag == AEAD:
+            raise NotSupported("Sequoia does not open GnuPG's own form of authenticated encryption")
+        failed: Exception | None = None
+        for key in keys:
+            tsk = self._tsk(key.fingerprint)
+            for data in sealed.attempts(key.key_ids) if tsk is not None else ():
+                try:
+                    decryptor = _ask(tsk.decryptor, _text(key.passphrase()))
+                except _Refused as refused:
+                    failed = _no_decryptor(str(refused))
+                    continue
+                try:
+                    return self._open(data, key.fingerprint, decryptor=decryptor)
+                except DecryptionFailed as problem:
+                    failed = failed or problem
+        if passphrase and sealed.passphrases:
+            for data in sealed.by_passphrase():
+                try:
+                    return self._open(data, "", passwords=[_text(passphrase)])
+                except DecryptionFailed as problem:
+                    failed = failed or problem
+        if failed is not None:
+            raise failed
+        raise DecryptionFailed("the mail is not sealed for any of these OpenPGP keys")
+
+    def _open(self, data: bytes, by: str, **how: Any) -> Decrypted:
+        if len(data) > MAX_OCTETS:
+            raise LimitExceeded(f"Sequoia is given at most {MAX_OCTETS} octets")
+        asked: list[str] = []
+
+        def store(ids: list[str]) -> list[Any]:
+            asked.extend(ids)
+            return [cert for one in ids if (cert := self._cert(one)) is not None]
+
+        label = "AEAD" if read_sealed(data).container_version == 2 else "MDC"
+        try:
+            found = _ask(self._lib.decrypt, data, store=store, **how)
+        except _Refused as refused:
+            return self._open_alone(data, by, label, asked, str(refused), how)
+        checked = tuple(
+            SignatureFacts(
+                "holds",
+                key=one.signing_key,
+                primary=one.certificate,
+                created=moment(None),
+                vetted=True,
+            )
+            for one in found.valid_sigs
+        )
+        return Decrypted(found.bytes, by, f"OpenPGP ({label})", checked=checked)
+
+    def _open_alone(
+        self, data: bytes, by: str, label: str, asked: list[str], why: str, how: dict[str, Any]
+    ) -> Decrypted:
+        """Open without a look at signatures: none holds, and what there is of them is said."""
+        try:
+            found = _ask(self._lib.decrypt, data, **how)
+        except _Refused:
+            raise DecryptionFailed(FAILED) from None
+        checked: tuple[SignatureFacts, ...] = ()
+        if why.startswith(_STRUCTURE) or _STRUCTURE in why:
+            text = "Sequoia's library does not check signatures inside compressed content"
+            checked = (SignatureFacts("unsupported", reason=text),)
+        elif asked:
+            known = any(self._cert(one) is not None for one in asked)
+            text = "it does not hold" if known else f"the key {asked[0]} is not at hand"
+            checked = (SignatureFacts("refused" if known else "no-key", key=asked[0], reason=text),)
+        return Decrypted(found.bytes, by, f"OpenPGP ({label})", checked=checked)
+
+
+def _no_decryptor(why: str) -> Exception:
+    if _NO_SUBKEY in why:
+        return NotSupported("Sequoia's library opens nothing with keys that are expired")
+    return KeyProblem(
+        "the OpenPGP key is locked, and its passphrase is missing or wrong",
+        hint="give it to the keyring: smime.PgpKeyring(data, passphrase=...)",
+    )
+
+
+def _refuse_moment(at: datetime | None) -> None:
+    if at is not None:
+        raise NotSupported("Sequoia's library works as of now only")
+
+
+def _text(passphrase: bytes | None) -> str | None:
+    if not passphrase:
+        return None
+    try:
+        return passphrase.decode()
+    except UnicodeDecodeError:
+        raise NotSupported("a passphrase for Sequoia is text in UTF-8") from None
+
+
+def _body(signature: bytes) -> bytes:
+    return next(iter(packets(dearmor(signature)))).beginning(8)
+
+
+def _digest_of(signature: bytes) -> str:
+    return DIGESTS.get(_body(signature)[3], "")
+
+
+def _kind_of(signature: bytes) -> int:
+    return _body(signature)[1]
+
+
+def _crlf(text: bytes) -> bytes:
+    return text.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
