@@ -14,8 +14,8 @@ from __future__ import annotations
 
 _HOMES = {
     "pki.authority": "Authority",
-    "pki.errors": "AuditFailed AuthorityExists LedgerProblem NoAuthority PkiError ProfileProblem"
-    " RequestRefused Unattended WrongPassphrase",
+    "pki.errors": "AuditFailed AuthorityExists DirectoryProblem LedgerProblem NoAuthority PkiError"
+    " ProfileProblem RequestRefused Unattended WrongPassphrase",
     "pki.profiles": "Profile",
     "pki.registrar": "Registrar",
     "pki.requests": "CertificationRequest",
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pki.authority import Authority as Authority
     from pki.errors import AuditFailed as AuditFailed
     from pki.errors import AuthorityExists as AuthorityExists
+    from pki.errors import DirectoryProblem as DirectoryProblem
     from pki.errors import LedgerProblem as LedgerProblem
     from pki.errors import NoAuthority as NoAuthority
     from pki.errors import PkiError as PkiError

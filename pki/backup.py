@@ -145,8 +145,13 @@ def _snapshot(ledger: Ledger, path: str) -> None:
         if connection.dialect.name == "sqlite":
             source = connection.connection.driver_connection
             assert isinstance(source, sqlite3.Connection)
-            with tables.translated(), contextlib.closing(sqlite3.connect(path)) as target:
-                source.backup(target)
+            try:
+                with contextlib.closing(sqlite3.connect(path)) as target:
+                    source.backup(target)
+            except sqlite3.Error as error:
+                raise LedgerProblem(
+                    f"the records could not be copied: {error}", hint="make room on the disk"
+                ) from error
             return
         with Ledger.open(sqlite_url(path)) as copy, copy.writing() as log:
             _copy(connection, log.connection)

@@ -8,7 +8,8 @@ PkiError               20  the base; never raised itself
 ├─ ProfileProblem      25  a profile is unknown or says something impossible
 ├─ Unattended          26  a question is open and there is no terminal to ask on
 ├─ LedgerProblem       27  the records cannot be read or written: locked, full, newer
-└─ AuditFailed         28  the records are not what they were; ``.audit`` says where
+├─ AuditFailed         28  the records are not what they were; ``.audit`` says where
+└─ DirectoryProblem    29  a directory cannot be reached, or takes nothing from us
 
 Floor:  errors (uses smime.SmimeError)
 """
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AuditFailed",
     "AuthorityExists",
+    "DirectoryProblem",
     "LedgerProblem",
     "NoAuthority",
     "PkiError",
@@ -93,3 +95,9 @@ class AuditFailed(PkiError):
 
     def __reduce__(self) -> tuple[type[AuditFailed], tuple[Audit]]:
         return AuditFailed, (self.audit,)
+
+
+class DirectoryProblem(PkiError):
+    """An LDAP directory cannot be reached, is not who it should be, or refuses a change."""
+
+    exit_status = 29

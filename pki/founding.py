@@ -77,6 +77,7 @@ def found(
     root_algorithm: str,
     algorithm: str,
     profile: str | Profile = "issuing",
+    constrain: bool = False,
     at: datetime | None = None,
 ) -> tuple[Authority, Records, Ledger]:
     """Make a root, and below it a CA for mail users (``Registrar.create``)."""
@@ -87,8 +88,11 @@ def found(
         raise RequestRefused(
             f"the name of a CA has 1 to {MAX_NAME - len(_ISSUING_SUFFIX)} characters"
         )
+    if constrain and not settings.domains:
+        raise RequestRefused("a root is limited to domains: name them")
     secret = keys.passphrase_octets(passphrase)
-    root = Authority.create(name, algorithm=root_algorithm, at=at)
+    limits = settings.domains if constrain else ()
+    root = Authority.create(name, algorithm=root_algorithm, at=at, domains=limits)
     below = root.subordinate(
         name + _ISSUING_SUFFIX,
         algorithm=algorithm,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import smime
 from pki import archive, keys
-from pki.authority import Authority, halves, moment, new_serial
+from pki.authority import Authority, halves, identity_of, moment, new_serial
 from pki.errors import RequestRefused
 from pki.escrow import may_be_kept
 from pki.facts import Issue, public_key_hash
@@ -19,7 +19,7 @@ from pki.profiles import Profile
 from pki.requests import CertificationRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
     from typing import TypeAlias
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pki.ledger import Ledger, Writing
 
     Pair: TypeAlias = tuple[keys.AnyKey, x509.Certificate]
+    Stage: TypeAlias = Callable[[smime.Identity], object]
 
 __all__ = ["GROUP", "Issuance"]
 
@@ -180,8 +181,9 @@ class Issuance:
         pair: bool | None,
         keep: bool | None,
         subject: dict[str, str],
-    ) -> list[Pair]:
-        """Make the keys of a person, certify and record them: the signing one first."""
+        stage: Stage | None = None,
+    ) -> smime.Identity:
+        """Make the keys of a person, certify and record them (``Registrar.issue``)."""
         chosen = self.profile(profile)
         if lifetime_days is not None:
             chosen = chosen.lasting(lifetime_days)
@@ -195,8 +197,18 @@ class Issuance:
             issue = self.sign(Order(request, half), when, self.profile_name(profile, half))
             issues.append(issue)
             made.append((key, issue.certificate))
-        self.record(issues, self.to_keep(made, keep))
-        return made
+        return self.hand_over(made, issues, keep, stage)
+
+    def hand_over(
+        self, made: list[Pair], issues: Sequence[Issue], keep: bool | None, stage: Stage | None
+    ) -> smime.Identity:
+        """Record what was signed; before that ``stage`` may put it on the disk, or stop it all."""
+        identity = identity_of(made, self.authority.chain)
+        kept = self.to_keep(made, keep)
+        if stage is not None:
+            stage(identity)
+        self.record(issues, kept)
+        return identity
 
     # --- orders -------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 import smime
 from pki import crl, founding, keys, renewal, revocation, status, vouching
-from pki.authority import Authority, identity_of, moment
+from pki.authority import Authority, moment
 from pki.errors import NoAuthority
 from pki.folder import Records, read_key
 from pki.issuance import GROUP, Issuance
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from pki.facts import Record
+    from pki.issuance import Stage
     from pki.ledger import Ledger
     from pki.ocsp import Responder
     from pki.profiles import Profile
@@ -62,6 +63,7 @@ class Registrar:
         algorithm: str = "",
         root_algorithm: str = "",
         profile: str | Profile = "issuing",
+        constrain: bool = False,
         crl_url: str = "",
         ca_url: str = "",
         ocsp_url: str = "",
@@ -80,8 +82,9 @@ class Registrar:
         The URLs are written into every certificate and cannot be mended in those given
         out; ``{shard}`` and ``{profile}`` in ``crl_url`` and ``delta_url`` spread the
         certificates over several CRLs. With ``domains`` the CA certifies addresses there
-        and nothing else (``Authority.subordinate``). The ledger is a file in the folder,
-        or the PostgreSQL database that ``ledger_url`` names.
+        and nothing else (``Authority.subordinate``); with ``constrain`` its root as well.
+        The ledger is a file in the folder, or the PostgreSQL database that ``ledger_url``
+        names.
 
         Raises ``AuthorityExists``, ``RequestRefused`` for a name, URL or domain that
         cannot be, ``LedgerProblem``, ``OSError``. On failure nothing is left behind.
@@ -97,6 +100,7 @@ class Registrar:
             root_algorithm=root_algorithm or kinds[0],
             algorithm=algorithm or kinds[1],
             profile=profile,
+            constrain=constrain,
             at=at,
         )
         return cls(*made)
@@ -134,6 +138,7 @@ class Registrar:
         lifetime_days: int | None = None,
         pair: bool | None = None,
         keep: bool | None = None,
+        stage: Stage | None = None,
         **subject: str,
     ) -> smime.Identity:
         """Make a key, certify it for these addresses, record the certificate.
@@ -142,8 +147,11 @@ class Registrar:
         reads it. Where recovery agents are named (``pki.archive``) a sealed copy of a key
         that only reads is kept for them, unless ``keep`` is false; with ``keep=True`` it is
         an error if that cannot be. Any other key is kept by nobody but the caller.
+
+        ``stage`` is called with the Identity before it is recorded: who writes it to a disk
+        there learns that the disk is full while nothing was given out yet.
         """
-        made = self._desk.make(
+        return self._desk.make(
             addresses,
             name,
             profile=profile,
@@ -152,9 +160,9 @@ class Registrar:
             lifetime_days=lifetime_days,
             pair=pair,
             keep=keep,
+            stage=stage,
             subject=subject,
         )
-        return identity_of(made, self.chain)
 
     def certify(
         self,
@@ -232,22 +240,23 @@ class Registrar:
         at: datetime | None = None,
         lifetime_days: int = 365,
         keep: bool | None = None,
+        stage: Stage | None = None,
     ) -> smime.Identity:
         """Make new keys for the same names, of the same kinds unless told otherwise.
 
         Of a pair give both serial numbers, the signing one first. The old certificates stay
-        as they are: mail sealed with them must be readable still.
-        Raises ``RequestRefused`` for a certificate that is not here.
+        as they are: mail sealed with them must be readable still. ``keep`` and ``stage`` as
+        in ``issue``. Raises ``RequestRefused`` for a certificate that is not here.
         """
-        made = renewal.rekey(
+        return renewal.rekey(
             self._desk,
             serials,
             algorithm=algorithm,
             at=at,
             lifetime_days=lifetime_days,
             keep=keep,
+            stage=stage,
         )
-        return identity_of(made, self.chain)
 
     def due(self, now: datetime, until: datetime) -> list[int]:
         """Name the serials of valid users' certificates that end before ``until``.

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
+    import smime
     from pki.facts import Record
-    from pki.issuance import Issuance
+    from pki.issuance import Issuance, Stage
     from pki.ledger import Ledger
 
 __all__ = ["due", "ending", "find", "rekey", "renew"]
@@ -57,7 +58,8 @@ def rekey(
     at: datetime | None,
     lifetime_days: int,
     keep: bool | None,
-) -> list[tuple[keys.AnyKey, x509.Certificate]]:
+    stage: Stage | None = None,
+) -> smime.Identity:
     """Make new keys for the same names, all recorded in one commit. Raises ``RequestRefused``."""
     made: list[tuple[keys.AnyKey, x509.Certificate]] = []
     issues, when = [], moment(at)
@@ -69,8 +71,7 @@ def rekey(
         issue = desk.sign(Order(request, profile, renews=serial), when, before.profile)
         issues.append(issue)
         made.append((key, issue.certificate))
-    desk.record(issues, desk.to_keep(made, keep))
-    return made
+    return desk.hand_over(made, issues, keep, stage)
 
 
 def find(ledger: Ledger, serial: int) -> Record:

@@ -273,8 +273,8 @@ def check_wishes(csr: bytes, addresses: Iterable[str], hosts: Iterable[str] = ()
 
     trouble: tuple[type[Exception], ...] = (*_trouble(), SmimeError)
     given = {checked_address(one) for one in addresses} | {_checked_server(one) for one in hosts}
+    request = _load(csr)
     try:
-        request = _load(csr)
         asked = [
             str(one.value)
             for kind in (NameOID.EMAIL_ADDRESS, NameOID.COMMON_NAME)

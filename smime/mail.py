@@ -52,7 +52,7 @@ class Mail:
     b'Subject: hi\r\n\r\nhello\r\n'
     """
 
-    __slots__ = ("_envelope", "_make", "_octets", "_recipients", "_size")
+    __slots__ = ("_envelope", "_make", "_octets", "_recipients", "_size", "_unverified")
 
     def __init__(self, data: Source) -> None:
         self._recipients: tuple[str, ...] | None = None
@@ -60,6 +60,7 @@ class Mail:
         self._octets: bytes | None
         self._make: Callable[[], bytes] | None = None
         self._size: int | None = None
+        self._unverified: tuple[str, ...] = ()
         if isinstance(data, Mail):
             self._octets = data._data
             self._recipients = data._recipients
@@ -81,6 +82,7 @@ class Mail:
         self._size = None
         self._envelope = None
         self._recipients = recipients
+        self._unverified = ()
         return self
 
     def _changed(self, data: bytes) -> Mail:
@@ -147,6 +149,15 @@ class Mail:
         if self._recipients is None:
             self._recipients = _recipients(self._data if self._envelope is None else self._envelope)
         return self._recipients
+
+    @property
+    def unverified(self) -> tuple[str, ...]:
+        """Addresses of readers for whose certificates nobody was asked to vouch.
+
+        Those of ``encrypt``, ``protect`` or ``protect_each`` without ``trust=``; empty
+        with it, and for every other mail.
+        """
+        return self._unverified
 
     @property
     def body(self) -> bytes:

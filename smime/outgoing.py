@@ -15,11 +15,12 @@ from smime.formats import packing
 from smime.formats import pgpout as pgp
 from smime.formats import smime as form
 from smime.formats.large import Large, NotCanonical, Parted
+from smime.formats.readers import refuse_bcc, refuse_trust, vouching
 from smime.keys.choice import chosen, refuse_strangers
 from smime.keys.roles import recipients_of, signers_of
 from smime.mail import Mail, write_out
 from smime.mime.entity import split_entity
-from smime.mime.headers import addresses, divide
+from smime.mime.headers import divide
 from smime.policy import MODERN, moment
 from smime.release import spool
 from smime.release import to as release_to
@@ -31,11 +32,14 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from smime.cms.recipients import RecipientKey
+    from smime.formats.readers import Vouch
     from smime.keys import Addressee, Identity, Recipient, Sender
     from smime.mail import Out, Source
     from smime.mime.entity import Entity
     from smime.policy import Policy
+    from smime.protocols import Trusts
     from smime.source import Piece
+    from smime.trust import Evidence
 
 __all__ = ["encrypt", "protect", "protect_each", "sign"]
 
@@ -87,6 +91,8 @@ def encrypt(
     mail: Source,
     *,
     to: Addressee | Iterable[Addressee],
+    trust: Trusts | None = None,
+    evidence: Evidence | None = None,
     policy: Policy = MODERN,
     out: Out | None = None,
 ) -> Mail:
@@ -99,37 +105,44 @@ def encrypt(
     AES-256-CBC unless every reader is known to read AES-GCM; CBC does not show
     whether the content was changed on the way.
 
+    With ``trust`` the path and the revocation of each certificate are judged as a
+    signer's are, with what ``evidence`` adds; without it, nobody is asked, and
+    ``Mail.unverified`` of the result names the readers.
+
     A ``PgpKey`` or several, all of one keyring, seal in the form of OpenPGP: its
     content shows whether it was changed, and Bcc readers are not named in it.
 
-    Raises ``KeyProblem`` for readers whose certificates are expired or must not
-    be written to (``missing`` lists their addresses), and when a Bcc reader is
-    among ``to``: a sealed mail names all its readers. With the policy
-    ``readers="named"`` also when To, Cc and ``to`` do not name the same people.
+    Raises ``KeyProblem`` for readers whose certificates are expired, must not
+    be written to or are not to be believed (``missing`` lists their addresses),
+    and when a Bcc reader is among ``to``: a sealed mail names all its readers.
+    With the policy ``readers="named"`` also when To, Cc and ``to`` do not name the same people.
     ``MalformedMail``, ``LimitExceeded`` and ``OSError`` as ``sign``.
     """
     keys, rest = pgp.apart(to, "to")
     if keys:
+        refuse_trust(trust)
         way = pgp.Sealing(keys, policy)
         return _protected(
             mail, policy, "cipher", travels=False, look=way.look, small=way.small, out=out
         )
     readers = recipients_of(rest)
+    vouch = vouching(trust, evidence, policy)
 
     def look(entity: Entity, named: Mail) -> None:
-        _refuse_bcc(entity, readers)
+        refuse_bcc(entity, readers)
         if policy.readers == "named":
             refuse_strangers(readers, named.recipients)
 
     def small(inner: bytes, _: bytes, sealed_outer: bytes) -> bytes:
-        return _seal(inner, readers, policy, None, sealed_outer)
+        return _seal(inner, readers, policy, None, sealed_outer, vouch)
 
     def large(inner: Octets, _: bytes, sealed_outer: bytes) -> Iterator[Piece]:
-        return _seal_pieces(inner, readers, policy, None, sealed_outer)
+        return _seal_pieces(inner, readers, policy, None, sealed_outer, vouch)
 
-    return _protected(
+    made = _protected(
         mail, policy, "cipher", travels=False, look=look, small=small, large=large, out=out
     )
+    return _say_unverified(made, readers, trust)
 
 
 def protect(
@@ -138,6 +151,8 @@ def protect(
     by: Sender,
     to: Addressee | Iterable[Addressee],
     to_self: bool = True,
+    trust: Trusts | None = None,
+    evidence: Evidence | None = None,
     policy: Policy = MODERN,
     at: datetime | None = None,
     out: Out | None = None,
@@ -149,21 +164,23 @@ def protect(
     """
     key, certified = pgp.signer_of(by)
     if key is not None:
+        refuse_trust(trust)
         way = pgp.Sealing(pgp.openpgp_readers(to), policy, signer=key, to_self=to_self, at=at)
         return _protected(mail, policy, "cipher", look=way.look, small=way.small, out=out)
     (signer,) = _one(certified)
     others = recipients_of(pgp.certified(to))
     readers = _with_self(others, signer, to_self)
     when = moment(at)
+    vouch = vouching(trust, evidence, policy, signer.recipient)
 
     def look(entity: Entity, named: Mail) -> None:
-        _refuse_bcc(entity, readers)
+        refuse_bcc(entity, readers)
         if policy.readers == "named":
             refuse_strangers(others, named.recipients, also=signer.addresses)
 
     def small(inner: bytes, _: bytes, sealed_outer: bytes) -> bytes:
         signed_inner = _sign(inner, (signer,), False, policy, when)
-        return _seal(signed_inner, readers, policy, when, sealed_outer)
+        return _seal(signed_inner, readers, policy, when, sealed_outer, vouch)
 
     def large(inner: Octets, _: bytes, sealed_outer: bytes) -> Iterator[Piece]:
         # The length of what is signed is to be known before it is sealed (DER),
@@ -173,9 +190,10 @@ def protect(
                 waiting.write(piece)
             waiting.seek(0)
             signed_inner = Octets(waiting, "the signed mail")
-            yield from _seal_pieces(signed_inner, readers, policy, when, sealed_outer)
+            yield from _seal_pieces(signed_inner, readers, policy, when, sealed_outer, vouch)
 
-    return _protected(mail, policy, "cipher", look=look, small=small, large=large, out=out)
+    made = _protected(mail, policy, "cipher", look=look, small=small, large=large, out=out)
+    return _say_unverified(made, others, trust)
 
 
 def protect_each(
@@ -184,6 +202,8 @@ def protect_each(
     by: Sender,
     to: Iterable[Addressee],
     to_self: bool = True,
+    trust: Trusts | None = None,
+    evidence: Evidence | None = None,
     policy: Policy = MODERN,
     at: datetime | None = None,
 ) -> Iterator[Mail]:
@@ -198,22 +218,31 @@ def protect_each(
     key, certified = pgp.signer_of(by)
     inner, _, sealed_outer = _divided(split_entity(bytes(source)), policy, "cipher")
     if key is not None:
+        refuse_trust(trust)
         packing.refuse(policy)
         return pgp.copies(inner, sealed_outer, key, to, to_self, policy, at)
     (signer,) = _one(certified)
     when = moment(at)
     signed_inner = _sign(packing.small(inner, policy), (signer,), False, policy, when)
+    vouch = vouching(trust, evidence, policy, signer.recipient)
 
     def copies() -> Iterator[Mail]:
         for one in to:
             (reader,) = recipients_of(pgp.certified(one))
             readers = _with_self((reader,), signer, to_self)
-            yield Mail._made(
-                _seal(signed_inner, readers, policy, when, sealed_outer),
+            made = Mail._made(
+                _seal(signed_inner, readers, policy, when, sealed_outer, vouch),
                 recipients=reader.addresses,
             )
+            yield _say_unverified(made, (reader,), trust)
 
     return copies()
+
+
+def _say_unverified(mail: Mail, readers: Sequence[Recipient], trust: Trusts | None) -> Mail:
+    if trust is None:
+        mail._unverified = tuple([address for one in readers for address in one.addresses])
+    return mail
 
 
 def _protected(
@@ -414,10 +443,11 @@ def _seal(
     policy: Policy,
     when: datetime | None,
     outer: bytes,
+    vouch: Vouch | None = None,
 ) -> bytes:
     from smime.cms import enveloped  # late: who only signs need not wait for it
 
-    keys, cipher, transport, derived = _seals(readers, policy, when)
+    keys, cipher, transport, derived = _seals(readers, policy, when, vouch)
     blob = enveloped.build(inner, keys, cipher=cipher, transport=transport, derived=derived)
     return form.wrap_sealed(blob, enveloped.kind_of(cipher), outer)
 
@@ -428,42 +458,26 @@ def _seal_pieces(
     policy: Policy,
     when: datetime | None,
     outer: bytes,
+    vouch: Vouch | None = None,
 ) -> Iterator[Piece]:
     from smime.formats import streams
 
-    keys, cipher, transport, derived = _seals(readers, policy, when)
+    keys, cipher, transport, derived = _seals(readers, policy, when, vouch)
     return streams.sealed_mail(
         inner, keys, outer, cipher=cipher, transport=transport, derived=derived
     )
 
 
 def _seals(
-    readers: Sequence[Recipient], policy: Policy, when: datetime | None
+    readers: Sequence[Recipient], policy: Policy, when: datetime | None, vouch: Vouch | None
 ) -> tuple[list[RecipientKey], str, str, bool]:
     """Return the keys to seal for, each once, and how: cipher, RSA keys, whether it is derived."""
-    readers = chosen(readers, moment(when), policy)
+    readers = chosen(readers, moment(when), policy, vouch)
     capabilities = [one.capabilities for one in readers]
     cipher = policy.choose_cipher(capabilities)
     transport = policy.choose_transport(capabilities)
     unique = {one.recipient_key.identifier: one.recipient_key for one in readers}
     return list(unique.values()), cipher, transport, policy.derives_key(capabilities)
-
-
-def _refuse_bcc(entity: Entity, readers: Sequence[Recipient]) -> None:
-    """Refuse to seal one mail for open and for blind readers: it would name them all."""
-    if not any(field.key == "bcc" for field in entity.fields):
-        return
-    from smime.keys.address import same_address
-
-    named = {*addresses(entity, "to"), *addresses(entity, "cc"), *addresses(entity, "from")}
-    for blind in addresses(entity, "bcc"):
-        if any(same_address(blind, one) for one in named):
-            continue
-        if any(same_address(blind, own) for one in readers for own in one.addresses):
-            raise KeyProblem(
-                f"{blind} is a Bcc reader, and a sealed mail shows all its readers to each of them",
-                hint="give Bcc readers their own copies: smime.protect_each(mail, by=..., to=...)",
-            )
 
 
 def _made(source: Mail, data: bytes, out: Out | None) -> Mail:

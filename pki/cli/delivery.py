@@ -8,9 +8,14 @@ Floor:  cli
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 
 from pki.cli import common, options
+
+TYPE_CHECKING = False  # what typing.TYPE_CHECKING is, without importing typing
+if TYPE_CHECKING:
+    from typing import Self
 
 __all__ = ["Delivery", "arguments"]
 
@@ -42,6 +47,7 @@ class Delivery:
         self._path: str | None = given.write_passphrase
         self._secret = common.given_passphrase(given.p12_passphrase_file, given.p12_passphrase_env)
         self._shown = False
+        self._staged: list[tuple[str, str]] = []
         if not self._secret and not self._path:
             common.demand_terminal(
                 "the passphrase of the .p12", "--write-passphrase or --p12-passphrase-file"
@@ -59,11 +65,41 @@ class Delivery:
 
     def write(self, files: list[tuple[str, bytes, int]]) -> None:
         """Write all of them, and the passphrase where that was asked for, or none."""
+        self.stage(files)
+        self.publish()
+
+    def stage(self, files: list[tuple[str, bytes, int]]) -> None:
+        """Write them beside where they shall be, so that only a rename is left; or none."""
         also = [(self._path, f"{self.secret()}\n".encode(), 0o600)] if self._path else []
-        common.write_all([*also, *files])
-        p12 = [os.path.basename(path) for path, _, _ in files if path.endswith((".p12", ".pfx"))]
-        what = p12[0] if len(p12) == 1 else "the .p12"
+        mark = os.urandom(4).hex()
+        staged = [(path, _beside(path, mark), data, mode) for path, data, mode in [*also, *files]]
+        common.write_all([(beside, data, mode) for _, beside, data, mode in staged])
+        self._staged = [(path, beside) for path, beside, _, _ in staged]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, failed: type[BaseException] | None, *exc: object) -> None:
+        """Publish what was staged inside, or take it away if that failed."""
+        if failed is None:
+            self.publish()
+            return
+        for _, beside in self._staged:
+            with contextlib.suppress(OSError):  # the failure before is the one to tell
+                os.unlink(beside)
+
+    def publish(self) -> None:
+        """Give the staged files their names, and tell the person what there is to tell."""
+        for path, beside in self._staged:
+            common.refuse_unwritable(path)
+            os.rename(beside, path)
+        names = [path for path, _ in self._staged if path.endswith((".p12", ".pfx"))]
+        what = names[0] if len(names) == 1 else "the .p12"
         if self.compat == "legacy":
             common.tell(f"{what} is weakly encrypted, as asked: hand it over, do not mail it")
         if self._shown:
             common.tell(f"passphrase of {what}, shown this once: {self.secret()}")
+
+
+def _beside(path: str, mark: str) -> str:
+    return os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.{mark}")

@@ -38,6 +38,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="kind of CA (default: issuing, for mail; issuing-services for servers)",
     )
     options.domain(parser, "certify only addresses at D")
+    parser.add_argument(
+        "--constrain",
+        action="store_true",
+        help="limit the root to these domains too: then people can import it with an easy mind",
+    )
     options.urls(parser, asked=True)
     options.passphrase(parser, "", "of the CA's keys")
     options.json(parser)
@@ -51,6 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
     refuse_existing(arguments.dir)  # before any question
     if arguments.rsa and (arguments.key or arguments.root_key):
         arguments.refuse("--rsa says the kind of both keys")
+    if arguments.constrain and not arguments.domain:
+        arguments.refuse("--constrain goes with --domain")
     name = arguments.name
     if name is None:
         name = common.ask("Name of the CA: ", option="--name", needed=True)
@@ -69,6 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
         root_algorithm=arguments.root_key,
         profile=arguments.kind,
         domains=arguments.domain,
+        constrain=arguments.constrain,
         **options.urls_of(arguments),
     ) as ca:
         root = os.path.join(arguments.dir, "root.pem")

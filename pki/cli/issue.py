@@ -9,6 +9,10 @@ import argparse
 
 from pki.cli import common, delivery, options
 
+TYPE_CHECKING = False  # what typing.TYPE_CHECKING is, without importing typing
+if TYPE_CHECKING:
+    import smime
+
 EXAMPLE = "smimetool ca issue alice@chess.example --name Alice -o alice.p12"
 
 
@@ -41,22 +45,26 @@ def run(arguments: argparse.Namespace) -> int:
     subject = options.subject_of(arguments)
     with common.registrar(arguments) as ca:
         secret = new.secret()
-        identity = ca.issue(
-            *arguments.address,
-            name=arguments.name,
-            profile=options.profile_of(arguments.profile),
-            algorithm=arguments.key,
-            lifetime_days=arguments.days,
-            pair=arguments.pair,
-            keep=arguments.keep,
-            **subject,
-        )
-        certificates = common.certificates_of(identity)
-        p12 = identity.to_p12(secret, compat=new.compat)
-        records = [ca.find(one.serial_number) for one in certificates]
+
+        def stage(identity: smime.Identity) -> None:
+            pem = to_pem(*common.certificates_of(identity), *ca.chain)
+            p12 = identity.to_p12(secret, compat=new.compat)
+            new.stage([(pem_path, pem, 0o644), (p12_path, p12, 0o600)])
+
+        with new:
+            identity = ca.issue(
+                *arguments.address,
+                name=arguments.name,
+                profile=options.profile_of(arguments.profile),
+                algorithm=arguments.key,
+                lifetime_days=arguments.days,
+                pair=arguments.pair,
+                keep=arguments.keep,
+                stage=stage,
+                **subject,
+            )
+        records = [ca.find(one.serial_number) for one in common.certificates_of(identity)]
         kept = common.kept_of(ca.ledger, records)
-        pem = to_pem(*certificates, *ca.chain)
-    new.write([(pem_path, pem, 0o644), (p12_path, p12, 0o600)])
     if arguments.json:
         now = common.now()
         common.say_json(

@@ -1,6 +1,6 @@
-"""``smimetool ca publish``: files for a directory, a name server, a web server.
+"""``smimetool ca publish``: files for a directory, a name server, a web server; or the directory.
 
-Floor:  cli (uses publish)
+Floor:  cli (uses publish and directory)
 """
 
 from __future__ import annotations
@@ -43,6 +43,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--dn", metavar="DN", help="name of a person's entry, with {local}, {domain} or {address}"
     )
     parser.add_argument("--ca-dn", metavar="DN", help="name of the CA's entry, also to be set")
+    parser.add_argument(
+        "--ldap", metavar="URL", help="make these changes at ldaps://HOST (or ldap://, with TLS)"
+    )
+    parser.add_argument("--ldap-name", metavar="DN", help="log in there as DN")
+    options.passphrase(parser, "ldap-", "of that name")
+    parser.add_argument(
+        "--ldap-ca", metavar="FILE", help="PEM file with the CA of that host, if not the system's"
+    )
     options.ca(parser, key=False)
     options.json(parser)
 
@@ -52,10 +60,12 @@ def run(arguments: argparse.Namespace) -> int:
     from pki import publish
     from pki.folder import write_over
 
-    if not (arguments.static or arguments.zone or arguments.ldif):
-        arguments.refuse("name what to write: --static, --zone, --ldif")
-    if bool(arguments.ldif) != bool(arguments.dn):
-        arguments.refuse("--ldif and --dn go together")
+    if not (arguments.static or arguments.zone or arguments.ldif or arguments.ldap):
+        arguments.refuse("name what to write: --static, --zone, --ldif, --ldap")
+    if bool(arguments.ldif or arguments.ldap) != bool(arguments.dn):
+        arguments.refuse("--ldif or --ldap, and --dn, go together")
+    if bool(arguments.ldap) != bool(arguments.ldap_name):
+        arguments.refuse("--ldap and --ldap-name go together")
     if not 0 <= arguments.ttl <= 2**31 - 1:
         arguments.refuse("--ttl is a number of seconds")
     if arguments.dn:
@@ -66,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
     written: list[str] = []
     with common.opened(arguments) as (records, ledger):
         lists = _lists(records, ledger)
-        people = readers(ledger) if arguments.zone or arguments.ldif else {}
+        people = readers(ledger) if arguments.zone or arguments.dn else {}
         if arguments.ldif:
             ldif = publish.ldif(people.items(), arguments.dn)
             if arguments.ca_dn:
@@ -74,6 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
                 ldif += b"\n" + own.removeprefix(b"version: 1\n\n")
             write_over(arguments.ldif, ldif, mode=0o644)
             written.append(arguments.ldif)
+        absent = _push(arguments, records, people, lists) if arguments.ldap else []
         if arguments.zone:
             zone = publish.smimea(people.items(), ttl=arguments.ttl, generic=arguments.generic)
             write_over(arguments.zone, zone.encode(), mode=0o644)
@@ -88,13 +99,38 @@ def run(arguments: argparse.Namespace) -> int:
         missing = records.crl_url and not lists and (arguments.static or arguments.ca_dn)
     if arguments.json:
         held = sum(bool(certificates) for certificates in people.values())
-        common.say_json({"written": written, "people": held})
+        common.say_json({"written": written, "people": held, "absent": absent})
     else:
         for path in written:
             common.announce(path)
+    for address in absent:
+        common.tell(f"{address} has no entry in the directory")
     if missing:
         common.tell("no revocation list was signed yet: `smimetool ca crl`")
     return 0
+
+
+def _push(
+    arguments: argparse.Namespace,
+    records: Records,
+    people: dict[str, list[x509.Certificate]],
+    lists: dict[str, bytes],
+) -> list[str]:
+    """Change the directory itself; give the addresses that have no entry there."""
+    from pki.directory import Directory
+
+    given = common.given_passphrase(arguments.ldap_passphrase_file, arguments.ldap_passphrase_env)
+    with Directory.open(
+        arguments.ldap,
+        name=arguments.ldap_name,
+        passphrase=given
+        or (lambda: common.secret("Passphrase of the directory: ", "--ldap-passphrase-file")),
+        ca_file=arguments.ldap_ca,
+    ) as directory:
+        absent = directory.put(people.items(), arguments.dn)
+        if arguments.ca_dn:
+            directory.put_authority(arguments.ca_dn, records.issuing, *lists.values())
+    return absent
 
 
 def readers(ledger: Ledger) -> dict[str, list[x509.Certificate]]:

@@ -9,6 +9,10 @@ import argparse
 
 from pki.cli import common, delivery, options
 
+TYPE_CHECKING = False  # what typing.TYPE_CHECKING is, without importing typing
+if TYPE_CHECKING:
+    import smime
+
 EXAMPLE = "smimetool ca rekey alice@chess.example -o alice-2027.p12"
 
 
@@ -38,18 +42,22 @@ def run(arguments: argparse.Namespace) -> int:
     with common.registrar(arguments) as ca:
         serials = [one.serial for one in common.newest(ca.ledger, arguments.which)]
         secret = new.secret()
-        identity = ca.rekey(
-            *serials,
-            algorithm=arguments.key,
-            lifetime_days=arguments.days or 365,
-            keep=arguments.keep,
-        )
-        certificates = common.certificates_of(identity)
-        records = [ca.find(one.serial_number) for one in certificates]
+
+        def stage(identity: smime.Identity) -> None:
+            pem = to_pem(*common.certificates_of(identity), *ca.chain)
+            p12 = identity.to_p12(secret, compat=new.compat)
+            new.stage([(pem_path, pem, 0o644), (arguments.output, p12, 0o600)])
+
+        with new:
+            identity = ca.rekey(
+                *serials,
+                algorithm=arguments.key,
+                lifetime_days=arguments.days or 365,
+                keep=arguments.keep,
+                stage=stage,
+            )
+        records = [ca.find(one.serial_number) for one in common.certificates_of(identity)]
         kept = common.kept_of(ca.ledger, records)
-        pem = to_pem(*certificates, *ca.chain)
-        p12 = identity.to_p12(secret, compat=new.compat)
-    new.write([(pem_path, pem, 0o644), (arguments.output, p12, 0o600)])
     if arguments.json:
         common.say_json(
             {

@@ -28,6 +28,8 @@ def main(argv: list[str]) -> int:
     )
     options.add_in_and_out(parser, output="file for the sealed mail; without it, standard output")
     options.add_to(parser)
+    options.add_ca(parser, required=False, sender=False, whom="the readers' certificates")
+    options.add_revocation(parser)
     options.add_cipher(parser)
     options.add_pgp(parser)
     options.add_compress(parser)
@@ -40,5 +42,8 @@ def encrypt(args: argparse.Namespace, files: Files) -> int:
     with keys.keyring_of(args) as ring:
         readers = keys.readers_of(args, ring)
         policy = options.policy_of(args)
-        files.send(args.input, args.output or STANDARD, smime.encrypt, to=readers, policy=policy)
+        asked = keys.vouching_of(args)
+        files.send(
+            args.input, args.output or STANDARD, smime.encrypt, to=readers, policy=policy, **asked
+        )
     return 0

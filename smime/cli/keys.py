@@ -167,6 +167,20 @@ def evidence_of(args: argparse.Namespace, certificates: Iterable[str] = ()) -> s
     return _named("", load, *certificates, *args.crl, *args.ocsp)
 
 
+def vouching_of(args: argparse.Namespace) -> dict[str, Any]:
+    """Return whom to ask about the readers of -t, as the library takes it; nobody without --ca."""
+    if not (args.ca or args.system_email):
+        if args.crl or args.ocsp or args.revocation or args.fetch:
+            raise UsageError(
+                "--crl, --ocsp, --revocation and --fetch need --ca",
+                hint="without --ca nobody is asked about the readers' certificates",
+            )
+        return {}
+    # What stands beside a certificate in its file may lead to an anchor.
+    files = [one for one in args.to if os.path.isfile(one)]
+    return {"trust": anchors_of(args), "evidence": evidence_of(args, files)}
+
+
 def refuse_to_overwrite(args: argparse.Namespace) -> None:
     """Refuse an output that is a file of keys or certificates of the same call."""
     output = args.output

@@ -179,15 +179,17 @@ def add_to(parser: Parser) -> None:
     )
 
 
-def add_ca(parser: Parser, *, required: bool = True, sender: bool = True) -> None:
-    """Add --ca and --sender: whom to believe, and for which address."""
+def add_ca(
+    parser: Parser, *, required: bool = True, sender: bool = True, whom: str = "the signer"
+) -> None:
+    """Add --ca and --sender: whom to believe about ``whom``, and for which address."""
     group = parser.add_mutually_exclusive_group(required=required)
     group.add_argument(
         "--ca",
         metavar="FILE",
         action="append",
         default=[],
-        help="certificates of those who may vouch for the signer; may be repeated",
+        help=f"certificates of those who may vouch for {whom}; may be repeated",
     )
     group.add_argument(
         "--system-email",

@@ -30,6 +30,8 @@ def main(argv: list[str]) -> int:
     options.add_in_and_out(parser, output="file for the sealed mail; without it, standard output")
     options.add_identity(parser, use="who signs")
     options.add_to(parser)
+    options.add_ca(parser, required=False, sender=False, whom="the readers' certificates")
+    options.add_revocation(parser)
     options.add_digest(parser)
     options.add_cipher(parser)
     options.add_pgp(parser)
@@ -52,5 +54,6 @@ def protect(args: argparse.Namespace, files: Files) -> int:
             by=signer,
             to=readers,
             policy=options.policy_of(args),
+            **keys.vouching_of(args),
         )
     return 0

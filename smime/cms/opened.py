@@ -34,6 +34,18 @@ class Opened:
     """What kind of content was signed: its identifier, here that of plain data."""
     encrypted: bool = False
     """The content is sealed itself: who signed it sent it, and need not have written it."""
+    attributes_der: tuple[bytes, ...] = field(default=(), repr=False)
+    """The signed attributes of each signer as SET OF, in the order of ``signatures``."""
+
+    @property
+    def attributes(self) -> tuple[Mapping[str, tuple[bytes, ...]], ...]:
+        """For each signature its signed attributes: identifier, and its values as DER.
+
+        Of a signature that is not good they are what somebody wrote.
+        """
+        from smime.cms.extras import by_type
+
+        return tuple(by_type(one) for one in self.attributes_der)
 
     @property
     def content(self) -> bytes:

@@ -206,6 +206,9 @@ def verify(
         signatures=checks,
         content_type=oid_text(data.content_type),
         encrypted=data.content_type in (ENVELOPED_DATA, AUTH_ENVELOPED_DATA, ENCRYPTED_DATA),
+        attributes_der=tuple(
+            one.attributes.as_received() if one.attributes else b"" for one in data.signers
+        ),
     )
 
 

@@ -11,7 +11,7 @@ from smime.keys.address import comparable
 
 TYPE_CHECKING = False  # what typing.TYPE_CHECKING is, without importing typing
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
 
     from smime.keys.recipient import Recipient
@@ -21,15 +21,21 @@ if TYPE_CHECKING:
 __all__ = ["chosen", "refuse_strangers"]
 
 
-def chosen(readers: Sequence[Recipient], at: datetime, policy: Policy) -> Sequence[Recipient]:
+def chosen(
+    readers: Sequence[Recipient],
+    at: datetime,
+    policy: Policy,
+    vouch: Callable[[Recipient, datetime], KeyProblem | None] | None = None,
+) -> Sequence[Recipient]:
     """Return whom to write to: for each address the newest certificate that is fit.
 
     One certificate for several addresses counts for each. Raises ``KeyProblem``
     if a reader has none that may be written to at ``at``; ``missing`` lists the
-    addresses of all such readers, and the text says why of each.
+    addresses of all such readers, and the text says why of each. ``vouch`` says
+    what more keeps a certificate from being written to.
     """
     if len(readers) == 1:
-        problem = _problem(readers[0], at, policy)
+        problem = _problem(readers[0], at, policy, vouch)
         if problem is not None:
             problem.missing = readers[0].addresses
             raise problem
@@ -38,7 +44,7 @@ def chosen(readers: Sequence[Recipient], at: datetime, policy: Policy) -> Sequen
     anonymous: list[Recipient] = []
     problems: list[tuple[Recipient, KeyProblem]] = []
     for one in readers:
-        problem = _problem(one, at, policy)
+        problem = _problem(one, at, policy, vouch)
         if problem is not None:
             problems.append((one, problem))
             continue
@@ -92,9 +98,14 @@ def refuse_strangers(
             )
 
 
-def _problem(one: Recipient, at: datetime, policy: Policy) -> KeyProblem | None:
+def _problem(
+    one: Recipient,
+    at: datetime,
+    policy: Policy,
+    vouch: Callable[[Recipient, datetime], KeyProblem | None] | None,
+) -> KeyProblem | None:
     try:
         one.check_reads(at, policy)
     except KeyProblem as problem:
         return problem
-    return None
+    return vouch(one, at) if vouch is not None else None

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from smime import Policy
 from smime.cms import attribute, attributes, signatures, signed
 from smime.cms.der import NULL, octet_string, oid, sequence, tlv
-from smime.errors import KeyProblem, LimitExceeded
+from smime.errors import KeyProblem, LimitExceeded, SignatureRejected
 from tests.cms import forge
 from tests.cms.forge import CONTENT, algorithm, signed_by
 from tests.cms.signers import AT, KEYS, certificate_of, signing_key
@@ -358,3 +358,32 @@ def test_no_flipped_octet_is_believed(data: st.DataObject) -> None:
     except SmimeError:
         return
     assert all(not one.holds or one.digest == signed.digest("sha512", CONTENT) for one in checks)
+
+
+def test_verify_gives_the_signed_attributes_back() -> None:
+    """Of each signer, each value as DER; none of a signature without them."""
+    from smime import NoTrust, Pinned, cms
+    from tests.cms.signers import certificate_of, identity
+
+    own = attribute("1.2.3", NULL, b"\x01\x01\xff")
+    pinned = [Pinned(certificate_of(kind)) for kind in ("rsa", "p256")]
+    first = cms.sign(b"data", by=identity("rsa"), signed_attributes=[own], at=AT)
+    both = cms.add_signer(first, by=identity("p256"), at=AT)
+
+    opened = cms.verify(both, trust=pinned, at=AT)
+
+    by_certificate = {
+        check.certificate: found
+        for check, found in zip(opened.signatures, opened.attributes, strict=True)
+    }
+    found = by_certificate[certificate_of("rsa")]
+    assert found["1.2.3"] == (b"\x01\x01\xff", NULL)
+    assert found["1.2.840.113549.1.9.3"] == (bytes.fromhex("06092a864886f70d010701"),)
+    assert "1.2.3" not in by_certificate[certificate_of("p256")]
+    bare = cms.sign(b"data", by=identity("rsa"), attributes=False, at=AT)
+    policy = Policy.modern().replace(weak=["no-attributes"])
+    assert cms.verify(bare, trust=pinned, policy=policy, at=AT).attributes == ({},)
+    with pytest.raises(SignatureRejected):
+        cms.verify(both.replace(b"\x01\x01\xff", b"\x01\x01\xfe"), trust=pinned, at=AT)
+    with pytest.raises(SignatureRejected):
+        cms.verify(both, trust=NoTrust(), at=AT)

@@ -1,18 +1,26 @@
-"""Run the CA in a process and kill it: python -m tests.pki.kill FOLDER STEP | FOLDER random N.
+"""Run a CA in processes of its own, to be killed or to meet another: python -m tests.pki.kill
 
-Prints a line per certificate that was handed out: only what was printed counts as given.
+    FOLDER issue|revoke|crl STEP    do it, and die at that step of it
+    FOLDER random TIMES ROWS        bulks of ROWS, killed at so many random moments in all
+    FOLDER share WHO COUNT          issue, while another process does
+
+Prints a line for each thing done, after it was done: only what was printed counts as given.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import random
+import shutil
 import signal
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import event
 
@@ -21,13 +29,13 @@ from pki.ledger import Ledger, Writing
 from pki.orders import Order
 from tests.pki.house import reopened
 
-ROWS = 2_000
+REVOKED_EVERY, LISTED_EVERY = 40, 500  # rows of a bulk
 STEPS = ("signed", "begun", "logged", "recorded", "committed")
 
 
-def orders() -> Iterator[Order]:
+def orders(rows: int) -> Iterator[Order]:
     """The same people with the same keys in each run, as rows of one file have."""
-    for row in range(ROWS):
+    for row in range(rows):
         secret = int.from_bytes(hashlib.sha256(b"row %d" % row).digest(), "big") % (1 << 250) + 1
         key = ec.derive_private_key(secret, ec.SECP256R1()).public_key()
         request = pki.CertificationRequest(key, (f"u{row}@chess.example",))
@@ -69,13 +77,25 @@ def die_at(step: str, ca: pki.Registrar) -> None:
         Ledger.writing = lambda ledger: Dying(ledger)
 
 
-def bulk(folder: str) -> None:
-    """Certify all rows; say which are handed out."""
+def say(*words: object) -> None:
+    os.write(1, " ".join(map(str, words)).encode() + b"\n")
+
+
+def bulk(folder: str, rows: int) -> None:
+    """Certify all rows, revoke some and list them; go on where the run before was cut off."""
     with reopened(folder) as ca:
-        for outcome in ca.certify_many(orders(), group=50):
+        for row, outcome in enumerate(ca.certify_many(orders(rows), group=50)):
             assert outcome.certificate is not None, outcome.refused
             serial = outcome.certificate.serial_number
-            os.write(1, f"{outcome.order.label}:{serial:x}\n".encode())
+            say(folder, "given", outcome.order.label, f"{serial:x}")
+            if row % REVOKED_EVERY == 0:
+                if ca.ledger.statuses([serial])[serial] is None:
+                    ca.revoke(serial)
+                say(folder, "revoked", f"{serial:x}")
+            if row % LISTED_EVERY == LISTED_EVERY - 1:
+                listed = x509.load_der_x509_crl(ca.crl())
+                number = listed.extensions.get_extension_for_class(x509.CRLNumber).value
+                say(folder, "listed", number.crl_number)
 
 
 def once(folder: str, what: str, step: str) -> None:
@@ -84,7 +104,7 @@ def once(folder: str, what: str, step: str) -> None:
         serial = ca.ledger.page(limit=1)[0].serial if what != "issue" else 0
         die_at(step, ca)
         if what == "issue":
-            made = ca.certify(next(orders()).request.authorise("once@chess.example"))
+            made = ca.certify(next(orders(1)).request.authorise("once@chess.example"))
             os.write(1, f"once:{made.serial_number:x}\n".encode())
         elif what == "revoke":
             ca.revoke(serial, reason="keyCompromise")
@@ -93,23 +113,53 @@ def once(folder: str, what: str, step: str) -> None:
             os.write(1, ca.crl())
 
 
-def at_random(folder: str, times: int) -> None:
-    """Start the bulk again and again, and kill each run at another moment."""
-    chance = random.Random(7)
+def at_random(folder: str, times: int, rows: int) -> None:
+    """Kill bulks at random moments of their time, each until it comes to its end."""
+    chance, copies = random.Random(7), itertools.count()
+    done, span, place = True, 0.0, ""
     for _ in range(times):
+        if done:
+            place = f"{folder}-{next(copies)}"
+            shutil.copytree(folder, place)
+        if not span:
+            began = time.monotonic()
+            bulk(place, rows)
+            span = time.monotonic() - began
+            place = f"{folder}-{next(copies)}"
+            shutil.copytree(folder, place)
         child = os.fork()
         if not child:
-            bulk(folder)
+            bulk(place, rows)
             os._exit(0)
-        time.sleep(chance.uniform(0.005, 0.1))  # a random moment of a run of half a second
+        time.sleep(chance.uniform(0, span))
         os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-    bulk(folder)
+        done = os.waitpid(child, 0)[1] == 0
+    if not done:
+        bulk(place, rows)
+
+
+def share(folder: str, who: str, count: int) -> None:
+    """Issue one by one and in groups: what is one's own, and what the other wants too."""
+    with reopened(folder) as ca:
+        say("ready")
+        sys.stdin.readline()
+        own = [replace(order, label=f"{who} {order.label}") for order in orders(count)]
+        for place, order in enumerate(own):
+            # Another person with another key for each: the keys of `orders` are shared.
+            key = ec.generate_private_key(ec.SECP256R1()).public_key()
+            mine = pki.CertificationRequest(key, (f"{who}{place}@chess.example",))
+            made = ca.certify(mine, label=order.label)
+            say(order.label, f"{made.serial_number:x}")
+        for outcome in ca.certify_many(orders(count), group=3):
+            assert outcome.certificate is not None, outcome.refused
+            say(outcome.order.label, f"{outcome.certificate.serial_number:x}")
 
 
 if __name__ == "__main__":
     match sys.argv[1:]:
-        case [folder, "random", times]:
-            at_random(folder, int(times))
+        case [folder, "random", times, rows]:
+            at_random(folder, int(times), int(rows))
+        case [folder, "share", who, count]:
+            share(folder, who, int(count))
         case [folder, what, step]:
             once(folder, what, step)

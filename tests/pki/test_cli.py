@@ -27,7 +27,7 @@ ENVIRONMENT = {"PYTHONPATH": str(REPOSITORY), "PATH": os.environ["PATH"]}
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick_locks: None) -> Path:
     """An empty folder with two passphrase files, and the folder of the test."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "ca-pass").write_text("of the CA\nnot this line\n")
@@ -36,7 +36,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(tmp_path_factory: pytest.TempPathFactory, quick_locks: None) -> Path:
     """A CA made once; its keys are slow to encrypt, on purpose."""
     folder = tmp_path_factory.mktemp("made")
     (folder / "ca-pass").write_text("of the CA")

@@ -28,7 +28,7 @@ PASS = ("--passphrase-file", "ca-pass")
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(tmp_path_factory: pytest.TempPathFactory, quick_locks: None) -> Path:
     """A CA with certificates for alice, bob, and carol, who has two. Only copied."""
     folder = tmp_path_factory.mktemp("made")
     with pki.Registrar.create(folder / "club", name="Club", passphrase="secret") as ca:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -162,43 +159,6 @@ def test_renewed_has_the_same_key_and_names_and_rekeyed_another_key(ca: pki.Regi
     assert ca.rekey(serial, algorithm="p256").addresses == ("alice@chess.example",)
     with pytest.raises(pki.RequestRefused, match="no certificate"):
         ca.renew(5)
-
-
-def test_two_connections_write_one_after_the_other(ca: pki.Registrar) -> None:
-    """Each waits for the other; neither loses an entry or uses a number twice."""
-    script = """
-import sys
-from pki.folder import Records
-from pki.authority import moment
-with Records.load(sys.argv[1]).ledger() as ledger:
-    print(flush=True)
-    sys.stdin.readline()
-    for n in range(100):
-        with ledger.writing() as log:
-            log.note("test", {"n": n, "by": sys.argv[2]}, at=moment(None))
-"""
-    folder = ca.records.folder
-    for name in ("root", "issuing"):
-        write_new(f"{folder}/{name}.pem", to_pem(getattr(ca.records, name)), mode=0o644)
-    write_new(f"{folder}/ca.toml", b"version = 2\n", mode=0o644)
-    before = ca.ledger.head()[0]
-    both = [
-        subprocess.Popen(
-            [sys.executable, "-c", script, folder, who],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-        )
-        for who in ("one", "two")
-    ]
-    for each in both:
-        each.stdout.readline()
-    for each in both:
-        each.communicate(b"\n", timeout=60)
-        assert each.returncode == 0
-
-    assert ca.ledger.head()[0] == before + 200
-    assert audit(ca.ledger).unbroken
 
 
 def test_a_lock_that_stays_is_told(ca: pki.Registrar, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,6 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,10 +14,9 @@ import pytest
 import sqlalchemy as sql
 from cryptography import x509
 
-import pki
 from pki.audit import audit
-from pki.ledger import Ledger
-from tests.pki.house import quick
+from tests.pki.house import kept, quick
+from tests.pki.test_kill import check_share
 from tests.support.peers import peer
 
 pytestmark = [pytest.mark.server, pytest.mark.peer("postgresql")]
@@ -95,30 +93,13 @@ def test_a_life_in_postgresql(url: str, tmp_path: Path) -> None:
         assert audit(ca.ledger).unbroken
 
 
-def test_two_writers_at_once_give_no_serial_twice(url: str, tmp_path: Path) -> None:
+def test_two_processes_issue_at_once(url: str, tmp_path: Path) -> None:
+    """As on two machines with one database."""
     with quick(tmp_path / "ca", ledger_url=url) as ca:
-        failed: list[BaseException] = []
+        ca.issue("first@chess.example", algorithm="p256")
+        kept(ca)
 
-        def issue(who: str) -> None:
-            try:
-                other = pki.Registrar(ca.authority, ca.records, Ledger.open(url))
-                for number in range(20):
-                    other.issue(f"{who}{number}@chess.example", algorithm="p256")
-                other.close()
-            except BaseException as error:  # told by the test, not lost in a thread
-                failed.append(error)
-
-        threads = [threading.Thread(target=issue, args=(who,)) for who in ("a", "b")]
-        for one in threads:
-            one.start()
-        for one in threads:
-            one.join()
-
-        assert not failed
-        found = [ca.ledger.find(address=f"{w}{n}@chess.example") for w in "ab" for n in range(20)]
-        assert all(len(one) == 1 for one in found)
-        assert len({one[0].serial for one in found}) == 40
-        assert audit(ca.ledger).unbroken
+    check_share(tmp_path / "ca", 60)
 
 
 def test_a_changed_row_is_found(url: str, tmp_path: Path) -> None:

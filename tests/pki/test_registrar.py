@@ -29,7 +29,7 @@ FILES = {
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(tmp_path_factory: pytest.TempPathFactory, quick_locks: None) -> Path:
     """A CA as ``create`` leaves it. Shared: issue from it, change nothing else."""
     folder = tmp_path_factory.mktemp("house") / "ca"
     pki.Registrar.create(

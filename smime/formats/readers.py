@@ -1,0 +1,95 @@
+"""Who a mail is sealed for: nobody in secret, and nobody whose certificate is not believed.
+
+Floor:  formats (uses trust through its protocol, keys, mime and cms)
+Source: RFC 8550 §3, §4.4 and RFC 5280 §6 for certificates; RFC 8551 §2.7 for the rest
+"""
+
+from __future__ import annotations
+
+from smime.errors import KeyProblem
+from smime.keys.address import same_address
+from smime.mime.headers import addresses
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from smime.keys import Recipient
+    from smime.mime.entity import Entity
+    from smime.policy import Policy
+    from smime.protocols import Trusts
+    from smime.trust import Evidence
+
+    Vouch = Callable[[Recipient, datetime], KeyProblem | None]
+
+__all__ = ["refuse_bcc", "refuse_trust", "vouching"]
+
+
+def vouching(
+    trust: Trusts | None,
+    evidence: Evidence | None,
+    policy: Policy,
+    known: Recipient | None = None,
+) -> Vouch | None:
+    """Return what asks ``trust`` about a reader, at a moment; None if nobody is to be asked.
+
+    It returns why mail must not be sealed for the reader, or None. Nobody is
+    asked about ``known``, the sender's own certificate.
+    """
+    if trust is None:
+        if evidence is not None:
+            raise TypeError("evidence= is for trust=, which is not given")
+        return None
+    from smime.formats.judging import best, trusts  # late: most do not ask
+    from smime.protocols import Claim
+
+    asked = trusts(trust)
+
+    def vouch(reader: Recipient, at: datetime) -> KeyProblem | None:
+        if known is not None and reader.certificate == known.certificate:
+            return None
+        claim = Claim(
+            certificate=reader.certificate,
+            sender=None,
+            sender_asked=False,
+            at=at,
+            evidence=evidence,
+            policy=policy,
+            digest_algorithm="",
+            use="encrypt",
+        )
+        judgement = best(asked, claim)
+        if judgement.good:
+            return None
+        named = ", ".join(reader.addresses) or repr(reader)
+        found = (judgement.path, judgement.revocation, judgement.usage, judgement.time)
+        why = "; ".join(dict.fromkeys(one.reason for one in found if not one.accepted))
+        return KeyProblem(
+            f"the certificate of {named} is not to be believed: {why}",
+            hint="certificates between it and an anchor can be given in evidence=",
+            missing=reader.addresses,
+        )
+
+    return vouch
+
+
+def refuse_trust(trust: Trusts | None) -> None:
+    """Raise ``TypeError`` for ``trust`` where the readers have OpenPGP keys."""
+    if trust is not None:
+        raise TypeError("trust= judges certificates; for OpenPGP the keyring says whose a key is")
+
+
+def refuse_bcc(entity: Entity, readers: Sequence[Recipient]) -> None:
+    """Refuse to seal one mail for open and for blind readers: it would name them all."""
+    if not any(field.key == "bcc" for field in entity.fields):
+        return
+    named = {*addresses(entity, "to"), *addresses(entity, "cc"), *addresses(entity, "from")}
+    for blind in addresses(entity, "bcc"):
+        if any(same_address(blind, one) for one in named):
+            continue
+        if any(same_address(blind, own) for one in readers for own in one.addresses):
+            raise KeyProblem(
+                f"{blind} is a Bcc reader, and a sealed mail shows all its readers to each of them",
+                hint="give Bcc readers their own copies: smime.protect_each(mail, by=..., to=...)",
+            )
