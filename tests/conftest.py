@@ -12,7 +12,12 @@ from tests.support.peers import Peer, peer
 from tests.support.world import LETTER, World, make_world
 
 collect_ignore = ["bench"]  # programs that measure, not tests
-pytest_plugins = ["tests.support.plugin", "tests.support.cells", "tests.support.confirms"]
+pytest_plugins = [
+    "tests.support.plugin",
+    "tests.support.cells",
+    "tests.support.confirms",
+    "tests.support.reports",
+]
 
 
 @pytest.fixture(autouse=True)

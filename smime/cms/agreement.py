@@ -29,12 +29,19 @@ from smime.cms.der import (
     sequence,
     tlv,
 )
-from smime.cms.unwrapping import Sealed, read_identifier, right_length, substitute, unwrap_aes
+from smime.cms.unwrapping import (
+    Sealed,
+    read_identifier,
+    right_length,
+    substitute,
+    unwrap_3des,
+    unwrap_aes,
+)
 from smime.errors import MalformedMail, NotSupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any, Protocol, TypeAlias
 
     from smime.cms.der import Node
@@ -42,7 +49,8 @@ if TYPE_CHECKING:
     from smime.cms.unwrapping import Opener, Unwrap
 
     # Derivation, digest, key octets, the sender's public key, and salts with shared infos to try.
-    Shared: TypeAlias = tuple[str, str, int, bytes, tuple[tuple[bytes, bytes], ...]]
+    Unwrapping: TypeAlias = Callable[[Sequence[bytes], bytes, int], bytes]
+    Shared: TypeAlias = tuple[str, str, int, bytes, tuple[tuple[bytes, bytes], ...], Unwrapping]
 
     class Agreeing(Protocol):
         """A reader whose key agrees on a secret with an ephemeral key."""
@@ -165,6 +173,7 @@ def read(data: bytes, node: Node) -> list[Sealed]:
     if len(rest) < 2 or rest[0][0] != SEQUENCE or rest[1][0] != SEQUENCE:
         raise MalformedMail("a key agreement recipient holds no keys")
     shared = _Shared(data, fields[1], rest[0], ukm)
+    weak = shared.weak
     found = []
     for one in children(data, rest[1]):
         parts = children(data, one)
@@ -177,6 +186,7 @@ def read(data: bytes, node: Node) -> list[Sealed]:
                 _Preparing(shared, octets(data, parts[1])).prepare,
                 identifier=identifier,
                 key_identifier=key_identifier,
+                weak=weak,
             )
         )
     return found
@@ -223,9 +233,11 @@ class _Shared:
         if len(parts) != 2 or parts[1][0] != SEQUENCE:
             raise MalformedMail("a key agreement names no key wrap")
         named = children(data, parts[1])
-        wrap = alg.KEY_WRAP_OF.get(data[named[0][2] : named[0][3]]) if named else None
+        identifier = data[named[0][2] : named[0][3]] if named else b""
+        old = identifier == alg.WRAP_3DES[2:]
+        wrap = 24 if old else alg.KEY_WRAP_OF.get(identifier)
         if wrap is None:
-            what = oid_text(data[named[0][2] : named[0][3]]) if named else "without a name"
+            what = alg.called(identifier) if named else "without a name"
             raise NotSupported(f"the key wrap {what} of a key agreement is not supported")
         key = self._key()
         if not key:
@@ -245,7 +257,13 @@ class _Shared:
         # Castle 1.86 left that out.
         second = (b"", first) if how == "hkdf" and ukm else (ukm, _shared_info(other, ukm, wrap))
         forms = ((ukm, first), second)
-        return how, digest, wrap, point, forms
+        return how, digest, wrap, point, forms, unwrap_3des if old else unwrap_aes
+
+    @property
+    def weak(self) -> str:
+        """What of its algorithms is weak."""
+        algorithm = self._data[self._algorithm[1] : self._algorithm[3]]
+        return "3des-cbc" if alg.WRAP_3DES in algorithm else ""
 
 
 class _Preparing:
@@ -257,7 +275,7 @@ class _Preparing:
         self._shared, self._sealed = shared, sealed
 
     def prepare(self) -> Opener:
-        how, digest, wrap, point, forms = self._shared.ready()
+        how, digest, wrap, point, forms, unwrap_by = self._shared.ready()
         sealed = self._sealed
 
         def unwrap_with(key: OpeningKey) -> Unwrap:
@@ -268,7 +286,7 @@ class _Preparing:
                     secret = substitute(point, 32)
                 # Every form is tried whether one before it fitted or not.
                 keys = [_derive(how, digest, secret, salt, form, wrap) for salt, form in forms]
-                return right_length(unwrap_aes(keys, sealed, length), length, sealed)
+                return right_length(unwrap_by(keys, sealed, length), length, sealed)
 
             return unwrap
 

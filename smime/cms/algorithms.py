@@ -231,6 +231,7 @@ KEY_WRAP = {
     24: oid("2.16.840.1.101.3.4.1.25"),
     32: oid("2.16.840.1.101.3.4.1.45"),
 }
+WRAP_3DES = oid("1.2.840.113549.1.9.16.3.6")  # RFC 3370 §4.3.1, read by policy
 KEY_WRAP_OF = {whole[2:]: octets for octets, whole in KEY_WRAP.items()}
 
 # Key agreement: derivation and its digest. Standard and cofactor Diffie-Hellman

@@ -225,7 +225,7 @@ class Authenticated:
         length = alg.DIGESTS[self.mac][1]
         ways = [
             hmac.new(secret, digestmod=self.mac)
-            for _, secret in recipients.unwrapped(self.sealed, keys, length)
+            for _, secret in recipients.unwrapped(self.sealed, keys, length, policy)
         ]
         tally = alg.new_hash(self._digest) if self._digest else None
         beginning = b""

@@ -419,7 +419,8 @@ def content_keys(
     keys = tuple(keys)
     if envelope.by_content_key:
         return _given(envelope, keys)
-    found = recipients.unwrapped(envelope.sealed, keys, alg.CIPHERS[envelope.cipher][1])
+    octets_of_key = alg.CIPHERS[envelope.cipher][1]
+    found = recipients.unwrapped(envelope.sealed, keys, octets_of_key, policy)
     if envelope.derived_for:
         found = [(key, derive(content_key, envelope.derived_for)) for key, content_key in found]
     return found

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from smime.cms import agreement, transport
+from smime.cms.algorithms import refuse_weak
 from smime.cms.ber import definite
 from smime.cms.der import SEQUENCE, SET, Indefinite, set_of, top
 from smime.cms.names import (
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from smime.cms.shared_keys import ContentKey, Passphrase, SharedKey
     from smime.cms.transport import Padding
     from smime.cms.unwrapping import Opener
+    from smime.policy import Policy
 
     Reader: TypeAlias = "RecipientKey | SharedKey | Passphrase | ContentKey"
     Key: TypeAlias = "OpeningKey | SharedKey | Passphrase | ContentKey"
@@ -367,10 +369,13 @@ def find(recipients: Recipients, keys: Iterable[Key]) -> list[tuple[Key, Sealed]
         return _find(recipients, keys)
 
 
-def unwrapped(recipients: Recipients, keys: Iterable[Key], octets: int) -> list[tuple[Key, bytes]]:
+def unwrapped(
+    recipients: Recipients, keys: Iterable[Key], octets: int, policy: Policy
+) -> list[tuple[Key, bytes]]:
     """Return what may be the key that was sealed, of so many octets, and whose key gave it.
 
-    Raises what ``find`` raises, and ``DecryptionFailed`` where no recipient is
+    Raises what ``find`` raises, ``NotSupported`` for what is too weak for the
+    policy, and ``DecryptionFailed`` where no recipient is
     one of the keys, which is visible to everybody.
     """
     ways = find(recipients, keys)
@@ -381,6 +386,9 @@ def unwrapped(recipients: Recipients, keys: Iterable[Key], octets: int) -> list[
             hint=f"it is sealed for {'; '.join(names[:8]) or 'nobody'}"
             + (" and others" if len(names) > 8 else ""),
         )
+    for _, sealed in ways:
+        if sealed.weak:
+            refuse_weak(sealed.weak, policy)
     return [(key, sealed.unwrap_with(key)(octets)) for key, sealed in ways]
 
 

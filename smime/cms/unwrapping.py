@@ -10,6 +10,7 @@ Source: RFC 5652 §6.2; RFC 3218 §2.3.2 for the substitute
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import os
 
@@ -38,8 +39,11 @@ __all__ = [
     "right_length",
     "spoken",
     "substitute",
+    "unwrap_3des",
     "unwrap_aes",
 ]
+
+_3DES_VECTOR = bytes.fromhex("4adda22c79e82105")  # RFC 3217 §3.1
 
 # Of PBKDF2, for all that one message asks for: some three seconds. 2^31 rounds
 # would hang for minutes in one call.
@@ -76,6 +80,25 @@ def unwrap_aes(keys: Sequence[bytes], sealed: bytes, length: int) -> bytes:
         found = _unwrapped(key, fitting) or found
     balance(bool(found), 1)
     return found if len(sealed) == length + 8 else b""
+
+
+def unwrap_3des(keys: Sequence[bytes], sealed: bytes, length: int) -> bytes:
+    """Return what is wrapped by 3DES (RFC 3217 §3.2) under one of the keys, or nothing.
+
+    For old archives alone. Parity is not looked at: nobody's 3DES uses those bits.
+    """
+    from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
+    from cryptography.hazmat.primitives.ciphers import Cipher
+    from cryptography.hazmat.primitives.ciphers.modes import CBC
+
+    fitting = (sealed + bytes(40))[:40]
+    found = b""
+    for key in keys:
+        once = Cipher(TripleDES(key), CBC(_3DES_VECTOR)).decryptor().update(fitting)[::-1]
+        value = Cipher(TripleDES(key), CBC(once[:8])).decryptor().update(once[8:])
+        check = hashlib.sha1(value[:24], usedforsecurity=False).digest()[:8]
+        found = value[:24] if hmac.compare_digest(check, value[24:]) else found
+    return found if len(sealed) == 40 and length == 24 else b""
 
 
 def balance(opened: bool, times: int) -> None:
@@ -129,6 +152,7 @@ class Sealed:
         "kind",
         "octets",
         "rounds",
+        "weak",
     )
 
     def __init__(
@@ -140,6 +164,7 @@ class Sealed:
         key_identifier: bytes = b"",
         octets: int = 0,
         rounds: int = 0,
+        weak: str = "",
     ) -> None:
         self.kind = kind
         """The kind of key that opens it, as in ``OpeningKey.kind``."""
@@ -151,6 +176,8 @@ class Sealed:
         """Length of what is sealed: for RSA the length of the modulus."""
         self.rounds = rounds
         """Rounds that a passphrase has to be worked through."""
+        self.weak = weak
+        """Name of a weak algorithm that it takes, which a policy has to allow."""
 
     def unwrap_with(self, key: Any) -> Unwrap:
         """Return what gives the content key of a length; raises ``NotSupported``."""

@@ -6,9 +6,13 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 import smime
 from smime import cms
+from smime.cms import algorithms as alg
+from smime.cms import enveloped, recipients
+from tests.cms.people import person
 from tests.support.peers import Peer
 
 pytestmark = pytest.mark.peer("openssl")
@@ -93,3 +97,39 @@ def test_digested(openssl: Peer, tmp_path: Path, digest: str, where: str) -> Non
         )  # fmt: skip
         assert (done.returncode == 0) is good
         assert not good or (tmp_path / "out").read_bytes() == TEXT
+
+
+@pytest.mark.parametrize("kind", ["p256", "p384", "brainpool256"])
+def test_old_key_agreement_wraps_by_3des(openssl: Peer, tmp_path: Path, kind: str) -> None:
+    """Archives of OpenSSL 1.1 are full of it; read by policy alone."""
+    key, certificate = person(kind)
+    cert = written(tmp_path / "crt", certificate.public_bytes(Encoding.PEM))
+    theirs = openssl.run(
+        "cms", "-encrypt", "-binary", "-des3", "-in", written(tmp_path / "text", TEXT),
+        "-outform", "DER", "-recip", cert,
+    )  # fmt: skip
+    assert alg.WRAP_3DES in theirs
+
+    for one in (cms.OpeningKey(key), cms.OpeningKey(key, certificate)):
+        assert cms.decrypt(theirs, keys=one, policy=LEGACY) == TEXT
+        with pytest.raises(smime.NotSupported, match="too weak"):
+            cms.decrypt(theirs, keys=one)
+    stranger = person(kind, 1)
+    with pytest.raises(smime.DecryptionFailed, match="not sealed for any"):
+        cms.decrypt(theirs, keys=cms.OpeningKey(*stranger), policy=LEGACY)
+
+
+def test_a_weak_wrap_around_a_strong_cipher_is_weak(openssl: Peer, tmp_path: Path) -> None:
+    key, certificate = person("p256")
+    cert = written(tmp_path / "crt", certificate.public_bytes(Encoding.PEM))
+    theirs = openssl.run(
+        "cms", "-encrypt", "-binary", "-des3", "-in", written(tmp_path / "text", TEXT),
+        "-outform", "DER", "-recip", cert,
+    )  # fmt: skip
+    policy = smime.Policy(weak=["3des-cbc"])
+
+    assert cms.decrypt(theirs, keys=cms.OpeningKey(key), policy=policy) == TEXT
+    sealed = enveloped.read(theirs).sealed
+    with pytest.raises(smime.NotSupported, match="3DES-CBC is too weak"):
+        recipients.unwrapped(sealed, [cms.OpeningKey(key)], 24, smime.Policy.modern())
+    assert len(recipients.unwrapped(sealed, [cms.OpeningKey(key)], 24, policy)) == 1

@@ -10,7 +10,16 @@ from typing import Any
 from asn1crypto import pkcs12 as asn1_p12
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import (
+    ec,
+    ed448,
+    ed25519,
+    mldsa,
+    mlkem,
+    rsa,
+    x448,
+    x25519,
+)
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 import smime
@@ -32,7 +41,16 @@ from tests.vectors.foreign_algorithms import CLAIMED, WEAK, algorithms, outer_bl
 STRICTER = {"weak-algorithm", "key-too-small", "attributes-missing"}
 LEGACY = smime.Policy.legacy_read()
 DEFAULT = smime.Policy.modern()
-CLAIMED_KEYS = (rsa.RSAPublicKey, ec.EllipticCurvePublicKey)
+SIGNING_KEYS = (
+    *(rsa.RSAPublicKey, ec.EllipticCurvePublicKey, ed25519.Ed25519PublicKey),
+    *(ed448.Ed448PublicKey, mldsa.MLDSA44PublicKey, mldsa.MLDSA65PublicKey),
+    mldsa.MLDSA87PublicKey,
+)
+READING_KEYS = (
+    *(rsa.RSAPublicKey, ec.EllipticCurvePublicKey, x25519.X25519PublicKey),
+    *(x448.X448PublicKey, mlkem.MLKEM768PublicKey, mlkem.MLKEM1024PublicKey),
+)
+CLAIMED_KEYS = (*SIGNING_KEYS, *READING_KEYS)
 
 AS_STATED = "as stated"
 NOT_CLAIMED = "refused, not claimed"
@@ -365,8 +383,11 @@ def judge_certificate(entry: Entry, _: list[Entry]) -> str:
     data = entry.data
     known = certificates_in(data)
     if known and all(_claimed_key(one) for one in known):
-        demand(set(smime.Anchors.parse(data).certificates) == set(known), "other certificates")
-        smime.Recipient.parse(data) if len(known) == 1 else None
+        vouching = [one for one in known if isinstance(one.public_key(), SIGNING_KEYS)]
+        if vouching:
+            demand(set(smime.Anchors.parse(data).certificates) == set(known), "other certificates")
+        if len(known) == 1 and isinstance(known[0].public_key(), READING_KEYS):
+            demand(smime.Recipient.parse(data).recipient_key, "it cannot be written to")
         return AS_STATED
     try:
         smime.Anchors.parse(data)
@@ -406,11 +427,22 @@ def judge_key(entry: Entry, entries: list[Entry]) -> str:
 
 
 def _is_of_use(one: smime.Identity) -> bool:
-    """It signs, or opens, by an algorithm that is claimed."""
+    """It signs, or opens what is sealed for its certificate."""
     try:
         return bool(one.signing_key)
     except (smime.NotSupported, smime.KeyProblem):
-        return any(key.kind in ("rsa", "ec") for key in one.opening_keys)
+        return _opens(one)
+
+
+def _opens(one: smime.Identity) -> bool:
+    from smime.cms import enveloped
+
+    try:
+        reader = smime.cms.RecipientKey(one.certificate)
+    except smime.NotSupported:
+        return False
+    blob = enveloped.build(b"x", [reader], cipher="aes-256-gcm", transport="rsa-oaep")
+    return smime.cms.decrypt(blob, keys=one) == b"x"
 
 
 def _is_claimed_key(data: bytes) -> bool:
@@ -419,7 +451,7 @@ def _is_claimed_key(data: bytes) -> bool:
     except (ValueError, TypeError, UnsupportedAlgorithm):
         # A PKCS#12, or a kind of key that nobody here reads.
         return _is_p12(data)
-    return isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey)
+    return isinstance(key.public_key(), CLAIMED_KEYS)
 
 
 def _is_p12(data: bytes) -> bool:
