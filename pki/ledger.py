@@ -45,7 +45,7 @@ _FOUND["address"] = _LATEST.where(
     )
 )
 _STATUS = sql.select(
-    _table.serial, tables.revocations.c.at, tables.revocations.c.reason
+    _table.serial, tables.revocations.c.at, tables.revocations.c.reason, _table.issuer
 ).outerjoin_from(
     tables.certificates, tables.revocations, _table.serial == tables.revocations.c.serial
 )
@@ -199,18 +199,21 @@ class Ledger:
         with self.reading() as connection:
             return records(connection, RECORDS.where(*asked).order_by(table.number).limit(limit))
 
-    def statuses(self, serials: Sequence[int]) -> dict[int, Revocation | None]:
-        """Say of each serial number that was given out why it is revoked; None if it is not."""
+    def statuses(
+        self, serials: Sequence[int], issuer: int | None = None
+    ) -> dict[int, Revocation | None]:
+        """Say of each serial number that was given out why it is revoked; None if it is not.
+
+        With ``issuer`` only of those that this CA gave out.
+        """
         if len(serials) == 1 and serials[0] > 0:  # a request has one, nearly always
-            asked = {"asked": serial_text(serials[0])}
-            return self.ask(
-                lambda connection: _read_statuses(_STATUS_OF_ONE.run(connection, asked))
-            )
+            one = {"asked": serial_text(serials[0])}
+            return self.ask(lambda asked: _read_statuses(_STATUS_OF_ONE.run(asked, one), issuer))
         found: dict[int, Revocation | None] = {}
         with self.reading() as connection:
             for start in range(0, len(serials), MAX_AT_ONCE):
                 part = [serial_text(one) for one in serials[start : start + MAX_AT_ONCE] if one > 0]
-                found |= _read_statuses(connection.execute(_STATUSES, {"asked": part}))
+                found |= _read_statuses(connection.execute(_STATUSES, {"asked": part}), issuer)
         return found
 
     def count(self) -> int:
@@ -238,9 +241,11 @@ class Ledger:
             return head_of(connection)
 
 
-def _read_statuses(rows: Iterable[Any]) -> dict[int, Revocation | None]:
+def _read_statuses(rows: Iterable[Any], issuer: int | None) -> dict[int, Revocation | None]:
     found: dict[int, Revocation | None] = {}
-    for serial, at, reason in rows:
+    for serial, at, reason, by in rows:
+        if issuer is not None and by != issuer:
+            continue
         good = reason is None or reason == RELEASED
         found[int(serial, 16)] = (
             None if good else Revocation(from_seconds(at), REASON_NAMES[reason])

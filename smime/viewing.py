@@ -39,6 +39,7 @@ __all__ = ["ShownFile", "ShownHeader", "View", "signature_in_words", "view"]
 MAX_VALUE = 1000  # characters of a header that are shown; the middle of a longer one is left out
 MAX_SAME = 8  # headers of one name that are shown
 MAX_TEXT = 1_000_000  # characters of text that are shown; people write some thousands
+MAX_VIEWED = 4 << 20  # octets of a mail that are looked at; its text stands at the front
 MAX_DEPTH = 16  # parts within parts that are looked at; people nest five
 MAX_PARTS = 1000  # of one multipart that are looked at
 MAX_FILES = 200  # parts that are named
@@ -161,7 +162,7 @@ def view(opened: Opened) -> View:
     cannot be decoded is listed as a file.
     """
     report = opened.report
-    entity = split_entity(bytes(opened.mail))
+    entity = split_entity(opened.mail._beginning(MAX_VIEWED))
     every = (
         *report.notes,
         *(note for layer in report.layers for note in layer.notes),
