@@ -443,7 +443,7 @@ def _seal(
     policy: Policy,
     when: datetime | None,
     outer: bytes,
-    vouch: Vouch | None,
+    vouch: Vouch | None = None,
 ) -> bytes:
     from smime.cms import enveloped  # late: who only signs need not wait for it
 
@@ -458,7 +458,7 @@ def _seal_pieces(
     policy: Policy,
     when: datetime | None,
     outer: bytes,
-    vouch: Vouch | None,
+    vouch: Vouch | None = None,
 ) -> Iterator[Piece]:
     from smime.formats import streams
 

@@ -49,8 +49,9 @@ _STATES = {Protection.NONE: "unprotected"}
 _WARNINGS = frozenset(
     {
         "countersignature-wrong", "display-name-address", "from-mismatch", "header-changed",
-        "header-contradiction", "header-ignored", "no-signers", "not-addressed-to-you",
-        "parts-limit", "protected-part", "sender-differs", "time-stamp-wrong", "tnef",
+        "header-contradiction", "header-ignored", "inline-part", "no-signers",
+        "not-addressed-to-you", "parts-limit", "protected-part", "sender-differs", "since-then",
+        "time-stamp-refused", "time-stamp-wrong", "tnef",
     }
 )  # fmt: skip
 
@@ -161,11 +162,12 @@ def view(opened: Opened) -> View:
     """
     report = opened.report
     entity = split_entity(bytes(opened.mail))
-    notes = [
+    every = (
         *report.notes,
         *(note for layer in report.layers for note in layer.notes),
         *(note for check in report.signatures for note in check.notes),
-    ]
+    )
+    notes = dict.fromkeys(every)  # each once
     warnings = [n for n in notes if n.code in _WARNINGS or n.code.startswith("damage-")]
     if report.rendering.answer is Answer.NO:
         text = f"show as plain text, do not quote: {report.rendering.reason}"
