@@ -43,7 +43,7 @@ _FOUND["address"] = _LATEST.where(
     )
 )
 _STATUS = sql.select(
-    _table.serial, tables.revocations.c.at, tables.revocations.c.reason
+    _table.serial, tables.revocations.c.at, tables.revocations.c.reason, _table.issuer
 ).outerjoin_from(
     tables.certificates, tables.revocations, _table.serial == tables.revocations.c.serial
 )
@@ -173,19 +173,26 @@ class Ledger:
         with self.reading() as connection:
             return records(connection, RECORDS.where(*asked).order_by(table.number).limit(limit))
 
-    def statuses(self, serials: Sequence[int]) -> dict[int, Revocation | None]:
-        """Say of each serial number that was given out why it is revoked; None if it is not."""
+    def statuses(
+        self, serials: Sequence[int], issuer: int | None = None
+    ) -> dict[int, Revocation | None]:
+        """Say of each serial number that was given out why it is revoked; None if it is not.
+
+        With ``issuer`` only of those that this CA gave out.
+        """
         if len(serials) == 1 and serials[0] > 0:  # a request has one, nearly always
             with translated():
-                return self._status_of_one({"asked": serial_text(serials[0])})
+                return self._status_of_one({"asked": serial_text(serials[0])}, issuer)
         found: dict[int, Revocation | None] = {}
         with self.reading() as connection:
             for start in range(0, len(serials), MAX_AT_ONCE):
                 part = [serial_text(one) for one in serials[start : start + MAX_AT_ONCE] if one > 0]
-                found |= _read_statuses(connection.execute(_STATUSES, {"asked": part}))
+                found |= _read_statuses(connection.execute(_STATUSES, {"asked": part}), issuer)
         return found
 
-    def _status_of_one(self, asked: dict[str, str]) -> dict[int, Revocation | None]:
+    def _status_of_one(
+        self, asked: dict[str, str], issuer: int | None
+    ) -> dict[int, Revocation | None]:
         """Ask on a connection that is kept: to take one and give it back costs more than this."""
         while True:
             try:
@@ -193,7 +200,7 @@ class Ledger:
             except IndexError:
                 connection, kept = self._alone.connect(), False
             try:
-                found = _read_statuses(_STATUS_OF_ONE.run(connection, asked))
+                found = _read_statuses(_STATUS_OF_ONE.run(connection, asked), issuer)
             except BaseException as error:
                 lost = isinstance(error, sql.exc.DBAPIError) and error.connection_invalidated
                 connection.close()
@@ -228,9 +235,11 @@ class Ledger:
             return head_of(connection)
 
 
-def _read_statuses(rows: Iterable[Any]) -> dict[int, Revocation | None]:
+def _read_statuses(rows: Iterable[Any], issuer: int | None) -> dict[int, Revocation | None]:
     found: dict[int, Revocation | None] = {}
-    for serial, at, reason in rows:
+    for serial, at, reason, by in rows:
+        if issuer is not None and by != issuer:
+            continue
         good = reason is None or reason == RELEASED
         found[int(serial, 16)] = (
             None if good else Revocation(from_seconds(at), REASON_NAMES[reason])

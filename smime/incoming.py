@@ -27,14 +27,17 @@ from smime.errors import (
 from smime.formats import judging, pgpmime, shown
 from smime.formats import pgplayers as pgp
 from smime.formats import smime as form
+from smime.formats.large import Large
+from smime.formats.spooled import keep
 from smime.formats.structure import inspect
-from smime.judged import Judged, Sealed, Signed, World
+from smime.judged import MAX_LAYERS, Judged, Sealed, Signed, World
 from smime.keys.roles import opening_keys_of
 from smime.mail import Mail, write_out
 from smime.mime.canonical import crlf_form
 from smime.mime.entity import split_entity
 from smime.mime.headers import protected
 from smime.opened import Opened
+from smime.peeling import NeededWhole, PeeledFile
 from smime.policy import MODERN
 from smime.report import Answer, Layer, Note, Outcome, Report
 
@@ -56,7 +59,6 @@ __all__ = ["decrypt", "examine", "inspect", "open", "verify"]
 
 _log = logging.getLogger("smime")
 
-MAX_LAYERS = 8  # deeper nesting is an attack, not mail
 MAX_INFLATED_OCTETS = 256 << 20  # out of all compressed layers of a mail; it is held in memory
 
 
@@ -88,7 +90,7 @@ def open(
     not open, ``MalformedMail`` if its content cannot be got at, ``OSError``
     from the file system.
     """
-    peeled = _Peeled(
+    peeled = _taken_apart(
         mail, trust, keys, sender, evidence, policy, judging.Times(at, received_at, tsa)
     )
     if peeled.stopped is not None:
@@ -114,7 +116,7 @@ def verify(
     The arguments are those of ``open``. Raises ``SignatureRejected``, whose
     ``.report`` says why, and what ``open`` raises; nothing is written then.
     """
-    peeled = _Peeled(
+    peeled = _taken_apart(
         mail, trust, keys, sender, evidence, policy, judging.Times(at, received_at, tsa)
     )
     if peeled.stopped is not None:
@@ -144,7 +146,7 @@ def decrypt(
     Signatures inside are reported, not required. The arguments are those of
     ``open``. Raises ``DecryptionFailed`` also if the mail is not encrypted.
     """
-    peeled = _Peeled(
+    peeled = _taken_apart(
         mail, trust, keys, sender, evidence, policy, judging.Times(at, received_at, tsa)
     )
     if peeled.stopped is not None:
@@ -174,12 +176,42 @@ def examine(
     The arguments are those of ``open``. Never raises for a mail that is bad
     or sealed: ``Report.outcome`` and ``Report.problem`` say so.
     """
+    times = judging.Times(at, received_at, tsa)
     try:
-        return _Peeled(
-            mail, trust, keys, sender, evidence, policy, judging.Times(at, received_at, tsa)
-        ).found.report()
+        return _taken_apart(mail, trust, keys, sender, evidence, policy, times).found.report()
     except MalformedMail as broken:  # not even a mail
         return Report(Outcome.UNKNOWN, problem=shown.problem(broken))
+
+
+def _taken_apart(
+    mail: Source,
+    trust: Trusts,
+    keys: Reader | Iterable[Reader],
+    sender: str | None,
+    evidence: Evidence | None,
+    policy: Policy,
+    times: judging.Times,
+) -> _Peeled | PeeledFile:
+    """Take the layers off a mail; one in a file that is large stays in files.
+
+    Raises ``MalformedMail`` for what is no mail at all, and ``OSError``.
+    """
+    if isinstance(mail, Mail) or not (hasattr(mail, "__fspath__") or hasattr(mail, "read")):
+        return _Peeled(mail, trust, keys, sender, evidence, policy, times)
+    world = World(judging.trusts(trust), sender, evidence, policy, times)
+    pgp_keys, certified = pgpmime.keys_apart(keys)
+    opening = opening_keys_of(certified)
+    given = Large.open(mail)
+    if isinstance(given, Large):
+        with given:
+            copy = keep(given.pieces())
+        try:
+            return PeeledFile(copy, world, opening)
+        except NeededWhole:
+            given = b"".join(copy.pieces())
+    if isinstance(certified, tuple):
+        keys = (*pgp_keys, *certified)  # they may have come one by one
+    return _Peeled(given, trust, keys, sender, evidence, policy, times)
 
 
 class _Peeled:
@@ -237,6 +269,11 @@ class _Peeled:
             unauthenticated=self.unauthenticated,
             opened_by=self.opened_by,
         )
+
+    @property
+    def mail(self) -> Mail:
+        """The mail as a reader should see it."""
+        return Mail._made(None, make=self.found.readable) if self.taken else self.source
 
     # --- taking layers off --------------------------------------------------
 
@@ -404,11 +441,11 @@ def _rejected(report: Report) -> SignatureRejected:
     return SignatureRejected("; ".join(reasons), report)
 
 
-def _opened(peeled: _Peeled, out: Out | None) -> Opened:
+def _opened(peeled: _Peeled | PeeledFile, out: Out | None) -> Opened:
     found = peeled.found
     # Whoever handed in a trust is asked now, and not at some later time.
     found.settle()
-    mail = Mail._made(None, make=found.readable) if peeled.taken else peeled.source
+    mail = peeled.mail
     if out is not None:
-        write_out(out, (bytes(mail),))
+        write_out(out, mail.pieces())
     return Opened(mail, peeled.content, found, found.contacts)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from typing import Any, TypeAlias
 
     from smime.cms.enveloped import Envelope
+    from smime.cms.signatures import AnyContent
     from smime.errors import MalformedMail
     from smime.formats.parts import FoundPart
     from smime.keys import Recipient
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Judged", "Sealed", "Signed", "World"]
 
+MAX_LAYERS = 8  # deeper nesting is an attack, not mail
 MAX_CHECKED_PARTS = 8  # signed parts of which the signatures are checked; each costs as a mail does
 MAX_NAMED = 100  # recipients of a layer that a report names; a mailing can have thousands
 
@@ -75,7 +77,7 @@ class World:
         self.parse = judging.parser(trusts)
 
     def check(
-        self, data: signatures.SignedData, content: signatures.Content
+        self, data: signatures.SignedData, content: AnyContent
     ) -> tuple[signatures.CheckedSignature, ...]:
         """Do the mathematics of every signature."""
         known = tuple(self.evidence.certificates) if self.evidence is not None else ()
@@ -210,6 +212,7 @@ class Judged:
         "_unauthenticated",
         "_use_inner_from",
         "_views",
+        "_whole",
         "_world",
         "damaged",
         "inner",
@@ -232,6 +235,7 @@ class Judged:
         damaged: MalformedMail | None,
         unauthenticated: bool,
         opened_by: str | None,
+        whole: bool = True,
     ) -> None:
         self._world = world
         self.taken = taken
@@ -245,6 +249,8 @@ class Judged:
         self.opened_by = opened_by
         """Whose key opened the innermost sealed layer, by its addresses."""
         self._unauthenticated = unauthenticated
+        self._whole = whole
+        """The entities have their bodies; else they are their header blocks alone."""
         self._views: Sequence[View] | None = None
         self._reason = ""
         self._sender: str | None = None
@@ -382,6 +388,9 @@ class Judged:
             self.outer, self.payload, encrypted=sealed, use_from=self._use_inner_from
         )
         found = find_parts(self.inner) if self.stopped is None else None
+        unseen = not self._whole and self.inner.content_type.value.startswith(
+            ("multipart/", "message/")
+        )
         parts = self._parts(found.parts) if found else ()
         to_me = shown.addressed_to_me(self.opened_by, self.payload, signer)
         notes += shown.header_notes(found_states, but_from=bool(notes))
@@ -389,7 +398,8 @@ class Judged:
             sender,
             senders.shown(self.outer.fields, self._within(), use_from=self._use_inner_from),
         )
-        notes += shown.part_notes(parts, found is None or found.complete)
+        complete = found is None or found.complete
+        notes += shown.part_notes(parts, complete and not unseen)
         notes += pgp.text_notes(self.inner)
         if to_me.answer is Answer.NO:
             notes.append(Note(to_me.code, to_me.reason))
@@ -407,6 +417,7 @@ class Judged:
                 parts,
                 stopped=self.stopped is not None,
                 untagged=self._unauthenticated and signer is None,
+                unseen=unseen,
             ),
             **shown.signed_values(self.payload, signer),
         )

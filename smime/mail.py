@@ -20,7 +20,7 @@ from smime.release import to as release_to
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from email.message import EmailMessage, Message
     from typing import Any, BinaryIO, TypeAlias
 
@@ -52,13 +52,22 @@ class Mail:
     b'Subject: hi\r\n\r\nhello\r\n'
     """
 
-    __slots__ = ("_envelope", "_make", "_octets", "_recipients", "_size", "_unverified")
+    __slots__ = (
+        "_envelope",
+        "_make",
+        "_octets",
+        "_pieces",
+        "_recipients",
+        "_size",
+        "_unverified",
+    )
 
     def __init__(self, data: Source) -> None:
         self._recipients: tuple[str, ...] | None = None
         self._envelope: bytes | None = None
         self._octets: bytes | None
         self._make: Callable[[], bytes] | None = None
+        self._pieces: Callable[[], Iterator[bytes]] | None = None
         self._size: int | None = None
         self._unverified: tuple[str, ...] = ()
         if isinstance(data, Mail):
@@ -79,10 +88,19 @@ class Mail:
         self = cls.__new__(cls)
         self._octets = data
         self._make = make
+        self._pieces = None
         self._size = None
         self._envelope = None
         self._recipients = recipients
         self._unverified = ()
+        return self
+
+    @classmethod
+    def _of_pieces(cls, pieces: Callable[[], Iterator[bytes]], size: int) -> Mail:
+        """Wrap a mail that is kept in a file; ``pieces`` reads it."""
+        self = cls._made(None, make=lambda: b"".join(pieces()))
+        self._pieces = pieces
+        self._size = size
         return self
 
     def _changed(self, data: bytes) -> Mail:
@@ -112,6 +130,23 @@ class Mail:
             self._octets = self._make()
             self._make = None
         return self._octets
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield its octets piece by piece; one that was opened from a large file is not held."""
+        if self._octets is None and self._pieces is not None:
+            return self._pieces()
+        return iter((self._data,))
+
+    def _beginning(self, count: int) -> bytes:
+        """Return the first octets, or all of a mail that is held."""
+        if self._octets is None and self._pieces is not None and self.size > count:
+            found = bytearray()
+            for piece in self._pieces():
+                found += piece
+                if len(found) >= count:
+                    break
+            return bytes(found[:count])
+        return self._data
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self)._made, (self._data, self.recipients)
@@ -171,7 +206,7 @@ class Mail:
         """
         if isinstance(path, str):
             raise TypeError(f"save(Path({path!r})): a path is given as a Path, not a str")
-        write_beside(path, (self._data,))
+        write_beside(path, self.pieces())
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Mail):

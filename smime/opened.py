@@ -13,7 +13,7 @@ from smime.report import Answer, Protection, Report
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from email.message import EmailMessage
     from typing import Any, NoReturn, Protocol
 
@@ -30,6 +30,11 @@ if TYPE_CHECKING:
         def encrypted(self) -> bool: ...
         def report(self) -> Report: ...
 
+    class Kept(Protocol):
+        """A content in a file."""
+
+        def pieces(self) -> Iterator[bytes]: ...
+
 
 __all__ = ["Opened"]
 
@@ -37,26 +42,39 @@ __all__ = ["Opened"]
 class Opened:
     """A mail that was opened, with what is known about it; immutable."""
 
-    __slots__ = ("_contacts", "_found", "content", "mail")
+    __slots__ = ("_contacts", "_content", "_found", "mail")
 
     mail: Mail
     """The mail as a reader should see it, protected headers in place."""
-    content: bytes
-    """Exactly the bytes that were signed or sealed, innermost layer."""
+    _content: bytes | Kept
     _found: Report | Found
     _contacts: tuple[Recipient, ...] | Callable[[], tuple[Recipient, ...]]
 
     def __init__(
         self,
         mail: Mail,
-        content: bytes,
+        content: bytes | Kept,
         report: Report | Found,
         _contacts: tuple[Recipient, ...] | Callable[[], tuple[Recipient, ...]] = (),
     ) -> None:
         _set(self, "mail", mail)
-        _set(self, "content", content)
+        _set(self, "_content", content)
         _set(self, "_found", report)
         _set(self, "_contacts", _contacts)
+
+    @property
+    def content(self) -> bytes:
+        """Exactly the bytes that were signed or sealed, innermost layer.
+
+        Of a large mail they are in a temporary file, and are read from there each time.
+        """
+        content = self._content
+        return content if isinstance(content, bytes) else b"".join(content.pieces())
+
+    def content_pieces(self) -> Iterator[bytes]:
+        """Yield ``content`` piece by piece, for one that is too large to hold."""
+        content = self._content
+        return iter((content,)) if isinstance(content, bytes) else content.pieces()
 
     @property
     def report(self) -> Report:

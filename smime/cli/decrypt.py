@@ -73,7 +73,7 @@ def decrypt(args: argparse.Namespace, files: Files) -> int:
     keys.refuse_to_overwrite(args)
     with keys.keyring_of(args) as ring:
         opened = smime.decrypt(
-            files.read(args.input),
+            files.mail(args.input),
             trust=keys.trusts_of(args, ring) if judged else [smime.NoTrust()],
             keys=keys.openers_of(args, ring),
             sender=args.sender,
@@ -88,5 +88,5 @@ def decrypt(args: argparse.Namespace, files: Files) -> int:
         verdict.reject(problem, args, files)
         raise problem
     text = "\n".join([line, *verdict.notes_of(report)])
-    verdict.hand_out(opened.mail, report, args, files, output=STANDARD, text=text)
+    verdict.hand_out(opened.mail.pieces(), report, args, files, output=STANDARD, text=text)
     return 0

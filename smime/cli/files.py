@@ -18,8 +18,9 @@ from smime.errors import LimitExceeded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from typing import TextIO
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+    from typing import BinaryIO, TextIO
 
     import smime
 
@@ -54,34 +55,51 @@ class Files:
                 data = _read_whole(file.read, name)
             self.subject = name
             return data
-        if sys.stdin is None:
-            raise OSError(errno.EBADF, "it is closed", "standard input")
-        if sys.stdin.isatty():
-            from smime.cli.failures import UsageError
-
-            raise UsageError(
-                "no mail was given, and standard input is a terminal",
-                hint="name the file that holds the mail, or `< FILE`",
-            )
+        stream = _standard_input()
         try:
-            data = _read_whole(sys.stdin.buffer.read, "standard input")
+            data = _read_whole(stream.read, "standard input")
         except OSError as problem:
             problem.filename = "standard input"
             raise
         self.subject = "standard input"
         return data
 
+    def mail(self, name: str) -> bytes | Path | BinaryIO:
+        """Return the input for a verb that takes a large one piece by piece.
+
+        Raises what ``read`` raises.
+        """
+        if name == STANDARD:
+            stream = _standard_input()
+            self.subject = "standard input"
+            return stream
+        if not _is_large(name):
+            return self.read(name)
+        from pathlib import Path
+
+        self.subject = name
+        return Path(name)
+
     def write(
-        self, name: str, data: bytes, *, private: bool, then: Callable[[], object] | None = None
+        self,
+        name: str,
+        data: bytes | Iterable[bytes],
+        *,
+        private: bool,
+        then: Callable[[], object] | None = None,
     ) -> None:
-        """Write the whole output; ``-`` is standard output.
+        """Write the whole output, perhaps in pieces; ``-`` is standard output.
 
         ``private`` makes a new file readable by its owner alone. ``then`` is
         called when all is written and before the file gets its name, so that
         what fails there leaves no file behind. Raises ``OSError``.
         """
+        pieces = (data,) if isinstance(data, bytes) else data
         if name == STANDARD:
-            _write_stream(sys.stdout, data, "standard output")
+            if sys.stdout is None or sys.stdout.isatty():
+                pieces = (b"".join(pieces),)  # what is escaped is escaped whole
+            for piece in pieces:
+                _write_stream(sys.stdout, piece, "standard output")
             if then:
                 then()
             return
@@ -89,10 +107,13 @@ class Files:
             if _is_file_to_be(name):
                 from smime.mail import write_beside
 
-                write_beside(name, _pieces(data, then), private=private)
+                write_beside(name, _and_then(pieces, then), private=private)
                 return
             with open(name, "wb", buffering=0) as file:
-                _write_all(file.write, _for_terminal(data) if file.isatty() else data)
+                if file.isatty():
+                    pieces = (_for_terminal(b"".join(pieces)),)
+                for piece in pieces:
+                    _write_all(file.write, piece)
         except OSError as problem:
             if problem.filename != "standard output":
                 problem.filename, problem.filename2 = name, None
@@ -200,8 +221,21 @@ def _read_whole(read: Callable[[int], bytes], name: str) -> bytes:
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-def _pieces(data: bytes, then: Callable[[], object] | None) -> Iterator[bytes]:
-    yield data
+def _standard_input() -> BinaryIO:
+    if sys.stdin is None:
+        raise OSError(errno.EBADF, "it is closed", "standard input")
+    if sys.stdin.isatty():
+        from smime.cli.failures import UsageError
+
+        raise UsageError(
+            "no mail was given, and standard input is a terminal",
+            hint="name the file that holds the mail, or `< FILE`",
+        )
+    return sys.stdin.buffer
+
+
+def _and_then(pieces: Iterable[bytes], then: Callable[[], object] | None) -> Iterator[bytes]:
+    yield from pieces
     if then:
         then()
 

@@ -52,7 +52,7 @@ def open_(args: argparse.Namespace, files: Files) -> int:
     keys.refuse_to_overwrite(args)
     with keys.keyring_of(args) as ring:
         opened = smime.open(
-            files.read(args.input),
+            files.mail(args.input),
             trust=keys.trusts_of(args, ring),
             keys=keys.openers_of(args, ring),
             sender=args.sender,
@@ -62,5 +62,5 @@ def open_(args: argparse.Namespace, files: Files) -> int:
         )
     shown = smime.view(opened)
     more: dict[str, object] = {"shown": shown.to_dict()}
-    verdict.hand_out(opened.mail, opened.report, args, files, text=str(shown), more=more)
+    verdict.hand_out(opened.mail.pieces(), opened.report, args, files, text=str(shown), more=more)
     return 0

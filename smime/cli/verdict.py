@@ -15,6 +15,7 @@ from smime.report import Outcome
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterable
 
     import smime
     from smime.cli.files import Files
@@ -66,7 +67,7 @@ def notes_of(report: smime.Report) -> list[str]:
 
 
 def hand_out(
-    mail: bytes | smime.Mail,
+    mail: Iterable[bytes],
     report: smime.Report,
     args: argparse.Namespace,
     files: Files,
@@ -75,12 +76,12 @@ def hand_out(
     text: str = "",
     more: dict[str, object] | None = None,
 ) -> None:
-    """Write what was opened and say the report, or ``text`` in its place; ``more`` goes into JSON.
+    """Write what was opened, in pieces, and say the report, or ``text`` in its place.
 
-    ``output`` is where the mail goes when neither -o nor --json says anything;
-    None is nowhere, and then the report has standard output for itself. There
-    it is said before the mail gets its name: a report that cannot be delivered
-    leaves no file behind.
+    ``more`` goes into JSON. ``output`` is where the mail goes when neither -o
+    nor --json says anything; None is nowhere, and then the report has standard
+    output for itself. There it is said before the mail gets its name: a report
+    that cannot be delivered leaves no file behind.
     """
     target = args.output or (None if args.json else output)
     said = _json({**report.to_dict(), **(more or {})}) if args.json else text or str(report)
@@ -89,7 +90,7 @@ def hand_out(
     if target is None:
         say(said)
     else:
-        files.write(target, bytes(mail), private=True, then=lambda: say(said))
+        files.write(target, mail, private=True, then=lambda: say(said))
 
 
 def reject(problem: smime.SignatureRejected, args: argparse.Namespace, files: Files) -> None:

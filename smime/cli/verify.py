@@ -52,7 +52,7 @@ def verify(args: argparse.Namespace, files: Files) -> int:
     with keys.keyring_of(args) as ring:
         trusts = keys.trusts_of(args, ring)
         readers = keys.openers_of(args, ring)
-        mail = files.read(args.input)
+        mail = files.mail(args.input)
         try:
             opened = smime.verify(
                 mail,
@@ -66,5 +66,5 @@ def verify(args: argparse.Namespace, files: Files) -> int:
         except smime.SignatureRejected as problem:
             verdict.reject(problem, args, files)
             raise
-    verdict.hand_out(opened.content, opened.report, args, files)
+    verdict.hand_out(opened.content_pieces(), opened.report, args, files)
     return 0

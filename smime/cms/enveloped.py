@@ -180,6 +180,7 @@ class Envelope:
         "content_type",
         "derived_for",
         "nonce",
+        "opened_by",
         "sealed",
         "tag",
         "tag_inside",
@@ -193,6 +194,8 @@ class Envelope:
     """Name of the content cipher; its dotted identifier if it is not known."""
     why_not: str
     """Why the content cannot be opened here whatever the key: an unknown cipher."""
+    opened_by: Key
+    """The key that opened it, once one did."""
     content_type: bytes
     nonce: bytes
     ciphertext: bytes

@@ -112,7 +112,7 @@ def unseal_begun(
 ) -> Envelope:
     """Do so for a structure of which the kind was read already."""
     envelope, authenticated = _read_head(reader, kind)
-    ways = [content_key for _, content_key in content_keys(envelope, keys, policy)]
+    ways = content_keys(envelope, keys, policy)
     if not ways:
         raise DecryptionFailed(FAILED)
     # Attributes that a tag covers stand behind the content, and the cipher wants them first.
@@ -121,11 +121,12 @@ def unseal_begun(
         read_tail(envelope, ahead)
     if len(ways) == 1 and (ahead is not None or not authenticated):
         content = _measured(_ciphertext(reader, envelope), envelope)
-        good = _open(content, ways[0], envelope, to)
+        good = _open(content, ways[0][1], envelope, to)
         if ahead is None:
             _finish(reader, envelope)
         if not good:
             raise DecryptionFailed(FAILED)
+        envelope.opened_by = ways[0][0]
         return envelope
     with spool() as ciphertext:
         for piece in _measured(_ciphertext(reader, envelope), envelope):
@@ -140,9 +141,10 @@ def unseal_begun(
         if len(ways) > 1:
             # Only for a key without certificate, where unwrapping always "works":
             # one that opens the content is believed if no other does.
-            ways = [one for one in ways if _open(again(), one, envelope, None)]
-        if len(ways) != 1 or not _open(again(), ways[0], envelope, to):
+            ways = [one for one in ways if _open(again(), one[1], envelope, None)]
+        if len(ways) != 1 or not _open(again(), ways[0][1], envelope, to):
             raise DecryptionFailed(FAILED)
+        envelope.opened_by = ways[0][0]
     return envelope
 
 

@@ -1,8 +1,8 @@
 """Mails larger than a little, on their way out: the header in memory, the body in pieces.
 
-A body that is canonical already goes by as it stands, and is looked at while
-it goes. One that is not has to be written anew part by part, for which all of
-it is needed: ``NotCanonical`` says so, and the caller takes the mail whole.
+A body that is canonical already, but for its line ends perhaps, goes by and is
+looked at while it goes. Another has to be written anew part by part, for which
+all of it is needed: ``NotCanonical`` says so, and the caller takes the mail whole.
 
 Floor:  formats (uses mime, cms, source)
 Source: RFC 8551 §3.1 for the canonical form
@@ -17,13 +17,13 @@ from smime.source import PIECE_OCTETS, Source
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from types import TracebackType
     from typing import Any, BinaryIO, Self
 
     from smime.source import Piece
 
-__all__ = ["Large", "NotCanonical", "Parted"]
+__all__ = ["Large", "NotCanonical", "Parted", "with_crlf"]
 
 SMALL_OCTETS = 1 << 20  # below, a mail is simply read
 
@@ -83,6 +83,10 @@ class Large:
         block = to_crlf(self.head.header_block)
         return is_canonical(block) and block.endswith(b"\n")
 
+    def pieces(self) -> Iterator[Piece]:
+        """Yield all octets."""
+        return self._from(self._start)
+
     def whole(self) -> bytes:
         """Return all octets."""
         self._file.seek(self._start)
@@ -91,7 +95,10 @@ class Large:
 
     def body(self) -> Iterator[Piece]:
         """Yield the octets of the body."""
-        self._file.seek(self._start + self._body_at)
+        return self._from(self._start + self._body_at)
+
+    def _from(self, at: int) -> Iterator[Piece]:
+        self._file.seek(at)
         buffer = memoryview(bytearray(PIECE_OCTETS))
         readinto = getattr(self._file, "readinto", None)
         if readinto is None:
@@ -104,6 +111,15 @@ class Large:
     @property
     def body_octets(self) -> int:
         return self.size - self._body_at
+
+    @property
+    def has_bare_lf(self) -> bool:
+        """Lines of the header block end in LF alone, as those of the body will."""
+        return to_crlf(self.head.header_block) != self.head.header_block
+
+    def crlf_octets(self) -> int:
+        """Return the length of the body with CRLF line ends; that takes reading it once."""
+        return sum(map(len, with_crlf(self.body())))
 
     def __enter__(self) -> Self:
         return self
@@ -125,12 +141,15 @@ class Parted(Source):
     ``travels``), or ``NotCanonical`` is raised while it is read.
     """
 
-    __slots__ = ("_head", "_large", "_looked_at", "_travels")
+    __slots__ = ("_crlf", "_head", "_large", "_looked_at", "_travels")
 
     def __init__(self, head: bytes, large: Large, *, looked_at: bool, travels: bool) -> None:
         super().__init__(b"", "a mail")
         self.whole = None
-        self.size = len(head) + large.body_octets
+        # A length that is known beforehand makes DER. If the file changes until it
+        # is read again, the source finds another length and fails.
+        self._crlf = looked_at and large.has_bare_lf
+        self.size = len(head) + (large.crlf_octets() if self._crlf else large.body_octets)
         self._head = head
         self._large = large
         self._looked_at = looked_at
@@ -139,7 +158,19 @@ class Parted(Source):
     def _read(self) -> Iterator[Piece]:
         yield self._head
         body = self._large.body()
+        if self._crlf:
+            body = with_crlf(body)
         yield from _canonical(body, self._travels) if self._looked_at else body
+
+
+def with_crlf(pieces: Iterable[Piece]) -> Iterator[Piece]:
+    """Turn bare LF into CRLF; other octets stay."""
+    held = b""
+    for piece in pieces:
+        data = held + piece
+        held = b"\r" if data.endswith(b"\r") else b""
+        yield to_crlf(data[:-1] if held else data)
+    yield held
 
 
 def _canonical(pieces: Iterator[Piece], travels: bool) -> Iterator[Piece]:

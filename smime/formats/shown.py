@@ -44,6 +44,9 @@ _SEALED_PART = Finding.no(
     "a sealed part stands among others, which could carry off what it says once it is opened",
     "RFC 9787 §4",
 )
+_UNSEEN = Finding.open(
+    "parts-not-seen", "the mail is too large for its parts to be looked at", "RFC 9787 §4"
+)
 _NO_TAG = Finding.no(
     "content-not-authenticated",
     "the sealed content carries no tag and no good signature, so it may have been changed to "
@@ -135,16 +138,21 @@ def addressed_to_me(
     )
 
 
-def rendering(parts: tuple[Part, ...], *, stopped: bool, untagged: bool) -> Finding:
+def rendering(
+    parts: tuple[Part, ...], *, stopped: bool, untagged: bool, unseen: bool = False
+) -> Finding:
     """Say whether the mail may be shown as HTML with remote content, and quoted.
 
-    ``untagged`` says that sealed content has neither tag nor good signature.
+    ``untagged`` says that sealed content has neither tag nor good signature,
+    ``unseen`` that the mail has parts which were not looked at.
     """
     if stopped:
         return _NOT_OPENED
     if any(part.kind == "encrypted" and not part.forwarded for part in parts):
         return _SEALED_PART
-    return _NO_TAG if untagged else HARMLESS
+    if untagged:
+        return _NO_TAG
+    return _UNSEEN if unseen else HARMLESS
 
 
 def from_note(inside: str, outside: str | None, believed: bool) -> Note:

@@ -37,6 +37,7 @@ __all__ = [
     "recognise",
     "sealed_start",
     "signed_end",
+    "signed_of",
     "signed_start",
     "wrap_sealed",
     "wrap_signed",
@@ -271,7 +272,11 @@ def _recognise_signed(entity: Entity) -> Wrapped | None:
     protocol = entity.content_type.params.get("protocol", "").strip().lower()
     if protocol and protocol not in PKCS7_SIGNATURE:
         return None
-    content, signature = split_signed(entity)
+    return signed_of(protocol, *split_signed(entity))
+
+
+def signed_of(protocol: str, content: bytes, signature: Entity) -> Wrapped | None:
+    """Return the layer that content and signature part of a multipart/signed are, or None."""
     if signature.content_type.value not in PKCS7_SIGNATURE:
         if not protocol:
             return None

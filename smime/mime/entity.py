@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["ContentType", "Entity", "Field", "decode_words", "split_entity"]
 
 MAX_HEADER_OCTETS = 1 << 20  # ten times what Postfix lets one field have; more is an attack
+BASE64_DAMAGED = "the base64 is cut short or holds characters that are none"
 MAX_FIELDS = 10_000  # real mail has some dozens; a list's expanded trace, some hundreds
 
 # A field, or a line that is none (no name), with the lines folded below it.
@@ -418,9 +419,7 @@ def _from_base64(body: bytes) -> bytes:
     try:
         return pybase64.b64decode(text, validate=True)
     except ValueError as problem:
-        raise MalformedMail(
-            "the base64 is cut short or holds characters that are none"
-        ) from problem
+        raise MalformedMail(BASE64_DAMAGED) from problem
 
 
 def _from_quoted_printable(body: bytes) -> bytes:

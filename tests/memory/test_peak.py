@@ -151,7 +151,51 @@ def test_mail_goes_out(folder: Path, mail: Path, verb: str) -> None:
     program = f'smime.{name}(Path("large.eml"), {MAIL_VERBS[verb]}, out=Path("sent.eml"))'
     assert peak(folder, program) <= PEAK_OCTETS
     assert (folder / "sent.eml").stat().st_size > OCTETS * 0.9
+    name = "decrypt" if verb == "encrypt" else "verify"
+    opened = (
+        f'opened = smime.{name}(Path("sent.eml"), trust=anchors(), keys=bob, out=Path("opened.eml")'
+        f");assert opened.signer == {None if verb == 'encrypt' else 'alice@example.org'!r}"
+    )
+    assert peak(folder, opened) <= PEAK_OCTETS
+    assert (folder / "opened.eml").stat().st_size > OCTETS * 0.99
+    (folder / "opened.eml").unlink()
+    if verb == "protect":
+        piped = "smime.open(sys.stdin.buffer, trust=anchors(), keys=bob, out=sys.stdout.buffer)"
+        assert peak(folder, piped, stdin=folder / "sent.eml") <= PEAK_OCTETS
     (folder / "sent.eml").unlink()
+
+
+def test_line_ends_are_put_right_on_the_way(folder: Path) -> None:
+    """A mail with LF alone, as mailboxes keep it."""
+    path = folder / "unix.eml"
+    with path.open("wb") as file:
+        file.write(HEAD.replace(b"\r\n", b"\n"))
+        for _ in range(OCTETS >> 20):
+            file.write(LINE.replace(b"\r\n", b"\n") * ((1 << 20) // len(LINE)))
+    program = 'smime.sign(Path("unix.eml"), by=alice, out=Path("sent.eml"))'
+    assert peak(folder, program) <= PEAK_OCTETS
+    path.unlink()
+    verified = 'smime.verify(Path("sent.eml"), trust=anchors(), out=Path("opened.eml"))'
+    assert peak(folder, verified) <= PEAK_OCTETS
+    (folder / "sent.eml").unlink()
+    (folder / "opened.eml").unlink()
+
+
+@pytest.mark.parametrize("verb", ["verify", "decrypt", "open"])
+def test_the_command_opens_mail(folder: Path, mail: Path, verb: str) -> None:
+    protect = 'smime.protect(Path("large.eml"), by=alice, to=bob, out=Path("sent.eml"))'
+    if not (folder / "sent.eml").exists():
+        assert peak(folder, protect) <= PEAK_OCTETS
+    (folder / "secret").write_text(PASSPHRASE)
+    (folder / "secret").chmod(0o600)
+    who = ["-i", "bob.p12", "--passphrase-file", "secret", "--ca", "root.pem"]
+    argv = [verb, *who, "sent.eml", "-o", "opened.eml"]
+    program = f"from smime.cli.main import main\nassert main({argv!r}) == 0"
+    assert peak(folder, program) <= PEAK_OCTETS
+    assert (folder / "opened.eml").stat().st_size > OCTETS * 0.99
+    (folder / "opened.eml").unlink()
+    if verb == "open":
+        (folder / "sent.eml").unlink()
 
 
 @pytest.mark.parametrize("verb", ["sign", "encrypt", "protect"])

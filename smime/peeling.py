@@ -1,0 +1,213 @@
+"""A mail too large to hold, with its layers off: each waits in an unnamed file for the next.
+
+The ordinary forms are taken off so. Whatever else a mail can be is needed
+whole: ``NeededWhole`` says so, and the caller takes it into memory.
+
+Floor:  peeling (uses judged, formats, keys, mime, cms)
+Source: RFC 8551 §3
+"""
+
+from __future__ import annotations
+
+from smime.cms import algorithms as alg
+from smime.cms import enveloped, sealing, signatures, signing, stream
+from smime.errors import DecryptionFailed, LimitExceeded, MalformedMail, NotSupported, SmimeError
+from smime.formats import smime as form
+from smime.formats.spooled import Decoded, Keeping, RegionContent, spans
+from smime.judged import MAX_LAYERS, Judged, Sealed, Signed
+from smime.mail import Mail
+from smime.mime.entity import split_entity
+from smime.mime.headers import protected
+from smime.mime.multipart import boundary_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from smime.cms.recipients import Key
+    from smime.formats.spooled import Region
+    from smime.judged import Taken, World
+    from smime.mime.entity import Entity
+    from smime.mime.headers import Protected
+
+__all__ = ["NeededWhole", "PeeledFile"]
+
+MAX_SIGNATURE_OCTETS = 8 << 20  # of a signature part that is read into memory
+PEEK_OCTETS = 64 * 1024  # of a text that tell what it is
+
+
+class NeededWhole(Exception):
+    """The mail has a form that is read in memory only."""
+
+
+class PeeledFile:
+    """A mail in pieces, with its layers off.
+
+    Raises ``NeededWhole``, and what ``smime.open`` raises where the content
+    cannot be got at.
+    """
+
+    stopped = damaged = None
+
+    def __init__(self, source: Region, world: World, keys: tuple[Key, ...]) -> None:
+        self.world = world
+        self.keys = keys
+        self.source = self.content = source
+        """``content`` is exactly what was signed or sealed, innermost layer."""
+        self.outer = self.inner = self.content.head()
+        self.taken: list[Taken] = []
+        self.unauthenticated = False
+        self.opened_by: str | None = None
+        try:
+            self._peel()
+            payload = self._payload()
+        except SmimeError as stopped:
+            if self.unauthenticated:
+                # What is inside a seal without a tag is told by one error (RFC 5652 §14).
+                raise DecryptionFailed(enveloped.FAILED) from stopped
+            raise
+        finally:
+            self.keys = ()
+        self.found = Judged(
+            world,
+            self.taken,
+            outer=self.outer,
+            inner=self.inner,
+            payload=payload,
+            stopped=None,
+            damaged=None,
+            unauthenticated=self.unauthenticated,
+            opened_by=self.opened_by,
+            whole=False,
+        )
+
+    @property
+    def mail(self) -> Mail:
+        """The mail as a reader should see it."""
+        if not self.taken:
+            return Mail._of_pieces(self.source.pieces, self.source.size)
+        head, body = self.found.readable(), self.content.part(self.inner.body_at)
+
+        def pieces() -> Iterator[bytes]:
+            yield head
+            yield from body.pieces()
+
+        return Mail._of_pieces(pieces, len(head) + body.size)
+
+    # --- taking layers off --------------------------------------------------
+
+    def _peel(self) -> None:
+        while self._take():
+            if len(self.taken) > MAX_LAYERS:
+                raise LimitExceeded(f"the mail is wrapped in more than {MAX_LAYERS} layers")
+            if not self.content.size:
+                raise NeededWhole
+            self.inner = self.content.head()
+
+    def _take(self) -> bool:
+        """Take one layer off; False where there is none."""
+        entity = self.inner
+        kind = entity.content_type.value
+        body = self.content.part(entity.body_at)
+        if kind == "multipart/signed":
+            self._take_detached(entity, body)
+            return True
+        if kind in form.PKCS7_MIME or (
+            kind == "application/octet-stream" and form.is_named_p7m(entity)
+        ):
+            self._take_cms(entity, body)
+            return True
+        if form.is_tnef(entity) or kind in ("multipart/encrypted", "message/rfc822"):
+            raise NeededWhole
+        beginning = body.read(0, PEEK_OCTETS)
+        if b"-----BEGIN " in beginning or b"\nSig:" in beginning:
+            raise NeededWhole  # a text may be a layer of its own
+        return False
+
+    def _take_detached(self, entity: Entity, body: Region) -> None:
+        protocol = entity.content_type.params.get("protocol", "").strip().lower()
+        found = spans(body, boundary_of(entity))
+        if protocol not in form.PKCS7_SIGNATURE or len(found) != 2:
+            raise NeededWhole
+        (start, end), (signature_start, signature_end) = found
+        if signature_end - signature_start > MAX_SIGNATURE_OCTETS or start == end:
+            raise NeededWhole
+        part = split_entity(body.read(signature_start, signature_end - signature_start))
+        wrapped = form.signed_of(protocol, b"", part)
+        if wrapped is None or wrapped.problem is not None:
+            raise NeededWhole
+        layer = Signed(wrapped.form)
+        try:
+            layer.data = signatures.read(wrapped.blob, self.world.parse)
+        except MalformedMail:
+            raise NeededWhole from None
+        if layer.data.content_type != alg.DATA or layer.data.content is not None:
+            raise NeededWhole
+        content = RegionContent(
+            body.part(start, end), repair=self.world.policy.line_ends == "repair"
+        )
+        layer.checked = self.world.check(layer.data, content)
+        self.content = content.region
+        self.taken.append(layer)
+
+    def _take_cms(self, entity: Entity, body: Region) -> None:
+        encoding = entity.transfer_encoding
+        if encoding != "base64" and (
+            encoding not in ("7bit", "8bit", "binary") or body.read(0, 1) != b"0"
+        ):
+            raise NeededWhole
+        source = Decoded(body, base64=encoding == "base64")
+        first = next(iter(source.pieces()), b"")
+        if bytes(first[:1]) != b"0":
+            raise NeededWhole
+        label = entity.content_type.value
+        label = "application/pkcs7-mime" if label in form.PKCS7_MIME else label
+        reader, kind = stream.begin(source)
+        if kind in (alg.ENVELOPED_DATA, alg.AUTH_ENVELOPED_DATA):
+            self._take_sealed(label, reader, kind)
+        elif kind == alg.SIGNED_DATA:
+            self._take_opaque(label, source)
+        else:
+            raise NeededWhole
+
+    def _take_sealed(self, label: str, reader: stream.Reader, kind: bytes) -> None:
+        if not self.keys:
+            raise NeededWhole
+        with Keeping() as kept:
+            envelope = sealing.unseal_begun(reader, kind, self.keys, self.world.policy, kept)
+            self.content = kept.region()
+        layer = Sealed(label, envelope)
+        assert envelope.opened_by is not None
+        layer.by = self.opened_by = envelope.opened_by.label
+        self.unauthenticated = self.unauthenticated or not envelope.tagged
+        for one in self.taken:
+            if isinstance(one, Signed):
+                one.sealed_form = True
+        self.taken.append(layer)
+
+    def _take_opaque(self, label: str, source: Decoded) -> None:
+        with Keeping() as kept:
+            try:
+                data, content = signing.check_opaque(source, self.world.policy, kept)
+            except (MalformedMail, NotSupported):
+                raise NeededWhole from None  # what is wrong with it is told there
+            if not data.signers or data.content_type != alg.DATA:
+                raise NeededWhole
+            layer = Signed(label)
+            layer.data = data
+            layer.checked = self.world.check(data, content)
+            self.content = kept.region()
+        self.taken.append(layer)
+
+    def _payload(self) -> Protected | None:
+        if not self.taken:
+            return None
+        payload = protected(self.inner, self.outer)
+        if payload is None:
+            return None
+        shown_twice = self.opened_by is not None and payload.mode == "cipher"
+        if payload.mode in ("v1", "wrapped") or (
+            shown_twice and b"hp-legacy-display" in self.content.read(0, 1 << 20).lower()
+        ):
+            raise NeededWhole  # something of the body is taken out before it is shown
+        return payload
