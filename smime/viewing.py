@@ -9,11 +9,13 @@ Source: RFC 9788 §4 for the headers; RFC 9787 §6 for what to tell people
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from smime.errors import MalformedMail
-from smime.mime.entity import decode_charset, split_entity
+from smime.mime.entity import decode_charset, decode_words, split_entity
 from smime.mime.multipart import boundary_of, cut
+from smime.mime.wording import ADDRESS_FIELDS
 from smime.opened import Opened
 from smime.report import (
     Answer,
@@ -32,7 +34,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from smime.mime.entity import Entity
+    from smime.mime.entity import Entity, Field
 
 __all__ = ["ShownFile", "ShownHeader", "View", "signature_in_words", "view"]
 
@@ -45,6 +47,9 @@ MAX_PARTS = 1000  # of one multipart that are looked at
 MAX_FILES = 200  # parts that are named
 
 _SHOWN = ("From", "Sender", "Reply-To", "To", "Cc", "Subject", "Date")
+_WORDS = re.compile(  # encoded words with nothing but blanks between them
+    r"=\?[^?\s]{1,60}\?[bBqQ]\?[^?\s]*+\?=(?:\s++=\?[^?\s]{1,60}\?[bBqQ]\?[^?\s]*+\?=)*+"
+)
 _STATES = {Protection.NONE: "unprotected"}
 # Notes that a reader has to be told; the others are for who looks closer.
 _WARNINGS = frozenset(
@@ -242,13 +247,31 @@ def _headers(entity: Entity, report: Report) -> list[ShownHeader]:
     for name in _SHOWN:
         key = name.lower()
         state = states.get(key, HeaderCheck(name, Protection.NONE))
-        values = [one.text for one in entity.fields if one.key == key][:MAX_SAME]
+        read = _with_quotes if key in ADDRESS_FIELDS else _decoded
+        values = [read(one) for one in entity.fields if one.key == key][:MAX_SAME]
         if not values and key == "from":
             values = ["(nobody)"]
         shown += [
             ShownHeader(name, _short(value), state.protection, state.outside) for value in values
         ]
     return shown
+
+
+def _decoded(field: Field) -> str:
+    return field.text
+
+
+def _with_quotes(field: Field) -> str:
+    """Decode the names before addresses; one that could be read as an address has quotes."""
+    return _WORDS.sub(_one_with_quotes, field.value)
+
+
+def _one_with_quotes(match: re.Match[str]) -> str:
+    name = decode_words(match[0])
+    if not set(name) & set('<>@,;:"()'):
+        return name
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def _short(value: str) -> str:

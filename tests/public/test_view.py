@@ -155,6 +155,25 @@ def test_an_address_behind_a_long_name_is_shown(world: World) -> None:
     assert len(sender.value) < 1020
 
 
+@pytest.mark.parametrize(
+    ("field", "shown_as"),
+    [
+        (b"=?utf-8?q?Gr=C3=BC=C3=9Fe?= <eve@example.net>", "Grüße <eve@example.net>"),
+        (
+            b"=?utf-8?q?=22A=22_=3Calice=40example=2Eorg=3E?= <eve@example.net>",
+            '"\\"A\\" <alice@example.org>" <eve@example.net>',
+        ),
+        (b"=?utf-8?q?a=40b=2C?= =?utf-8?q?_c?= <eve@example.net>", '"a@b, c" <eve@example.net>'),
+        (b"=?x-none?q?a=40b?= <eve@example.net>", "=?x-none?q?a=40b?= <eve@example.net>"),
+        (b'"a@b" <eve@example.net>', '"a@b" <eve@example.net>'),
+    ],
+)
+def test_a_name_cannot_write_an_address(world: World, field: bytes, shown_as: str) -> None:
+    (sender,) = shown(b"From: " + field + b"\r\n\r\nhi\r\n", world).headers
+
+    assert sender.value == shown_as
+
+
 def test_a_mail_without_from_and_one_with_two(world: World) -> None:
     assert shown(b"Subject: x\r\n\r\nhi\r\n", world).headers[0].value == "(nobody)"
     two = shown(b"From: a@b.example\r\nFrom: c@d.example\r\n\r\nhi\r\n", world)
