@@ -26,7 +26,7 @@ def signed_layer(sealed: smime.Mail, world: World) -> bytes:
 
     from smime.cms import decrypt
 
-    return decrypt(b64decode(sealed.body), keys=world.bob).content
+    return decrypt(b64decode(sealed.body), keys=world.bob)
 
 
 def multipart(kind: bytes, *parts: bytes) -> bytes:
