@@ -73,7 +73,7 @@ class World:
         self.sender = sender
         """Who must have signed, where the caller says so."""
         self.evidence = evidence
-        self.policy = policy
+        self.policy = policy.as_of(times.earliest)
         self.times = times
         self.parse = judging.parser(trusts)
 
