@@ -239,8 +239,8 @@ class Issuance:
         when = moment(at)
         labels = [order.label for order in orders if order.label is not None]
         hashes = [public_key_hash(order.request.public_key) for order in orders]
-        with self.ledger.reading() as connection:
-            known = Known(connection, labels, hashes)
+        # Asked one after another, the number first: what others wrote since, `number` tells.
+        known = self.ledger.ask(lambda connection: Known(connection, labels, hashes))
         outcomes: list[Outcome] = []
         issues: dict[int, Issue] = {}
         for place, (order, key_hash) in enumerate(zip(orders, hashes, strict=True)):
