@@ -78,7 +78,7 @@ class PeeledFile:
             damaged=None,
             unauthenticated=self.unauthenticated,
             opened_by=self.opened_by,
-            whole=False,
+            kept=self.content,
         )
 
     @property
