@@ -226,7 +226,9 @@ def test_no_revocation_available_is_believed_of_users_only():
     middle = sub_ca(TOP, extensions=promise)
     alice = user(MIDDLE, extensions=promise)
 
-    assert ANCHORS.judge(claim(alice, MIDDLE, crls=(TOP.crl(),), policy=REQUIRE)).good
+    judgement = ANCHORS.judge(claim(alice, MIDDLE, crls=(TOP.crl(),), policy=REQUIRE))
+    assert judgement.good
+    assert "does not apply" in judgement.revocation.reason
     found = ANCHORS.judge(claim(user(middle), middle, crls=(middle.crl(),), policy=REQUIRE))
     assert codes(found) == {"revocation": "revocation-unknown"}
 
