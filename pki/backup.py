@@ -26,16 +26,8 @@ from pki import tables
 from pki.audit import audit
 from pki.authority import moment
 from pki.errors import AuditFailed, AuthorityExists, LedgerProblem
-from pki.folder import (
-    LEDGER,
-    SETTINGS,
-    Records,
-    empty_folder,
-    refuse_existing,
-    settings_toml,
-    write_new,
-    write_over,
-)
+from pki.files import empty_folder, write_new, write_over
+from pki.folder import LEDGER, SETTINGS, Records, refuse_existing, settings_toml
 from pki.ledger import Ledger
 from pki.tables import sql, sqlite_url
 
@@ -54,7 +46,8 @@ MAX_FILES = 20_000  # CRLs of 10,000 shards, full and delta
 MAX_MANIFEST_OCTETS = 4_194_304  # 200 octets a file
 MAX_FILE_OCTETS = 268_435_456  # a CRL of five million entries
 MAX_LEDGER_OCTETS = 1 << 38  # a hundred million certificates; the disk ends before
-_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._@{}-]*(/[A-Za-z0-9_-][A-Za-z0-9._@{}-]*)?")
+# former/N/private/issuing.key.pem is the deepest there is.
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._@{}-]*(/[A-Za-z0-9_-][A-Za-z0-9._@{}-]*){0,3}")
 _ROWS = 2_000  # copied at a time
 _CHUNK = 1 << 20
 
@@ -115,12 +108,10 @@ def _said(one: Backup) -> dict[str, str | int]:
 
 def _names(records: Records) -> Iterator[str]:
     """Name the files of a CA's folder, but for those of the ledger and half-written ones."""
-    for entry in sorted(os.scandir(records.folder), key=lambda one: one.name):
-        if entry.is_dir(follow_symlinks=False):
-            names = [f"{entry.name}/{inner.name}" for inner in os.scandir(entry.path)]
-        else:
-            names = [entry.name]
-        for name in sorted(names):
+    for folder, inner, files in os.walk(records.folder):
+        inner.sort()
+        for file in sorted(files):
+            name = os.path.relpath(os.path.join(folder, file), records.folder).replace(os.sep, "/")
             known = _NAME.fullmatch(name) and not name.startswith(LEDGER)
             if known and not name.endswith(".new") and os.path.isfile(f"{records.folder}/{name}"):
                 yield name
@@ -226,9 +217,10 @@ def _unpacked(path: str, place: str) -> Backup:
                 if wanted is None or content is None:
                     raise damaged
                 target = os.path.join(place, name)
-                private = name.startswith("private/")
-                if "/" in name:
-                    os.makedirs(os.path.dirname(target), 0o700 if private else 0o755, exist_ok=True)
+                private = "private" in name.split("/")[:-1]
+                os.makedirs(os.path.dirname(target), exist_ok=True)
+                if private:
+                    os.chmod(os.path.dirname(target), 0o700)
                 secret = private or name == LEDGER
                 if _written(content, target, 0o600 if secret else 0o644) != wanted:
                     raise damaged

@@ -28,7 +28,8 @@ from pki import archive, keys, vouching
 from pki.authority import halves, identity_of, moment
 from pki.bundle import new_passphrase
 from pki.errors import RequestRefused
-from pki.folder import to_pem, write_over
+from pki.files import write_over
+from pki.folder import to_pem
 from pki.names import ATTRIBUTES
 from pki.orders import Order
 from pki.requests import CertificationRequest, check_wishes

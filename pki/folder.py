@@ -8,6 +8,7 @@
     private/log.key.pem       encrypted; signs checkpoints of the ledger, and nothing else
     profiles/NAME.toml        kinds of certificates of this CA's own, beside the shipped ones
     ledger.db                 every certificate and revocation, unless a database has them
+    former/N                  folders of the issuing CAs before, which sign lists to their end
 
 A folder of the first version has ``issued/SERIAL.pem`` and no ledger; it gets one when
 it is first opened, and keeps those files.
@@ -38,13 +39,14 @@ from pki.errors import (
     RequestRefused,
 )
 from pki.facts import Issue
+from pki.files import empty_folder, fill_new, unlink_all, write_new, write_over
 from pki.ledger import Ledger
 from pki.names import checked_name, checked_url
 from pki.profiles import Profile
 from pki.tables import hidden, sqlite_url
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable
     from os import PathLike
 
     from pki.tables import sql
@@ -54,26 +56,27 @@ if TYPE_CHECKING:
 __all__ = [
     "LOG_KEY",
     "Records",
+    "change",
     "complete_folder",
-    "empty_folder",
-    "fill_new",
+    "finish_change",
     "read_key",
     "refuse_existing",
     "settings_toml",
     "to_pem",
     "write_folder",
-    "write_new",
-    "write_over",
 ]
 
 SETTINGS = "ca.toml"
 LEDGER = "ledger.db"
 LOG_KEY = "log.key.pem"
+FORMER = "former"
+FORMER_OF = "../.."  # where the CA is whose former one lies in former/N
+_NEXT = "next"
 VERSION = 2
 MAX_FILE_OCTETS = 1_048_576  # a key file or certificate of a CA has under 10,000
 MAX_SHARDS = 10_000  # a million certificates make shards of a hundred
 _MIGRATED_AT_ONCE = 1_000
-_TEXTS = ("name", "crl_url", "ca_url", "delta_url", "ocsp_url", "ledger")
+_TEXTS = ("name", "crl_url", "ca_url", "delta_url", "ocsp_url", "ledger", "ledger_of")
 _PROFILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _RECORD = re.compile(r"([0-9a-f]{32,40})\.pem")
 
@@ -97,6 +100,8 @@ class Records:
     ocsp_url: str = ""
     above: tuple[x509.Certificate, ...] = ()
     """The CAs between the issuing one and its root, where there are any."""
+    ledger_of: str = ""
+    """Where the CA is that came after this one, and has its ledger; empty for that of today."""
 
     @classmethod
     def load(cls, folder: PathLike[str] | str) -> Self:
@@ -104,6 +109,7 @@ class Records:
         import tomllib
 
         place = os.fspath(folder)
+        finish_change(place)
         try:
             table = tomllib.loads(_read(place, SETTINGS).decode())
         except FileNotFoundError as error:
@@ -161,6 +167,8 @@ class Records:
         checked_name(self.name)
         for url in (self.crl_url, self.ca_url, self.delta_url, self.ocsp_url):
             checked_url(url)
+        if self.ledger_of not in ("", FORMER_OF):
+            raise RequestRefused(f"ledger_of is nothing or {FORMER_OF}")
         if not 1 <= self.shards <= MAX_SHARDS:
             raise RequestRefused(f"shards is a number, 1 to {MAX_SHARDS}")
         if self.shards > 1 and "{shard}" not in self.crl_url:
@@ -216,6 +224,8 @@ class Records:
 
         Raises ``LedgerProblem``, ``NotSupported``.
         """
+        if self.ledger_of:
+            return self._successor().ledger()
         if self.version == 1:
             return _migrate(self)
         if not self.ledger_url and not os.path.exists(os.path.join(self.folder, LEDGER)):
@@ -229,7 +239,24 @@ class Records:
     @property
     def database(self) -> str | URL:
         """The URL of the ledger, or that of the file in the folder."""
+        if self.ledger_of:
+            return self._successor().database
         return self.ledger_url or sqlite_url(os.path.join(self.folder, LEDGER))
+
+    def _successor(self) -> Records:
+        found = Records.load(os.path.join(self.folder, self.ledger_of))
+        if found.ledger_of:
+            raise NoAuthority(f"{self.folder} is the former CA of a former one")
+        return found
+
+    @property
+    def former(self) -> tuple[str, ...]:
+        """The folders of the issuing CAs before this one, the oldest first."""
+        place = os.path.join(self.folder, FORMER)
+        if not os.path.isdir(place):
+            return ()
+        numbers = sorted(int(name) for name in os.listdir(place) if name.isdigit())
+        return tuple(os.path.join(place, str(number)) for number in numbers)
 
     def to_dict(self) -> dict[str, str | int]:
         """Give all of it as plain texts and numbers, the certificates by fingerprint and end."""
@@ -318,45 +345,6 @@ def to_pem(*certificates: x509.Certificate) -> bytes:
     return b"".join(certificate.public_bytes(Encoding.PEM) for certificate in certificates)
 
 
-def write_new(path: str, data: bytes, *, mode: int) -> None:
-    """Write a file that must not exist yet, whole and on the disk, or leave none.
-
-    The mode is as given, never wider, whatever the umask.
-    """
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(path, flags, mode)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        _sync_folder(os.path.dirname(path) or ".")
-    except BaseException:
-        os.unlink(path)
-        raise
-
-
-def _sync_folder(folder: str) -> None:
-    """Put a new file's name on the disk too; Windows has no such call and needs none."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def write_over(path: str, data: bytes, *, mode: int) -> None:
-    """Write a file beside ``path`` and rename it: the old one or the new, never a half."""
-    beside = f"{path}.new"
-    if os.path.lexists(beside):
-        os.unlink(beside)  # left by who was killed here
-    write_new(beside, data, mode=mode)
-    os.replace(beside, path)
-    _sync_folder(os.path.dirname(path) or ".")
-
-
 def write_folder(
     records: Records, sealed: dict[str, bytes], first: Callable[[Ledger], None]
 ) -> Ledger:
@@ -378,39 +366,13 @@ def complete_folder(
     names += [os.path.join(place, name) for name in ("root.pem", "issuing.pem", SETTINGS)]
     if not records.ledger_url:
         names += [os.path.join(place, LEDGER + more) for more in ("", "-wal", "-shm")]
-    _unlink(names)  # left by who was killed here
+    unlink_all(names)  # left by who was killed here
     try:
         for name, data in sealed.items():
             write_new(os.path.join(private, name), data, mode=0o600)
         return _written(records, first)
     except BaseException:
-        _unlink(names)
-        raise
-
-
-def _unlink(paths: Iterable[str]) -> None:
-    for path in paths:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
-
-
-@contextlib.contextmanager
-def fill_new(place: str, sealed: dict[str, bytes]) -> Iterator[None]:
-    """Make a folder with keys in ``private``; what fails inside leaves nothing of it."""
-    made = not os.path.isdir(place)
-    if made:
-        os.mkdir(place, 0o755)
-    private = os.path.join(place, "private")
-    # Only one of two that start together gets past here, and only that one cleans up.
-    os.mkdir(private, 0o700)
-    try:
-        for name, data in sealed.items():
-            write_new(os.path.join(private, name), data, mode=0o600)
-        yield
-    except BaseException:
-        empty_folder(place)
-        if made:
-            os.rmdir(place)
+        unlink_all(names)
         raise
 
 
@@ -438,17 +400,6 @@ def _written(records: Records, first: Callable[[Ledger], None]) -> Ledger:
     return ledger
 
 
-def empty_folder(place: str) -> None:
-    """Remove what is in a folder that was empty before."""
-    import shutil
-
-    for entry in os.scandir(place):
-        if entry.is_dir(follow_symlinks=False):
-            shutil.rmtree(entry.path)
-        else:
-            os.unlink(entry.path)
-
-
 def settings_toml(records: Records) -> bytes:
     """Write what ``ca.toml`` says."""
     import json
@@ -461,10 +412,45 @@ def settings_toml(records: Records) -> bytes:
         "ocsp_url": records.ocsp_url,
         "ledger": records.ledger_url,
     }
+    if records.ledger_of:
+        texts["ledger_of"] = records.ledger_of
     # A JSON string without controls is a TOML one; names and URLs have none.
     lines = [f"{key} = {json.dumps(text, ensure_ascii=False)}" for key, text in texts.items()]
     lines = [f"version = {VERSION}", *lines, f"shards = {records.shards}", ""]
     return "\n".join(lines).encode()
+
+
+def change(folder: str, files: dict[str, bytes]) -> None:
+    """Replace several files of a CA's folder, all or none, whenever somebody pulls the plug."""
+    beside = os.path.join(folder, f".{_NEXT}")
+    if os.path.isdir(beside):
+        empty_folder(beside)  # left by who was killed here
+        os.rmdir(beside)
+    os.mkdir(beside, 0o700)
+    try:
+        for name, data in files.items():
+            mode = 0o600 if name.startswith("private/") else 0o644
+            write_new(os.path.join(beside, name.replace("/", "+")), data, mode=mode)
+    except BaseException:
+        empty_folder(beside)
+        os.rmdir(beside)
+        raise
+    os.rename(beside, os.path.join(folder, _NEXT))  # from here on it is done
+    finish_change(folder)
+
+
+def finish_change(folder: str) -> None:
+    """Move the files that ``change`` has ready, also those that a run before had."""
+    ready = os.path.join(folder, _NEXT)
+    try:
+        names = os.listdir(ready)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for name in names:
+        with contextlib.suppress(FileNotFoundError):  # another process was faster
+            os.replace(os.path.join(ready, name), os.path.join(folder, name.replace("+", "/")))
+    with contextlib.suppress(FileNotFoundError):
+        os.rmdir(ready)
 
 
 def read_key(records: Records, name: str, secret: bytes) -> keys.Key:

@@ -5,6 +5,7 @@ Floor:  issuance (uses folder, ledger, orders, authority)
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -60,6 +61,10 @@ class Issuance:
         return self._authority
 
     @property
+    def _home(self) -> str:
+        return os.path.join(self.records.folder, self.records.ledger_of)
+
+    @property
     def closed(self) -> bool:
         """The key was let go of."""
         return self._authority is None
@@ -107,6 +112,11 @@ class Issuance:
     def sign(self, order: Order, at: datetime, profile_name: str) -> Issue:
         """Sign what is ordered under a profile that is looked up; it is not recorded yet."""
         assert isinstance(order.profile, Profile)
+        if self.records.ledger_of and profile_name != "ocsp-responder":
+            raise RequestRefused(
+                "this CA has a successor, and signs nothing but what tells of revocation",
+                hint=f"issue from {os.path.normpath(self._home)}",
+            )
         serial = new_serial()
         scope = self.records.scope(serial, profile_name)
         certificate = self._for_scope(scope).certify(
@@ -229,8 +239,8 @@ class Issuance:
         when = moment(at)
         labels = [order.label for order in orders if order.label is not None]
         hashes = [public_key_hash(order.request.public_key) for order in orders]
-        with self.ledger.reading() as connection:
-            known = Known(connection, labels, hashes)
+        # Asked one after another, the number first: what others wrote since, `number` tells.
+        known = self.ledger.ask(lambda connection: Known(connection, labels, hashes))
         outcomes: list[Outcome] = []
         issues: dict[int, Issue] = {}
         for place, (order, key_hash) in enumerate(zip(orders, hashes, strict=True)):

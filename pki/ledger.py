@@ -18,9 +18,11 @@ from pki.tables import Prepared, sql, translated
 from pki.writing import Writing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
-    from typing import Any, Self
+    from typing import Any, Self, TypeVar
+
+    Answer = TypeVar("Answer")
 
 __all__ = ["MAX_PAGE", "Ledger", "Writing"]
 
@@ -43,7 +45,7 @@ _FOUND["address"] = _LATEST.where(
     )
 )
 _STATUS = sql.select(
-    _table.serial, tables.revocations.c.at, tables.revocations.c.reason
+    _table.serial, tables.revocations.c.at, tables.revocations.c.reason, _table.issuer
 ).outerjoin_from(
     tables.certificates, tables.revocations, _table.serial == tables.revocations.c.serial
 )
@@ -91,8 +93,32 @@ class Ledger:
     @contextlib.contextmanager
     def reading(self) -> Iterator[sql.Connection]:
         """Give a connection that sees one state of the ledger, whatever others write."""
-        with translated(), self._reader.connect() as connection:
+        with translated(), self._reader.begin() as connection:
             yield connection
+
+    def ask(self, question: Callable[[sql.Connection], Answer]) -> Answer:
+        """Give the answer to a question of prepared statements, each of which stands alone.
+
+        On a connection that is kept: to take one and give it back costs more than they do.
+        """
+        with translated():
+            while True:
+                try:
+                    connection, kept = self._idle.pop(), True  # no other thread has it now
+                except IndexError:
+                    connection, kept = self._alone.connect(), False
+                try:
+                    answer = question(connection)
+                except BaseException as error:
+                    lost = isinstance(error, sql.exc.DBAPIError) and error.connection_invalidated
+                    if lost:
+                        connection.invalidate(error)
+                    connection.close()
+                    if kept and lost:
+                        continue  # the server was restarted since: another one, or new
+                    raise
+                self._idle.append(connection)
+                return answer
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Writing]:
@@ -173,35 +199,22 @@ class Ledger:
         with self.reading() as connection:
             return records(connection, RECORDS.where(*asked).order_by(table.number).limit(limit))
 
-    def statuses(self, serials: Sequence[int]) -> dict[int, Revocation | None]:
-        """Say of each serial number that was given out why it is revoked; None if it is not."""
+    def statuses(
+        self, serials: Sequence[int], issuer: int | None = None
+    ) -> dict[int, Revocation | None]:
+        """Say of each serial number that was given out why it is revoked; None if it is not.
+
+        With ``issuer`` only of those that this CA gave out.
+        """
         if len(serials) == 1 and serials[0] > 0:  # a request has one, nearly always
-            with translated():
-                return self._status_of_one({"asked": serial_text(serials[0])})
+            one = {"asked": serial_text(serials[0])}
+            return self.ask(lambda asked: _read_statuses(_STATUS_OF_ONE.run(asked, one), issuer))
         found: dict[int, Revocation | None] = {}
         with self.reading() as connection:
             for start in range(0, len(serials), MAX_AT_ONCE):
                 part = [serial_text(one) for one in serials[start : start + MAX_AT_ONCE] if one > 0]
-                found |= _read_statuses(connection.execute(_STATUSES, {"asked": part}))
+                found |= _read_statuses(connection.execute(_STATUSES, {"asked": part}), issuer)
         return found
-
-    def _status_of_one(self, asked: dict[str, str]) -> dict[int, Revocation | None]:
-        """Ask on a connection that is kept: to take one and give it back costs more than this."""
-        while True:
-            try:
-                connection, kept = self._idle.pop(), True  # no other thread has it now
-            except IndexError:
-                connection, kept = self._alone.connect(), False
-            try:
-                found = _read_statuses(_STATUS_OF_ONE.run(connection, asked))
-            except BaseException as error:
-                lost = isinstance(error, sql.exc.DBAPIError) and error.connection_invalidated
-                connection.close()
-                if kept and lost:
-                    continue  # the server was restarted since: the next one is looked at, or new
-                raise
-            self._idle.append(connection)
-            return found
 
     def count(self) -> int:
         """Say how many certificates were given out."""
@@ -228,9 +241,11 @@ class Ledger:
             return head_of(connection)
 
 
-def _read_statuses(rows: Iterable[Any]) -> dict[int, Revocation | None]:
+def _read_statuses(rows: Iterable[Any], issuer: int | None) -> dict[int, Revocation | None]:
     found: dict[int, Revocation | None] = {}
-    for serial, at, reason in rows:
+    for serial, at, reason, by in rows:
+        if issuer is not None and by != issuer:
+            continue
         good = reason is None or reason == RELEASED
         found[int(serial, 16)] = (
             None if good else Revocation(from_seconds(at), REASON_NAMES[reason])

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from pki import keys
 from pki.audit import checkpoint, log_key_detail
 from pki.authority import moment
-from pki.folder import LOG_KEY, read_key, write_new
+from pki.files import write_new
+from pki.folder import LOG_KEY, read_key
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -27,7 +28,7 @@ __all__ = ["demand_log_key", "sign_checkpoint"]
 def demand_log_key(records: Records, ledger: Ledger, secret: bytes) -> None:
     """Make the key if the folder, of the first version or half restored, has none."""
     path = os.path.join(records.folder, "private", LOG_KEY)
-    if os.path.exists(path):
+    if records.ledger_of or os.path.exists(path):
         return
     key = keys.generate("p256")
     with ledger.writing() as log:

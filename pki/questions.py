@@ -58,7 +58,9 @@ RECORDS = sql.select(
 """Certificates with what became of them: for ``records``, with a WHERE of one's own."""
 
 _LABELLED = RECORDS.where(_CERTIFICATES.label.in_(_ASKED))
-_LABELLED_ONE = RECORDS.where(_CERTIFICATES.label == sql.bindparam("asked"))
+_LABELLED_ONE = Prepared(
+    sql.select(_CERTIFICATES.serial).where(_CERTIFICATES.label == sql.bindparam("asked"))
+)
 
 _HELD = (
     sql.select(
@@ -68,7 +70,7 @@ _HELD = (
     .outerjoin(tables.revocations, _CERTIFICATES.serial == _GONE.serial)
 )
 _HOLDERS = _HELD.where(_CERTIFICATES.public_key.in_(_ASKED))
-_HOLDERS_OF_ONE = _HELD.where(_CERTIFICATES.public_key == sql.bindparam("asked"))
+_HOLDERS_OF_ONE = Prepared(_HELD.where(_CERTIFICATES.public_key == sql.bindparam("asked")))
 
 _LAST_CRL = (
     sql.select(tables.crls)
@@ -86,10 +88,10 @@ _ISSUER = sql.select(tables.issuers.c.id).where(tables.issuers.c.der == sql.bind
 
 def head_of(connection: sql.Connection, *, lock: bool = False) -> tuple[int, bytes]:
     """Give number and hash of the last entry; with ``lock`` no other may add one."""
-    row = (_HEAD_TO_CHANGE if lock else _HEAD_AS_IT_IS).run(connection).first()
+    row = (_HEAD_TO_CHANGE if lock else _HEAD_AS_IT_IS).run(connection).fetchone()
     if row is None:
         raise LedgerProblem("the ledger has no head: it was not made by smimetool")
-    return row.number, row.hash
+    return row[0], row[1]
 
 
 def issuer_number(connection: sql.Connection, cert_der: bytes) -> int | None:
@@ -99,8 +101,8 @@ def issuer_number(connection: sql.Connection, cert_der: bytes) -> int | None:
 
 def labelled(connection: sql.Connection, labels: Sequence[str]) -> list[Record]:
     """Give the certificates that have these labels."""
-    if len(labels) == 1:
-        return records(connection, _LABELLED_ONE, {"asked": labels[0]})
+    if len(labels) == 1 and not _LABELLED_ONE.run(connection, {"asked": labels[0]}).fetchone():
+        return []
     found: list[Record] = []
     for start in range(0, len(labels), MAX_AT_ONCE):
         found += records(connection, _LABELLED, {"asked": labels[start : start + MAX_AT_ONCE]})
@@ -114,8 +116,8 @@ def holders(
     found: dict[bytes, dict[str, tuple[set[str], int | None]]] = {}
     for start in range(0, len(key_hashes), MAX_AT_ONCE):
         part = key_hashes[start : start + MAX_AT_ONCE]
-        rows = (
-            connection.execute(_HOLDERS_OF_ONE, {"asked": part[0]})
+        rows: Any = (
+            _HOLDERS_OF_ONE.run(connection, {"asked": part[0]})
             if len(part) == 1
             else connection.execute(_HOLDERS, {"asked": part})
         )

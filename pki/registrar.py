@@ -266,8 +266,9 @@ class Registrar:
         return [record.serial for record in renewal.due(self.ledger, now, until)]
 
     def current(self, now: datetime) -> Iterator[int]:
-        """Name the serials of all certificates that have not ended, revoked ones too."""
-        return (record.serial for record in renewal.ending(self.ledger, now))
+        """Name the serials of this CA's certificates that have not ended, revoked ones too."""
+        own = self._desk.issuer
+        return (one.serial for one in renewal.ending(self.ledger, now) if one.issuer == own)
 
     def find(self, serial: int) -> Record:
         """Give what the ledger has of one certificate. Raises ``RequestRefused``."""

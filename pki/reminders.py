@@ -20,7 +20,8 @@ from pki import keys, tables
 from pki.authority import moment
 from pki.errors import ProfileProblem, RequestRefused
 from pki.facts import public_key_hash, serial_text
-from pki.folder import read_key, write_over
+from pki.files import write_over
+from pki.folder import read_key
 from pki.names import checked_address
 from pki.requests import CertificationRequest
 from pki.tables import sql

@@ -6,6 +6,7 @@ Source: RFC 5280 §5 for the lists, RFC 6960 §4.2.2.2 for who may answer
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pki import crl, keys
@@ -92,4 +93,5 @@ def responder(desk: Issuance, *, at: datetime | None = None) -> Responder:
     profile = Profile.named("ocsp-responder")
     issue = desk.sign(Order(request, profile), when, "ocsp-responder")
     desk.record([issue])
-    return Responder(key, issue.certificate, desk.authority.certificate, desk.ledger.statuses)
+    statuses = partial(desk.ledger.statuses, issuer=desk.issuer)
+    return Responder(key, issue.certificate, desk.authority.certificate, statuses)

@@ -9,11 +9,13 @@ Source: RFC 9788 §4 for the headers; RFC 9787 §6 for what to tell people
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from smime.errors import MalformedMail
-from smime.mime.entity import decode_charset, split_entity
+from smime.mime.entity import decode_charset, decode_words, split_entity
 from smime.mime.multipart import boundary_of, cut
+from smime.mime.wording import ADDRESS_FIELDS
 from smime.opened import Opened
 from smime.report import (
     Answer,
@@ -32,7 +34,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from smime.mime.entity import Entity
+    from smime.mime.entity import Entity, Field
 
 __all__ = ["ShownFile", "ShownHeader", "View", "signature_in_words", "view"]
 
@@ -45,12 +47,15 @@ MAX_PARTS = 1000  # of one multipart that are looked at
 MAX_FILES = 200  # parts that are named
 
 _SHOWN = ("From", "Sender", "Reply-To", "To", "Cc", "Subject", "Date")
+_WORDS = re.compile(  # encoded words with nothing but blanks between them
+    r"=\?[^?\s]{1,60}\?[bBqQ]\?[^?\s]*+\?=(?:\s++=\?[^?\s]{1,60}\?[bBqQ]\?[^?\s]*+\?=)*+"
+)
 _STATES = {Protection.NONE: "unprotected"}
 # Notes that a reader has to be told; the others are for who looks closer.
 _WARNINGS = frozenset(
     {
         "countersignature-wrong", "display-name-address", "from-mismatch", "header-changed",
-        "header-contradiction", "header-ignored", "inline-part", "no-signers",
+        "header-ignored", "inline-part", "no-signers",
         "not-addressed-to-you", "parts-limit", "protected-part", "sender-differs", "since-then",
         "time-stamp-refused", "time-stamp-wrong", "tnef",
     }
@@ -169,7 +174,7 @@ def view(opened: Opened) -> View:
         *(note for check in report.signatures for note in check.notes),
     )
     notes = dict.fromkeys(every)  # each once
-    warnings = [n for n in notes if n.code in _WARNINGS or n.code.startswith("damage-")]
+    warnings = [note for note in notes if _warns(note, report)]
     if report.rendering.answer is Answer.NO:
         text = f"show as plain text, do not quote: {report.rendering.reason}"
         warnings.append(Note(report.rendering.code, text))
@@ -185,6 +190,14 @@ def view(opened: Opened) -> View:
         files=tuple(found.files),
         reasons=tuple(reasons_of(report, notes=False)),
     )
+
+
+def _warns(note: Note, report: Report) -> bool:
+    if note.code == "header-contradiction":
+        # A gateway that seals what its users signed does no harm; what was sealed and
+        # comes in the open was taken out of its seal (RFC 9788 §4.3.1, §10.2).
+        return not report.encrypted
+    return note.code in _WARNINGS or note.code.startswith("damage-")
 
 
 # --- the verdict ------------------------------------------------------------
@@ -242,13 +255,31 @@ def _headers(entity: Entity, report: Report) -> list[ShownHeader]:
     for name in _SHOWN:
         key = name.lower()
         state = states.get(key, HeaderCheck(name, Protection.NONE))
-        values = [one.text for one in entity.fields if one.key == key][:MAX_SAME]
+        read = _with_quotes if key in ADDRESS_FIELDS else _decoded
+        values = [read(one) for one in entity.fields if one.key == key][:MAX_SAME]
         if not values and key == "from":
             values = ["(nobody)"]
         shown += [
             ShownHeader(name, _short(value), state.protection, state.outside) for value in values
         ]
     return shown
+
+
+def _decoded(field: Field) -> str:
+    return field.text
+
+
+def _with_quotes(field: Field) -> str:
+    """Decode the names before addresses; one that could be read as an address has quotes."""
+    return _WORDS.sub(_one_with_quotes, field.value)
+
+
+def _one_with_quotes(match: re.Match[str]) -> str:
+    name = decode_words(match[0])
+    if not set(name) & set('<>@,;:"()'):
+        return name
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def _short(value: str) -> str:

@@ -80,3 +80,9 @@ def gnutls() -> Peer:
 def java() -> Peer:
     """Java's keytool, and jarsigner beside it."""
     return peer("java")
+
+
+@pytest.fixture
+def bind() -> Peer:
+    """BIND's named-checkzone: whether a name server takes a zone, and what it reads there."""
+    return peer("bind")

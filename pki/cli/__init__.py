@@ -20,6 +20,7 @@ __all__ = ["main"]
 COMMANDS = (
     ("init", "make a CA in a new folder"),
     ("root", "keep the root on a machine of its own, by files"),
+    ("rollover", "give the issuing CA a new key; the old one signs lists to its end"),
     ("issue", "make keys and certificates for one user"),
     ("import-csv", "make keys and certificates for many users"),
     ("sign-csr", "certify a key that its holder made"),

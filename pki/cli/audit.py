@@ -30,7 +30,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Read the whole ledger; status 28 if it is not what was written."""
     from pki.audit import MAX_CHECKPOINT_OCTETS, Checkpoint, audit
-    from pki.folder import write_over
+    from pki.files import write_over
     from pki.log_key import sign_checkpoint
 
     against = None

@@ -213,7 +213,7 @@ def refuse_unwritable(path: str) -> None:
 
 def write_all(files: list[tuple[str, bytes, int]]) -> None:
     """Write new files: all of them or, if one fails, none."""
-    from pki.folder import write_new
+    from pki.files import write_new
 
     written: list[str] = []
     try:
@@ -240,8 +240,12 @@ def demand_terminal(what: str, option: str) -> None:
         )
 
 
+def _asked_for(question: str) -> str:
+    return question[:1].lower() + question[1:].rstrip(": ")
+
+
 def ask(question: str, *, option: str, needed: bool = False) -> str:
-    demand_terminal(question.rstrip(": ").lower(), option)
+    demand_terminal(_asked_for(question), option)
     for _ in range(MAX_ASKED):
         tell(question, end="")
         line = sys.stdin.readline()
@@ -253,7 +257,7 @@ def ask(question: str, *, option: str, needed: bool = False) -> str:
 def secret(question: str, option: str) -> str:
     import getpass
 
-    demand_terminal(question.rstrip(": ").lower(), option)
+    demand_terminal(_asked_for(question), option)
     try:
         return getpass.getpass(question, stream=sys.stderr)
     except EOFError:

@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Sign each list that is called for, record it, write it."""
     from datetime import timedelta
 
-    from pki.folder import write_over
+    from pki.files import write_over
     from pki.registrar import Registrar
 
     if not 1 <= arguments.days <= 366:
@@ -52,22 +52,28 @@ def run(arguments: argparse.Namespace) -> int:
     records = common.records_of(arguments)
     passphrase = common.given_or_asked(arguments, records.name)
     made = []
-    with Registrar.load(records.folder, passphrase=passphrase) as ca:
-        scopes = ("",) if arguments.complete else ca.scopes()
-        several = scopes != ("",)
-        for scope in scopes:
-            if arguments.if_due and not ca.crl_due(scope):
-                continue
-            crl = ca.crl(scope, delta=arguments.delta, lifetime=timedelta(days=arguments.days))
-            path = _path(arguments.output, records.folder, scope, several, arguments.delta)
-            os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-            write_over(path, crl, mode=0o644)
-            made.append(path)
+    for folder in (records.folder, *records.former):
+        output = arguments.output if folder == records.folder else None
+        with Registrar.load(folder, passphrase=passphrase) as ca:
+            scopes = ("",) if arguments.complete else ca.scopes()
+            several = scopes != ("",)
+            for scope in scopes:
+                if arguments.if_due and not ca.crl_due(scope):
+                    continue
+                days = timedelta(days=arguments.days)
+                crl = ca.crl(scope, delta=arguments.delta, lifetime=days)
+                path = _path(output, folder, scope, several, arguments.delta)
+                os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+                write_over(path, crl, mode=0o644)
+                made.append(path)
     if arguments.json:
         common.say_json({"written": made})
         return 0
+    where = "put it where the certificates say"
+    if not records.crl_url:
+        where = "hand it to your readers: certificates do not say where it is"
     for path in made:
-        common.announce(f"{path}\n  put it where the certificates say")
+        common.announce(f"{path}\n  {where}")
     if not made:
         common.announce("no list is due")
     return 0

@@ -128,7 +128,7 @@ def _write_refused(path: str, refused: Iterable[Result]) -> None:
     import csv
     import io
 
-    from pki.folder import write_over
+    from pki.files import write_over
 
     rows = [
         (one.row.number, " ".join(one.row.addresses), str(one.refused), one.refused.hint)

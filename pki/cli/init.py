@@ -67,6 +67,8 @@ def run(arguments: argparse.Namespace) -> int:
         common.tell(_URLS)
         for field, question, option in open_ones:
             setattr(arguments, field, common.ask(question, option=option))
+    elif not arguments.crl_url:
+        common.tell("certificates will name no revocation list; --crl-url cannot be added later")
     with Registrar.create(
         arguments.dir,
         name=name,

@@ -38,7 +38,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Make a responder, answer, write."""
-    from pki.folder import write_over
+    from pki.files import write_over
 
     if (arguments.request is None) != arguments.all:
         arguments.refuse("name a request, or --all")

@@ -58,7 +58,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Write each kind of file that is asked for; what was there before is replaced."""
     from pki import publish
-    from pki.folder import write_over
+    from pki.files import write_over
+    from pki.folder import Records
 
     if not (arguments.static or arguments.zone or arguments.ldif or arguments.ldap):
         arguments.refuse("name what to write: --static, --zone, --ldif, --ldap")
@@ -90,9 +91,10 @@ def run(arguments: argparse.Namespace) -> int:
             write_over(arguments.zone, zone.encode(), mode=0o644)
             written.append(arguments.zone)
         if arguments.static:
-            files = publish.files_at(
-                (records.issuing, *records.above), records.root, ca_url=records.ca_url, lists=lists
-            )
+            files = _static(records, lists)
+            for folder in records.former:
+                former = Records.load(folder)
+                files |= _static(former, _lists(former, ledger))
             os.makedirs(arguments.static, exist_ok=True)
             publish.write_static(arguments.static, files)
             written += [os.path.join(arguments.static, name) for name in files]
@@ -131,6 +133,13 @@ def _push(
         if arguments.ca_dn:
             directory.put_authority(arguments.ca_dn, records.issuing, *lists.values())
     return absent
+
+
+def _static(records: Records, lists: dict[str, bytes]) -> dict[str, bytes]:
+    from pki import publish
+
+    chain = (records.issuing, *records.above)
+    return publish.files_at(chain, records.root, ca_url=records.ca_url, lists=lists)
 
 
 def readers(ledger: Ledger) -> dict[str, list[x509.Certificate]]:

@@ -119,7 +119,7 @@ def run(arguments: argparse.Namespace) -> int:
 @contextlib.contextmanager
 def _files(folder: str) -> Iterator[Send]:
     """Write each letter to a file of its own."""
-    from pki.folder import write_over
+    from pki.files import write_over
 
     def send(record: Record, mail: smime.Mail) -> str:
         path = os.path.join(folder, f"{record.serial:032x}.eml")

@@ -4,6 +4,7 @@
     issuing machine    ca root request DIR          a key, and the request for its certificate
     root machine       ca root sign-request FILE    the answer
     issuing machine    ca root accept FILE DIR      the CA is there
+    root machine       ca root crl                  the list of CAs taken back
 
 Floor:  cli (uses ceremony and founding)
 """
@@ -19,6 +20,8 @@ from pki.errors import NoAuthority
 TYPE_CHECKING = False  # what typing.TYPE_CHECKING is, without importing typing
 if TYPE_CHECKING:
     from cryptography import x509
+
+    from pki.authority import Authority
 
 EXAMPLE = "smimetool ca root request club --name 'Chess Club CA (issuing)' -o request.pem"
 REQUEST_KEY = "issuing.key.pem"
@@ -83,6 +86,26 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
     one = options.action(
         actions,
+        "crl",
+        "sign the root's list of CAs that it took back",
+        "smimetool ca root crl --root-dir club-root --revoke issuing.pem -o root.crl",
+    )
+    one.add_argument(
+        "--root-dir", required=True, metavar="DIR", help="folder with root.pem and its key"
+    )
+    one.add_argument(
+        "--revoke",
+        action="append",
+        default=[],
+        metavar="CERT",
+        help="certificate of a CA to take back; it stays on the list of this folder for good",
+    )
+    one.add_argument("-o", "--output", required=True, metavar="FILE", help="DER, written over")
+    options.passphrase(one, "", "of the root's key")
+    one.set_defaults(act=crl)
+
+    one = options.action(
+        actions,
         "accept",
         "take the root's answer: then the CA issues",
         "smimetool ca root accept answer.pem club --crl-url http://pki.chess.example/club.crl",
@@ -142,21 +165,15 @@ def sign_request(arguments: argparse.Namespace) -> int:
     from cryptography import x509
 
     from pki import ceremony
-    from pki.authority import Authority
-    from pki.keys import passphrase_octets, unseal
 
     common.refuse_unwritable(arguments.output)
     pem = _read(arguments.request)
     wished = ceremony.wished_name(pem)
-    folder = arguments.root_dir
-    certificate = common.read_certificates(os.path.join(folder, "root.pem"))[0]
     name = arguments.name
     if name is None:
         common.tell(f"the request asks for {wished}")
         name = common.ask("Name of the issuing CA: ", option="--name", needed=True)
-    secret = common.given_or_asked(arguments, certificate.subject.rfc4514_string())
-    key = unseal(_read(os.path.join(folder, "private", "root.key.pem")), passphrase_octets(secret))
-    root = Authority(key, certificate, crl_url=arguments.crl_url, ca_url=arguments.ca_url)
+    root = _root(arguments, crl_url=arguments.crl_url, ca_url=arguments.ca_url)
     answer = ceremony.certify(
         root, pem, name=name, profile=arguments.kind, domains=arguments.domain
     )
@@ -167,6 +184,51 @@ def sign_request(arguments: argparse.Namespace) -> int:
     else:
         common.announce(f"{arguments.output}\n  bring it back: `ca root accept`")
     return 0
+
+
+def crl(arguments: argparse.Namespace) -> int:
+    """Sign the list; what was taken back before is on it again."""
+    from cryptography.exceptions import InvalidSignature
+
+    from pki.errors import RequestRefused
+    from pki.files import write_over
+    from pki.folder import to_pem
+
+    root = _root(arguments)
+    place = os.path.join(arguments.root_dir, "revoked")
+    new = [common.read_certificates(path)[0] for path in arguments.revoke]
+    for one in new:
+        try:
+            one.verify_directly_issued_by(root.certificate)
+        except (InvalidSignature, ValueError, TypeError) as error:
+            raise RequestRefused("a certificate is of another root") from error
+    for one in new:
+        os.makedirs(place, exist_ok=True)
+        path = os.path.join(place, f"{one.serial_number:x}.pem")
+        if not os.path.exists(path):
+            write_over(path, to_pem(one), mode=0o644)
+    names = sorted(os.listdir(place)) if os.path.isdir(place) else []
+    paths = [os.path.join(place, name) for name in names if name.endswith(".pem")]
+    revoked = [common.read_certificates(path)[0] for path in paths]
+    write_over(arguments.output, root.crl(*revoked), mode=0o644)
+    if arguments.json:
+        serials = [f"{one.serial_number:x}" for one in revoked]
+        common.say_json({"written": arguments.output, "revoked": serials})
+    else:
+        common.announce(f"{arguments.output}\n  {len(revoked)} revoked; put it where they say")
+    return 0
+
+
+def _root(arguments: argparse.Namespace, crl_url: str = "", ca_url: str = "") -> Authority:
+    """Open the root's key."""
+    from pki.authority import Authority
+    from pki.keys import passphrase_octets, unseal
+
+    folder = arguments.root_dir
+    certificate = common.read_certificates(os.path.join(folder, "root.pem"))[0]
+    secret = common.given_or_asked(arguments, certificate.subject.rfc4514_string())
+    key = unseal(_read(os.path.join(folder, "private", "root.key.pem")), passphrase_octets(secret))
+    return Authority(key, certificate, crl_url=crl_url, ca_url=ca_url)
 
 
 def accept(arguments: argparse.Namespace) -> int:
@@ -207,7 +269,7 @@ def _fill(
     folder: str, files: dict[str, tuple[bytes, int]], keys: dict[str, object], passphrase: str
 ) -> None:
     """Write a new folder with keys in it, all or nothing."""
-    from pki.folder import fill_new
+    from pki.files import fill_new
     from pki.keys import passphrase_octets, seal
 
     secret = passphrase_octets(passphrase)

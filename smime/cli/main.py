@@ -27,7 +27,8 @@ COMMANDS = (
     ("open", "smime.cli.open:main", "open whatever arrives, and print what a reader should see"),
     ("inspect", "smime.cli.inspect:main", "show how a mail is built, without keys or verdict"),
     ("chain", "smime.cli.chain:main", "show the path of a certificate, and what holds of it"),
-    ("pgp", "smime.cli.pgp:main", "OpenPGP keys: keygen, import, list, show, export, vouch"),
+    ("pgp", "smime.cli.pgp:main", "OpenPGP keys: keygen, import, list, export and more"),
+    ("sop", "smime.cli.sop:main", "OpenPGP as a stateless command, for programs that drive one"),
     ("ca", "pki.cli:main", "a small certification authority: init, issue"),
 )
 """Each command: its name, the ``module:function`` that takes its arguments, one line."""

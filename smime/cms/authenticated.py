@@ -208,6 +208,11 @@ class Authenticated:
         self.attributes = self.unprotected = b""
         self._reader = reader
 
+    @property
+    def supported(self) -> bool:
+        """The code is one that is known here."""
+        return self.mac in MACS.values()
+
     def check(
         self, keys: Iterable[Key], content: Source | None, policy: Policy, to: Release
     ) -> None:
@@ -216,7 +221,7 @@ class Authenticated:
         Raises ``NotSupported`` for algorithms that are not known or not allowed,
         ``MalformedMail``, and one ``DecryptionFailed`` for all that depends on a key.
         """
-        if self.mac not in MACS.values():
+        if not self.supported:
             raise NotSupported(f"authentication by {self.mac} is not supported")
         if self._digest and self._digest not in alg.DIGESTS:
             raise NotSupported(f"digest {self._digest} is not supported")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
+    from smime.cms.recipients import Recipients
     from smime.source import Data
 
 __all__ = ["inspect"]
@@ -59,6 +60,10 @@ def _inspect(blob: bytes) -> dict[str, Any]:
         found.update(_enveloped(enveloped.read(blob)))
     elif kind == alg.COMPRESSED_DATA:
         found.update(_compressed(blob))
+    elif kind == alg.DIGESTED_DATA:
+        found.update(_digested(blob))
+    elif kind == alg.AUTHENTICATED_DATA:
+        found.update(_authenticated(blob))
     return found
 
 
@@ -106,6 +111,37 @@ def _compressed(blob: bytes) -> dict[str, Any]:
     }
 
 
+def _digested(blob: bytes) -> dict[str, Any]:
+    from smime.cms.digested import Digested
+    from smime.cms.stream import begin
+
+    digested = Digested(begin(Source(blob, "blob"))[0])
+    return {
+        "digest": digested.digest,
+        "content_type": content_name(digested.content_type),
+        "detached": digested.detached,
+    }
+
+
+def _authenticated(blob: bytes) -> dict[str, Any]:
+    from smime.cms.authenticated import Authenticated
+    from smime.cms.stream import begin
+
+    coded = Authenticated(begin(Source(blob, "blob"))[0])
+    return {
+        "code": f"HMAC-{coded.mac.upper()}" if coded.supported else coded.mac,
+        "content_type": content_name(coded.content_type),
+        "detached": coded.detached,
+        "recipients": _recipients(coded.sealed),
+    }
+
+
+def _recipients(sealed: Recipients) -> list[dict[str, Any]]:
+    return [
+        {"identifier": one.name, "kind": one.kind, "supported": not one.why_not} for one in sealed
+    ]
+
+
 def _enveloped(envelope: enveloped.Envelope) -> dict[str, Any]:
     return {
         "cipher": envelope.label,
@@ -115,8 +151,5 @@ def _enveloped(envelope: enveloped.Envelope) -> dict[str, Any]:
         "attributes": list(by_type(envelope.aad)),
         "unprotected_attributes": list(by_type(envelope.unprotected)),
         "content_size": len(envelope.ciphertext),
-        "recipients": [
-            {"identifier": one.name, "kind": one.kind, "supported": not one.why_not}
-            for one in envelope.sealed
-        ],
+        "recipients": _recipients(envelope.sealed),
     }

@@ -10,6 +10,8 @@ Source: RFC 8550 §3 for where they are, RFC 9598 for those beyond ASCII,
 
 from __future__ import annotations
 
+from smime.cms.fitness import unreadable
+
 TYPE_CHECKING = False  # what typing.TYPE_CHECKING is, without importing typing
 if TYPE_CHECKING:
     from cryptography import x509
@@ -20,7 +22,6 @@ __all__ = [
     "comparable",
     "same_address",
     "split_address",
-    "unreadable",
 ]
 
 MAX_ADDRESS = 320  # 64 octets, "@" and 255 octets (RFC 5321 §4.5.3.1): no longer one is delivered
@@ -123,21 +124,6 @@ def split_address(address: str) -> tuple[str, str] | None:
     if not (local and at and domain) or "@" in domain:
         return None
     return local, domain
-
-
-def unreadable() -> tuple[type[Exception], ...]:
-    """Return all that the parser raises on certificates made to trouble it; not one family."""
-    from cryptography import x509
-    from cryptography.exceptions import UnsupportedAlgorithm
-
-    return (
-        ValueError,
-        TypeError,
-        UnsupportedAlgorithm,
-        x509.DuplicateExtension,
-        x509.InvalidVersion,
-        x509.UnsupportedGeneralNameType,
-    )
 
 
 def _utf8_mailbox(value_der: bytes) -> str:

@@ -23,8 +23,8 @@ from smime.cms.der import (
     oid_text,
     top,
 )
+from smime.cms.fitness import unreadable
 from smime.errors import KeyProblem, LimitExceeded, MalformedMail, NotSupported
-from smime.keys.address import unreadable
 from smime.keys.pbe import Passwords, Writer
 from smime.keys.private import Secret, damaged, key_from_der, key_to_pem, traditional_key
 

@@ -25,6 +25,7 @@ __all__ = [
     "add_subkey",
     "add_user_id",
     "change_passphrase",
+    "generate_named",
     "opens",
     "revocation",
     "revoke_subkey",
@@ -42,6 +43,19 @@ _SUBKEYS = {
     ("rsa3072", "encrypt"): "rsa3072",
 }
 _USES = {"sign": "sign", "encrypt": "encr"}
+
+
+def generate_named(engine: GnuPG, user_id: str, passphrase: bytes | None) -> str:
+    """Make a key without end with any user ID; return its fingerprint. Raises ``KeyProblem``."""
+    run = engine.run(
+        *("--quick-generate-key", user_id, "future-default", "default", "never"),
+        passphrase=passphrase,
+        answers=[] if passphrase else [b""] * 4,
+    )
+    made = [rest.split() for rest in run.status.all("KEY_CREATED")]
+    if run.exit_status != 0 or len(made) != 1 or len(made[0]) < 2:
+        raise KeyProblem("gpg made no key")
+    return made[0][1].lower()
 
 
 def opens(engine: GnuPG, key: KeyFacts, passphrase: bytes | None) -> bool:

@@ -51,6 +51,12 @@ _ARGUMENTS = (
     "--no-encrypt-to", "--max-output", str(MAX_INFLATED), "--exit-on-status-write-error",
     "--display-charset", "utf-8", "--enable-special-filenames", "-z", "0",
 )  # fmt: skip
+_FORMS = {
+    "detached-text": ("--textmode", "--detach-sign"),
+    "message": ("--sign",),
+    "message-text": ("--textmode", "--sign"),
+    "clear": ("--clear-sign",),
+}
 _VERSION = re.compile(r"gpg \(GnuPG[^)]*\) (\d+)\.(\d+)\.(\d+)")
 _BARE_CR = re.compile(rb"\r(?!\n)")
 _FINGERPRINT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
@@ -229,6 +235,36 @@ class GnuPG:
         )
         used, by = said.signed(run.status, run.exit_status)
         return Signed(_crlf(run.output), used, by)
+
+    def sign_otherwise(
+        self, data: bytes, key: str, form: str, *, passphrase: bytes | None = None
+    ) -> tuple[bytes, str]:
+        """Sign in a form that mail does not have; return armour and the digest.
+
+        ``form`` is ``detached-text`` (line ends do not count), ``message`` and
+        ``message-text`` (the content inside) or ``clear`` (text that stays readable).
+        """
+        run = self.run(
+            *("--armor", "--local-user", _whole(key), *_FORMS[form], "--output", "-"),
+            data=data,
+            passphrase=passphrase,
+        )
+        return run.output, said.signed(run.status, run.exit_status)[0]
+
+    def seal_for_passphrase(
+        self, data: bytes, passphrase: bytes, to: Sequence[str] = (), sign_with: str = ""
+    ) -> bytes:
+        """Encrypt for whoever knows a passphrase, and for keys; armoured."""
+        more = [word for one in to for word in ("--recipient", _whole(one))]
+        more += ["--encrypt"] if to else []
+        more += ["--local-user", _whole(sign_with), "--sign"] if sign_with else []
+        run = self.run(
+            *("--armor", "--cipher-algo", "AES256", "--symmetric", *more, "--output", "-"),
+            data=data,
+            passphrase=passphrase,
+        )
+        said.sealed(run.status, run.exit_status)
+        return run.output
 
     def check(
         self, data: bytes, signatures: Sequence[bytes], *, at: datetime | None = None

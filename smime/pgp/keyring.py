@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from smime.errors import KeyProblem, NotSupported
 from smime.keys.address import same_address
-from smime.pgp import judging, making
+from smime.pgp import editing, judging, making
 from smime.pgp.auto import Auto
 from smime.pgp.gnupg import INSTALL, GnuPG, Run, find_gpg, version_of
 from smime.pgp.homes import PrivateHome
@@ -238,18 +238,32 @@ class PgpKeyring(OwnKeys):
         secret: bytes | None,
     ) -> PgpKey:
         suite = making.suite(algorithm, version, lifetime_days)
-        if self._memory is None:
-            raise NotSupported("a key of version 6 needs Sequoia's library", hint=SEQUOIA)
+        user_id = making.user_id(address, name)
         if secret is not None:
             raise NotSupported("Sequoia's library locks no keys: leave the passphrase out")
+        return self._make_in_memory(user_id, version, suite, lifetime_days)
+
+    def _make_in_memory(
+        self, user_id: str, version: int, suite: str, lifetime_days: int | None
+    ) -> PgpKey:
+        if self._memory is None:
+            raise NotSupported("a key of version 6 needs Sequoia's library", hint=SEQUOIA)
         made = self._memory.generate(
-            making.user_id(address, name),
-            version=version,
-            suite=suite,
-            lifetime_days=lifetime_days,
+            user_id, version=version, suite=suite, lifetime_days=lifetime_days
         )
         self._forget()
         return self.key(made)
+
+    def make_named(
+        self, user_id: str, *, version: int = 4, passphrase: Passphrase | None = None
+    ) -> PgpKey:
+        """Make a key without end with any user ID; for mail, ``generate``."""
+        secret = asked(passphrase)
+        if version == 6 or self._gnupg is None:
+            return self._make_in_memory(user_id, version, "Cv25519", None)
+        made = editing.generate_named(self._gnupg, user_id, secret)
+        self._forget()
+        return self.key(made, passphrase=passphrase)
 
     def find(self, address: str, *, passphrase: Passphrase | None = None) -> PgpKey:
         """Return the key for this address: one that is valid today before one that is not.

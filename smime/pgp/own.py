@@ -69,6 +69,11 @@ class OwnKeys(ABC):
         editing.add_user_id(self.gnupg, key.facts, making.user_id(address, name), key.passphrase())
         return self._changed(key)
 
+    def add_user_id(self, key: PgpKey, user_id: str) -> PgpKey:
+        """Let a key name anything; for mail, ``add_address``. Raises as ``extend``."""
+        editing.add_user_id(self.gnupg, key.facts, user_id, key.passphrase())
+        return self._changed(key)
+
     def revoke_address(self, key: PgpKey, address: str) -> PgpKey:
         """Take back an address that a key names. Raises as ``extend``."""
         found = [one for one in key.facts.user_ids if same_address(one.address, address)]

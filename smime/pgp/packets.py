@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 
-from pybase64 import b64decode
+from pybase64 import b64decode, b64encode
 
 from smime.errors import LimitExceeded, MalformedMail, NotSupported
 
@@ -27,6 +27,7 @@ __all__ = [
     "Sealed",
     "dearmor",
     "dearmor_keys",
+    "enarmor",
     "key_id_of",
     "packets",
     "read_cleartext",
@@ -202,6 +203,16 @@ def dearmor(data: bytes, *kinds: str) -> bytes:
         return b64decode(b"".join(inside.split()), validate=True)
     except ValueError as wrong:
         raise MalformedMail("the OpenPGP armour is not base64") from wrong
+
+
+def enarmor(data: bytes, kind: str) -> bytes:
+    """Return packets as armour, without a checksum (RFC 9580 §6.1), lines ended by LF."""
+    text = b64encode(data)
+    lines = [text[at : at + 64] for at in range(0, len(text), 64)]
+    name = kind.encode("ascii")
+    return b"\n".join(
+        (b"-----BEGIN PGP " + name + b"-----", b"", *lines, b"-----END PGP " + name + b"-----", b"")
+    )
 
 
 def read_cleartext(data: bytes) -> Message:

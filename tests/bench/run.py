@@ -31,6 +31,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 import pki
 import smime
 from tests.bench import pki as ca
+from tests.bench import trust
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/reference/performance.md"
@@ -272,6 +273,7 @@ A fresh process:
 
 {table(["", "CPU", "ratio", "to"], starts)}
 
+{trust.section()}
 {ca.section()}
 Python {platform.python_version()}, cryptography {cryptography.__version__}, \
 {platform.system()} {platform.machine()}, {os.cpu_count()} cores.

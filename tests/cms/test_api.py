@@ -372,7 +372,7 @@ def test_certificates_are_judged_before_they_are_used(world: World) -> None:
     with pytest.raises(smime.KeyProblem, match="expired"):
         cms.sign(b"x", by=world.alice, at=later)
     assert cms.sign(b"x", by=world.alice)
-    with pytest.raises(smime.KeyProblem, match="RSA key"):
+    with pytest.raises(smime.KeyProblem, match="RSA-2048"):
         cms.encrypt(b"x", to=world.rsa, policy=smime.Policy.modern().replace(rsa_bits_min=3072))
     with pytest.raises(smime.KeyProblem, match="keyUsage"):
         cms.encrypt(b"x", to=world.ca.certificate)

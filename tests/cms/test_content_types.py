@@ -405,3 +405,19 @@ def test_open_says_what_sealed_it(world: World, cipher: str, tmp_path: Path) -> 
     assert opened.authenticated is not cipher.endswith("cbc")
     cms.open(blob, keys=world.bob, out=tmp_path / "out")
     assert (tmp_path / "out").read_bytes() == CONTENT
+
+
+def test_inspect_shows_them_without_a_key(world: World) -> None:
+    digested = cms.inspect(cms.digest(b"x", content_type="1.2.3.4"))
+    assert (digested["type"], digested["digest"]) == ("digestedData", "sha256")
+    assert (digested["content_type"], digested["detached"]) == ("1.2.3.4", False)
+
+    coded = cms.inspect(cms.authenticate(b"x", to=[world.bob, SHARED], detached=True))
+    assert (coded["type"], coded["code"]) == ("authenticatedData", "HMAC-SHA256")
+    assert coded["detached"]
+    assert {one["kind"] for one in coded["recipients"]} == {"ec", "shared key"}
+
+    sealed = cms.inspect(cms.encrypt(b"x", to=KEY))
+    assert (sealed["type"], sealed["cipher"]) == ("encryptedData", "AES-256-CBC")
+    assert sealed["recipients"] == []
+    assert cms.inspect(cms.compress(b"x"))["compression"] == "zlib"

@@ -209,3 +209,32 @@ def test_the_command_sends_mail(folder: Path, mail: Path, verb: str, output: str
     program = f"from smime.cli.main import main\nassert main({argv!r}) == 0"
     assert peak(folder, program) <= PEAK_OCTETS
     (folder / "sent.eml").unlink(missing_ok=True)
+
+
+FILE, PIPE = 'Path("big")', "sys.stdin.buffer"
+LAYERS = {
+    "compress": (PIPE, 'cms.compress({s}, out=Path("layer"))', "limit_ratio=2000"),
+    "digest": (FILE, 'cms.digest({s}, out=Path("layer"))', ""),
+    "authenticate": (PIPE, 'cms.authenticate({s}, to=bob, out=Path("layer"))', "keys=bob"),
+    "attributes": (
+        FILE,
+        'cms.encrypt({s}, to=bob, policy=policy("aes-256-gcm").replace(content_key="derived"),'
+        ' authenticated_attributes=[cms.attribute("1.2.3", b"\\5\\0")], out=Path("layer"))',
+        "keys=bob",
+    ),
+}
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_other_layers(folder: Path, layer: str) -> None:
+    """Put around a file or what comes from a pipe, and taken off again."""
+    source, work, more = LAYERS[layer]
+    verb = "decompress" if layer == "compress" else "open"
+    comma = ", " if more else ""
+    program = (
+        f'{work.format(s=source)}; cms.{verb}(Path("layer"){comma}{more}, out=Path("opened"));'
+        ' assert os.path.getsize("opened") == os.path.getsize("big"); os.unlink("opened")'
+    )
+
+    assert peak(folder, program, stdin=folder / "big" if source == PIPE else None) <= PEAK_OCTETS
+    (folder / "layer").unlink()

@@ -22,11 +22,11 @@ from dataclasses import replace
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
-from sqlalchemy import event
 
 import pki
 from pki.ledger import Ledger, Writing
 from pki.orders import Order
+from pki.tables import Prepared, sql
 from tests.pki.house import reopened
 
 REVOKED_EVERY, LISTED_EVERY = 40, 500  # rows of a bulk
@@ -46,20 +46,23 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def die_at(step: str, ca: pki.Registrar) -> None:
+def die_at(step: str) -> None:
     """Make the next pass of that step the last."""
     if step == "signed":
         Ledger.writing = lambda _: die()
     elif step == "begun":
         Writing.__init__ = lambda *_: die()
     elif step in {"logged", "recorded"}:
-        table = {"logged": "INSERT INTO events", "recorded": "UPDATE head"}[step]
+        last = {"logged": "INSERT INTO events", "recorded": "UPDATE head"}[step]
+        run = Prepared.run
 
-        def after(_c: object, _u: object, statement: str, *_: object) -> None:
-            if statement.startswith(table):
+        def dying(statement: Prepared, connection: sql.Connection, values: object = None) -> object:
+            found = run(statement, connection, values)
+            if statement._texts[connection.dialect.name].startswith(last):
                 die()
+            return found
 
-        event.listen(ca.ledger._writer, "after_cursor_execute", after)
+        Prepared.run = dying
     elif step == "committed":
         real = Ledger.writing
 
@@ -102,7 +105,7 @@ def once(folder: str, what: str, step: str) -> None:
     """Do one thing and die at that step of it."""
     with reopened(folder) as ca:
         serial = ca.ledger.page(limit=1)[0].serial if what != "issue" else 0
-        die_at(step, ca)
+        die_at(step)
         if what == "issue":
             made = ca.certify(next(orders(1)).request.authorise("once@chess.example"))
             os.write(1, f"once:{made.serial_number:x}\n".encode())

@@ -413,7 +413,7 @@ def test_every_error_has_a_status_of_its_own() -> None:
     errors = [getattr(pki, name) for name in pki.__all__]
     errors = [e for e in errors if isinstance(e, type) and issubclass(e, pki.PkiError)]
 
-    assert sorted(error.exit_status for error in errors) == list(range(20, 29))
+    assert sorted(error.exit_status for error in errors) == list(range(20, 30))
 
 
 def test_all_names_are_there_and_no_other() -> None:

@@ -463,6 +463,36 @@ def test_a_root_on_a_machine_of_its_own(
         main(["root", "accept", "answer.pem", "new", *PASS])
 
 
+def test_the_root_takes_a_ca_back(
+    club: Path, capsys: pytest.CaptureFixture[str], openssl: Peer
+) -> None:
+    """With --revoke once; later lists hold it too."""
+    main(["root", "init", "usb", "--name", "Club Root", *PASS])
+    main(["root", "request", "new", "--name", "Club Mail", *PASS, "-o", "request.pem"])
+    sign = ("root", "sign-request", "request.pem", "--root-dir", "usb", "--name", "Club Mail")
+    main([*sign, *PASS, "-o", "answer.pem"])
+    main(["root", "accept", "answer.pem", "new", *PASS])
+    main([*issue("alice"), "--ca-dir", "new"])
+    sign = ("root", "crl", "--root-dir", "usb", "-o", "root.crl", *PASS)
+    assert said(capsys, *sign)["revoked"] == []
+    with pytest.raises(pki.RequestRefused, match="another root"):
+        main([*sign, "--revoke", "club/issuing.pem"])
+
+    (serial,) = said(capsys, *sign, "--revoke", "new/issuing.pem")["revoked"]
+
+    assert said(capsys, *sign)["revoked"] == [serial]
+    crl = x509.load_der_x509_crl(Path("root.crl").read_bytes())
+    assert [f"{one.serial_number:x}" for one in crl] == [serial]
+    main(["crl", "--ca-dir", "new", *PASS, "-o", "issuing.crl"])
+    lists = [Path(name).read_bytes() for name in ("root.crl", "issuing.crl")]
+    pem = b"".join(x509.load_der_x509_crl(one).public_bytes(Encoding.PEM) for one in lists)
+    Path("crls.pem").write_bytes(pem)
+    check = ("verify", "-CAfile", "new/root.pem", "-untrusted", "new/issuing.pem")
+    openssl.run(*check, "alice.pem")
+    refused = openssl.attempt(*check, "-crl_check_all", "-CRLfile", "crls.pem", "alice.pem")
+    assert b"revoked" in refused.stderr
+
+
 def test_an_answer_that_is_none_makes_no_ca(club: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["root", "init", "usb", "--name", "Club Root", *PASS])
     main(["root", "request", "new", "--name", "Club Mail", *PASS, "-o", "request.pem"])

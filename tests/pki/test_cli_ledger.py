@@ -275,7 +275,7 @@ def test_wrong_usage_is_status_2(club: Path, arguments: list[str]) -> None:
 
 
 ACTIONS = {
-    "root": ("init", "request", "sign-request", "accept"),
+    "root": ("init", "request", "sign-request", "accept", "crl"),
     "escrow": ("agents", "rotate", "hand-over", "show"),
 }
 

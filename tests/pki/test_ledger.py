@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 import pki
 from pki.audit import audit
 from pki.authority import moment
-from pki.folder import Records, to_pem, write_new
+from pki.files import write_new
+from pki.folder import Records, to_pem
 from pki.ledger import Ledger
 from pki.log_key import sign_checkpoint
 from pki.orders import Order

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 import pki
 from pki import publish
 from pki.bundle import to_der
+from tests.support.peers import Peer
 
 DN = "mail={address},ou=people,dc=example,dc=org"
 
@@ -166,3 +167,31 @@ def test_addresses_that_name_no_file(ca: pki.Authority, url: str) -> None:
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         publish.write_static(tmp_path / "none", {"a": b""})
+
+
+@pytest.mark.parametrize("generic", [False, True], ids=["smimea", "type53"])
+def test_a_name_server_takes_the_zone(
+    bind: Peer, alice: x509.Certificate, ca: pki.Authority, tmp_path: Path, generic: bool
+) -> None:
+    """What it reads is the certificate; one digit less and it takes nothing."""
+    people = [("alice@example.org", [alice, ca.certificate]), ("grüße@example.org", [alice])]
+    head = (
+        "$TTL 3600\n@ IN SOA ns.example.org. hostmaster.example.org. (1 3600 600 86400 600)\n"
+        "@ IN NS ns.example.org.\nns IN A 192.0.2.1\n"
+    )
+    made = publish.smimea(people, ttl=300, generic=generic)
+    zone, read = tmp_path / "zone", tmp_path / "read"
+    zone.write_text(head + made)
+
+    bind.run("-D", "-s", "full", "-o", read, "example.org", zone)
+
+    found = re.findall(
+        r"^(\S+)\s+300 IN\s+SMIMEA\s+3 0 0 (.*)$", read.read_text(), flags=re.MULTILINE
+    )
+    held = {(owner, bytes.fromhex(value.replace(" ", ""))) for owner, value in found}
+    assert held == {
+        (publish.smimea_owner(address), to_der(one)) for address, many in people for one in many
+    }
+    start = made.index("\n", made.index("(")) + 1
+    zone.write_text(head + made[:start].rstrip(" ") + made[start:].lstrip()[1:])
+    assert bind.attempt("example.org", zone).returncode

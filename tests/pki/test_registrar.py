@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 import pki
-from pki.folder import Records, write_new
+from pki.files import write_new
+from pki.folder import Records
 from tests.support.peers import Peer
 
 PASSPHRASE = "correct horse"

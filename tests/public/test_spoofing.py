@@ -45,7 +45,7 @@ def payload_sealed(to: smime.Identity, payload: bytes, outside: bytes) -> bytes:
     from smime.outgoing import _seal
     from smime.policy import MODERN
 
-    return _seal(payload, (to.recipient,), MODERN, None, outside)
+    return _seal(payload, (to.recipient,), MODERN, None, outside, None)
 
 
 def body(fields: bytes, kind: bytes = b'hp="clear"') -> bytes:

@@ -20,6 +20,15 @@ def shown(mail: bytes | smime.Mail, world: World, **how: object) -> smime.View:
     return smime.view(smime.open(mail, trust=world.anchors, keys=world.bob, **how))  # type: ignore[arg-type]
 
 
+def signed_layer(sealed: smime.Mail, world: World) -> bytes:
+    """What whoever opened the seal can pass on: the signed layer under it."""
+    from base64 import b64decode
+
+    from smime.cms import decrypt
+
+    return decrypt(b64decode(sealed.body), keys=world.bob)
+
+
 def multipart(kind: bytes, *parts: bytes) -> bytes:
     body = b"".join(b"--" + kind + b"\r\n" + part + b"\r\n" for part in parts)
     head = b"Content-Type: multipart/" + kind + b"; boundary=" + kind + b"\r\n\r\n"
@@ -155,6 +164,25 @@ def test_an_address_behind_a_long_name_is_shown(world: World) -> None:
     assert len(sender.value) < 1020
 
 
+@pytest.mark.parametrize(
+    ("field", "shown_as"),
+    [
+        (b"=?utf-8?q?Gr=C3=BC=C3=9Fe?= <eve@example.net>", "Grüße <eve@example.net>"),
+        (
+            b"=?utf-8?q?=22A=22_=3Calice=40example=2Eorg=3E?= <eve@example.net>",
+            '"\\"A\\" <alice@example.org>" <eve@example.net>',
+        ),
+        (b"=?utf-8?q?a=40b=2C?= =?utf-8?q?_c?= <eve@example.net>", '"a@b, c" <eve@example.net>'),
+        (b"=?x-none?q?a=40b?= <eve@example.net>", "=?x-none?q?a=40b?= <eve@example.net>"),
+        (b'"a@b" <eve@example.net>', '"a@b" <eve@example.net>'),
+    ],
+)
+def test_a_name_cannot_write_an_address(world: World, field: bytes, shown_as: str) -> None:
+    (sender,) = shown(b"From: " + field + b"\r\n\r\nhi\r\n", world).headers
+
+    assert sender.value == shown_as
+
+
 def test_a_mail_without_from_and_one_with_two(world: World) -> None:
     assert shown(b"Subject: x\r\n\r\nhi\r\n", world).headers[0].value == "(nobody)"
     two = shown(b"From: a@b.example\r\nFrom: c@d.example\r\n\r\nhi\r\n", world)
@@ -171,10 +199,15 @@ def test_warnings_are_told_apart_from_notes(world: World) -> None:
     )
     passed_on = smime.encrypt(smime.sign(LETTER, by=world.alice), to=world.carol)
     opened = smime.open(passed_on, keys=world.carol, trust=world.anchors)
-    assert [one.code for one in smime.view(opened).warnings] == [
-        "header-contradiction",  # its headers were protected for a mail that is only signed
-        "not-addressed-to-you",
-    ]
+    view = smime.view(opened)
+    assert [one.code for one in view.warnings] == ["not-addressed-to-you"]
+    # Its headers were protected for a mail that is only signed, and somebody sealed it.
+    assert "header-contradiction" in [one.code for one in view.notes]
+    sealed = smime.protect(LETTER, by=world.alice, to=world.bob)
+    inside = smime.decrypt(sealed, keys=world.bob, trust=world.anchors)
+    bare = b"From: alice@example.org\r\n" + signed_layer(sealed, world)
+    assert inside.signer == smime.open(bare, trust=world.anchors).signer
+    assert "header-contradiction" in [one.code for one in shown(bare, world).warnings]
 
 
 def test_limits(world: World) -> None:

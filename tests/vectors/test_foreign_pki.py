@@ -21,7 +21,11 @@ from cryptography.x509 import ocsp
 
 import smime
 from smime.protocols import Claim
+from smime.trust.builder import Search, index_by_subject
 from smime.trust.crl import RevocationList
+from smime.trust.facts import Cache, Facts
+from smime.trust.fast import is_surely_valid
+from smime.trust.path import validate
 from tests.vectors.foreign import FOLDER, blob_of, certificates_in
 
 PLACE = FOLDER / "pki"
@@ -118,6 +122,26 @@ def verdict_of(entry: dict[str, Any]) -> tuple[str, str]:
     return (ACCEPTED if accepted else REFUSED), why
 
 
+def quick_and_engine(entry: dict[str, Any]) -> tuple[bool, bool] | None:
+    """Say whether the own check says yes, and if so, whether the engine does; None for no path."""
+    try:
+        anchors = [Facts(one) for one in certificates(entry["trust"])]
+        (leaf,) = certificates([entry["ee"]])
+    except (ValueError, smime.KeyProblem):
+        return None
+    at = datetime.fromisoformat(entry["time"].replace("Z", "+00:00")).replace(microsecond=0)
+    middle = [Facts(one) for one in certificates(entry["inters"])]
+    search = Search(
+        Facts(leaf), index_by_subject(anchors), [index_by_subject(middle)], Cache()
+    )
+    quick = [path for path in search.paths if is_surely_valid(path, at)]
+    if not search.paths:
+        return None
+    if len(search.paths) > 1 or not search.exact or not quick:
+        return False, False
+    return True, validate(quick[0], at=at).kind == "ok"
+
+
 def table(counts: dict[tuple[str, str], Counter[str]]) -> list[str]:
     lines = [f"{'suite':<8}{'class':<9}{RIGHT:>7}{ACCEPTED:>15}{REFUSED:>15}"]
     for (suite, kind), row in sorted(counts.items()):
@@ -156,6 +180,19 @@ def test_foreign_chains_are_judged_as_stated(record_property, capsys):
         if kind in ("core", "dos"):
             assert row[ACCEPTED] == 0
             assert row[REFUSED] <= 0.01 * row.total(), suite
+
+
+def test_a_quick_yes_is_a_yes_of_the_engine(capsys):
+    """On every chain that leads to an anchor; the share that goes the quick way is printed."""
+    found = [(entry["id"], quick_and_engine(entry)) for entry in entries() if "ee" in entry]
+    paths = {name: answers for name, answers in found if answers is not None}
+    quick = {name: engine for name, (yes, engine) in paths.items() if yes}
+
+    with capsys.disabled():
+        share = 100 * len(quick) / len(paths)
+        print(f"\nforeign chains: quick yes for {len(quick)} of {len(paths)} ({share:.0f} %)")
+    assert not [name for name, engine in quick.items() if not engine]
+    assert len(quick) > 20
 
 
 def test_both_answers_occur_in_every_suite():

@@ -14,6 +14,7 @@ from pathlib import Path
 import chains
 import damaged
 import forms
+import layers
 import sealed
 import signed
 import structures
@@ -25,7 +26,7 @@ from mails import Vector
 from people import BOB, ROOT
 
 HOME = Path(__file__).resolve().parents[1]
-MAKERS = (signed, structures, sealed, unopened, forms, damaged, trust, chains)
+MAKERS = (signed, structures, sealed, unopened, layers, forms, damaged, trust, chains)
 
 
 def describe(vector: Vector, maker: str, answer: str) -> str:

@@ -6,6 +6,8 @@ Source: RFC 5652, RFC 5083, RFC 5084, RFC 5753, RFC 8017
 from __future__ import annotations
 
 import hashlib
+import hmac
+import zlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +38,9 @@ from people import CURVES, Person, ec_key, seeded
 DATA = "1.2.840.113549.1.7.1"
 SIGNED = "1.2.840.113549.1.7.2"
 ENVELOPED = "1.2.840.113549.1.7.3"
+COMPRESSED = "1.2.840.113549.1.9.16.1.9"
+ZLIB = "1.2.840.113549.1.9.16.3.8"
+CEK_HKDF = "1.2.840.113549.1.9.16.3.31"
 AUTH_ENVELOPED = "1.2.840.113549.1.9.16.1.23"
 
 DIGESTS = {
@@ -363,6 +368,26 @@ def content_key(label: str, cipher: str) -> bytes:
     return seeded(label + " content key", CIPHERS[cipher][1])
 
 
+def derived_key(key: bytes, algorithm: bytes) -> bytes:
+    """Return the content key that is derived for an algorithm (RFC 9709), with HMAC alone."""
+    extracted = hmac.digest(b"The Cryptographic Message Syntax", key, "sha256")
+    return hmac.digest(extracted, algorithm + b"\x01", "sha256")[: len(key)]
+
+
+def compressed(stream: bytes, kind: str = DATA, algorithm: str = ZLIB) -> bytes:
+    """Return a ContentInfo with CompressedData around a zlib stream (RFC 3274)."""
+    content = seq(oid(kind), tlv(0xA0, octets(stream)))
+    return content_info(COMPRESSED, seq(integer(0), seq(oid(algorithm)), content))
+
+
+def stored(content: bytes) -> bytes:
+    """Return a zlib stream that packs nothing: the same whichever zlib there is (RFC 1950)."""
+    size = len(content).to_bytes(2, "little")
+    inverted = bytes(one ^ 0xFF for one in size)
+    block = b"\x01" + size + inverted + content
+    return b"\x78\x01" + block + zlib.adler32(content).to_bytes(4, "big")
+
+
 def enveloped(
     content: bytes,
     recipients: list[bytes],
@@ -413,10 +438,20 @@ def auth_enveloped(
     attributes: list[bytes] | None = None,
     damage: str = "",
     kind: str = AUTH_ENVELOPED,
+    content_type: str = DATA,
+    derived: bool = False,
 ) -> bytes:
-    """Return a ContentInfo with AuthEnvelopedData in AES-GCM (RFC 5083, RFC 5084)."""
-    key = content_key(label, cipher)
+    """Return a ContentInfo with AuthEnvelopedData in AES-GCM (RFC 5083, RFC 5084).
+
+    As EnvelopedData it has its tag at the end of the content.
+    """
     nonce = seeded(label + " nonce", 12)
+    size = tag if stated is None else stated
+    named = seq(oid(CIPHERS[cipher][0]), seq(octets(nonce), integer(size)))
+    key = content_key(label, cipher)
+    if derived:
+        key = derived_key(key, named)
+        named = seq(oid(CEK_HKDF), named)
     aad = set_of(*attributes) if attributes else None
     if tag == 16:
         whole = AESGCM(key).encrypt(nonce, content, aad)
@@ -429,12 +464,11 @@ def auth_enveloped(
         mac = bytes((mac[0] ^ 1,)) + mac[1:]
     elif damage == "content":
         ciphertext = bytes((ciphertext[0] ^ 1,)) + ciphertext[1:]
-    size = tag if stated is None else stated
-    named = seq(oid(CIPHERS[cipher][0]), seq(octets(nonce), integer(size)))
-    inner = seq(oid(DATA), named, tlv(0x80, ciphertext))
+    if kind == ENVELOPED:
+        inner = seq(oid(content_type), named, tlv(0x80, ciphertext + mac))
+        return content_info(ENVELOPED, seq(integer(0), set_of(*recipients), inner))
+    inner = seq(oid(content_type), named, tlv(0x80, ciphertext))
     shown = tlv(0xA1, *sorted(attributes)) if attributes and damage != "attributes" else b""
     if damage == "attributes":
         shown = tlv(0xA1, *sorted([a_type(), a_time()]))
-    if kind == ENVELOPED:
-        return content_info(ENVELOPED, seq(integer(0), set_of(*recipients), inner))
     return content_info(kind, seq(integer(0), set_of(*recipients), inner, shown, octets(mac)))

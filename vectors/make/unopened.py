@@ -61,7 +61,8 @@ def refused_by_cms() -> Iterator[Vector]:
     )
     name = "gcm-in-enveloped-data"
     blob = auth_enveloped(ENTITY, for_bob(name, "aes-256-gcm"), name, kind=ENVELOPED)
-    yield vector(name, "AES-GCM without a tag, in EnvelopedData", "RFC 5084 §1", "cms", mail(blob))
+    about = "AES-GCM in EnvelopedData, its tag at the end of the content"
+    yield vector(name, about, "RFC 5084 §1", "cms", mail(blob))
     name = "cbc-in-auth-enveloped"
     key = content_key(name, "aes-256-cbc")
     named = seq(oid(CIPHERS["aes-256-cbc"][0]), octets(seeded(name, 16)))
@@ -154,8 +155,8 @@ def refused_by_cms() -> Iterator[Vector]:
     )
     yield vector(
         "compressed",
-        "compressed data is not read",
-        "RFC 3274",
+        "compressed data without anything in it",
+        "RFC 3274 §1.1",
         "cms",
         mail(content_info("1.2.840.113549.1.9.16.1.9", seq(integer(0))), "compressed-data"),
     )

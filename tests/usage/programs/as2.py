@@ -30,15 +30,24 @@ def send_file(path: Path, out: Path) -> None:
     smime.encrypt(signed, to=partner, policy=policy, out=out)
 
 
+def send_packed(entity: bytes) -> bytes:
+    """Compressed, then signed, then sealed (RFC 5402)."""
+    signed = smime.sign(entity, by=us, policy=policy.replace(compress=True))
+    return bytes(smime.encrypt(signed, to=partner, policy=policy))
+
+
 def raw_cms(edi: bytes) -> bytes:
-    return cms.encrypt(cms.sign(edi, by=us, policy=policy), to=partner, policy=policy)
+    signed = cms.sign(cms.compress(edi), by=us, policy=policy)
+    return cms.encrypt(signed, to=partner, policy=policy)
 
 
 entity = b"Content-Type: application/edi-x12\r\n\r\nISA*00*\x00\xff\r\n"
 print(receive(send(entity)) == entity)
+print(receive(send_packed(entity * 100)) == entity * 100)
 large = Path("large.edi")
 large.write_bytes(b"Content-Type: application/edi-x12\r\n\r\n" + bytes(2_000_000))
 send_file(large, Path("large.p7m"))
 print(receive(Path("large.p7m").read_bytes()) == large.read_bytes())
 inner = cms.decrypt(raw_cms(b"ISA*00*"), keys=us)
-print(cms.verify(inner, trust=trust, sender="partner-as2-id").content)
+packed = cms.verify(inner, trust=trust, sender="partner-as2-id").content
+print(cms.decompress(packed))

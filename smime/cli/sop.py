@@ -1,0 +1,516 @@
+"""``smimetool sop``: OpenPGP as a Stateless OpenPGP command, for test suites and scripts.
+
+Its verbs, options and exit statuses are those of the specification, and not
+those of the other commands. Each call has a private home, which is gone after it.
+
+Floor:  cli
+Source: draft-dkg-openpgp-stateless-cli
+"""
+
+from __future__ import annotations
+
+import sys
+
+from smime import __version__
+from smime.cli.sopio import (
+    BAD_DATA,
+    CANNOT_DECRYPT,
+    CANNOT_ENCRYPT,
+    EXPECTED_TEXT,
+    INCOMPATIBLE_OPTIONS,
+    INCOMPLETE_VERIFICATION,
+    KEY_CANNOT_SIGN,
+    KEY_IS_PROTECTED,
+    MISSING_ARGUMENT,
+    NO_SIGNATURE,
+    UNSUPPORTED_ALGORITHM,
+    UNSUPPORTED_OPTION,
+    UNSUPPORTED_PROFILE,
+    UNSUPPORTED_SUBCOMMAND,
+    Call,
+    Failure,
+    output,
+    password_of,
+    read,
+    standard_input,
+    write,
+)  # fmt: skip
+from smime.errors import DecryptionFailed, KeyProblem, MalformedMail, NotSupported, SmimeError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from datetime import datetime
+
+    import smime
+    from smime.pgp.backend import SignatureFacts
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb; return its exit status. Never raises, but for Ctrl-C."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if not words:
+            raise Failure(MISSING_ARGUMENT, "which verb?")
+        if words[0] in ("--help", "-h"):
+            return _help()
+        if words[0] not in _VERBS:
+            raise Failure(UNSUPPORTED_SUBCOMMAND, f"there is no verb {words[0]}")
+        do, known = _VERBS[words[0]]
+        do(Call(words[0], words[1:], known))
+    except Failure as failed:
+        return _said(failed.status, str(failed))
+    except MalformedMail as broken:
+        return _said(BAD_DATA, str(broken))
+    except NotSupported as missing:
+        return _said(UNSUPPORTED_ALGORITHM, str(missing))
+    except SmimeError as problem:
+        return _said(1, str(problem))
+    except OSError as problem:
+        return _said(1, f"{problem.filename or 'standard stream'}: {problem.strerror}")
+    return 0
+
+
+def _help() -> int:
+    from smime.cli.files import say_to
+
+    say_to(
+        sys.stdout,
+        "usage: smimetool sop VERB [OPTION...] [FILE...]\n\n"
+        "Stateless OpenPGP: verbs, options and exit statuses are those of\n"
+        f"draft-dkg-openpgp-stateless-cli.\n\nverbs: {' '.join(_VERBS)}",
+    )
+    return 0
+
+
+def _said(status: int, text: str) -> int:
+    from smime.cli.files import say_to
+
+    try:
+        say_to(sys.stderr, f"smimetool sop: {text}")
+    except OSError:
+        return status
+    return status
+
+
+def _armoured(data: bytes, kind: str, call: Call) -> bytes:
+    from smime.pgp.packets import dearmor, enarmor
+
+    binary = data if data[:1] >= b"\x80" else dearmor(data)
+    return enarmor(binary, kind) if call.armour else binary
+
+
+# --- keys ----------------------------------------------------------------------------
+
+
+def _ring(*names: str, needed: bool = True) -> smime.PgpKeyring:
+    """Return a keyring of the keys in these files."""
+    import smime
+
+    if needed and not names:
+        raise Failure(MISSING_ARGUMENT, "a file of keys is missing")
+    octets = [read(name) for name in names]
+    try:
+        return smime.PgpKeyring(*octets)
+    except KeyProblem as problem:
+        raise Failure(BAD_DATA, str(problem)) from None
+
+
+def _opened(
+    ring: smime.PgpKeyring, key: smime.PgpKey, passwords: Iterable[bytes]
+) -> tuple[bytes | None] | None:
+    """Return the passphrase that opens a key's secret half, perhaps none; None if none does."""
+    from smime.pgp.editing import opens
+
+    if len(key.fingerprint) == 64:
+        return (None,)
+    for one in (None, *passwords):
+        if opens(ring.gnupg, key.facts, one):
+            return (one,)
+    return None
+
+
+def _signers(ring: smime.PgpKeyring, call: Call) -> list[tuple[smime.PgpKey, bytes | None]]:
+    from datetime import UTC, datetime
+
+    passwords = [password_of(one) for one in call.all("with-key-password")]
+    found = []
+    for key in ring:
+        try:
+            key.check_signs(datetime.now(UTC))
+        except KeyProblem as problem:
+            raise Failure(KEY_CANNOT_SIGN, str(problem)) from None
+        opened = _opened(ring, key, passwords)
+        if opened is None:
+            raise Failure(KEY_IS_PROTECTED, f"{key.fingerprint} is locked")
+        found.append((key, opened[0]))
+    return found
+
+
+# --- verbs ------------------------------------------------------------------------------
+
+
+def _version(call: Call) -> None:
+    if call.has("sop-spec"):
+        output(b"draft-dkg-openpgp-stateless-cli-11\n")
+        return
+    output(f"smimetool {__version__}\n".encode())
+    if call.has("backend") or call.has("extended"):
+        import smime
+
+        with smime.PgpKeyring() as ring:
+            output(f"{ring.engine.name} (GnuPG {ring.version or 'none'})\n".encode())
+
+
+def _list_profiles(call: Call) -> None:
+    if not call.rest:
+        raise Failure(MISSING_ARGUMENT, "the profiles of which verb?")
+    if call.rest[0] == "generate-key":
+        output(b"rfc4880: Ed25519 and X25519 in keys of version 4, for everybody\n")
+        output(b"rfc9580: Ed25519 and X25519 in keys of version 6\n")
+    elif call.rest[0] == "encrypt":
+        output(b"rfc4880: what the readers' keys ask for\n")
+    else:
+        raise Failure(UNSUPPORTED_PROFILE, f"{call.rest[0]} has no profiles")
+
+
+def _generate_key(call: Call) -> None:
+    profile = call.one("profile", "default")
+    if profile not in ("default", "compatibility", "rfc4880", "rfc9580"):
+        raise Failure(UNSUPPORTED_PROFILE, f"there is no profile {profile}")
+    passwords = [password_of(one) for one in call.all("with-key-password")]
+    if len(passwords) > 1:
+        raise Failure(INCOMPATIBLE_OPTIONS, "a key has one password")
+    if not call.rest:
+        raise Failure(MISSING_ARGUMENT, "a key names somebody: a user ID is missing")
+    password = passwords[0] if passwords else None
+    if profile == "rfc9580" and password is not None:
+        raise Failure(UNSUPPORTED_OPTION, "a key of that profile has no password here")
+    with _ring(needed=False) as ring:
+        if profile == "rfc9580":
+            key = ring.make_named(call.rest[0], version=6)
+        else:
+            key = ring.make_named(call.rest[0], passphrase=password)
+            for user_id in call.rest[1:]:
+                key = ring.add_user_id(key, user_id)
+        output(_armoured(ring.export(key, secret=True), "PRIVATE KEY BLOCK", call))
+
+
+def _change_key_password(call: Call) -> None:
+    olds = [password_of(one) for one in call.all("old-key-password")]
+    news = [password_of(one) for one in call.all("new-key-password")]
+    if len(news) > 1:
+        raise Failure(INCOMPATIBLE_OPTIONS, "a key has one password")
+    data = standard_input()
+    with _ring(needed=False) as ring:
+        out = []
+        for key in ring.add(data):
+            opened = _opened(ring, key, olds)
+            if opened is None:
+                raise Failure(KEY_IS_PROTECTED, f"{key.fingerprint} is locked")
+            old = ring.key(key.fingerprint, passphrase=opened[0])
+            out.append(
+                ring.export(ring.change_passphrase(old, news[0] if news else None), secret=True)
+            )
+        output(_armoured(_joined(out), "PRIVATE KEY BLOCK", call))
+
+
+def _revoke_key(call: Call) -> None:
+    data = standard_input()
+    with _ring(needed=False) as ring:
+        ring.add(data)
+        out = []
+        for key, password in _signers(ring, call):
+            ring.revoke(ring.key(key.fingerprint, passphrase=password))
+            out.append(ring.export(key))
+        output(_armoured(_joined(out), "PUBLIC KEY BLOCK", call))
+
+
+def _extract_cert(call: Call) -> None:
+    data = standard_input()
+    with _ring(needed=False) as ring:
+        found = ring.add(data)
+        output(_armoured(_joined([ring.export(one) for one in found]), "PUBLIC KEY BLOCK", call))
+
+
+def _joined(armours: Sequence[bytes]) -> bytes:
+    from smime.pgp.packets import dearmor
+
+    return b"".join(map(dearmor, armours))
+
+
+def _as(call: Call, *allowed: str) -> str:
+    wanted = call.one("as", allowed[0])
+    if wanted not in allowed:
+        raise Failure(UNSUPPORTED_OPTION, f"--as={wanted} is not known")
+    return wanted
+
+
+def _text_of(data: bytes) -> bytes:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        raise Failure(EXPECTED_TEXT, "this is no text in UTF-8") from None
+    return data
+
+
+def _sign(call: Call) -> None:
+    wanted = _as(call, "binary", "text")
+    data = standard_input()
+    out, digests = [], set()
+    with _ring(*call.rest) as ring:
+        for key, password in _signers(ring, call):
+            if wanted == "text":
+                armour, digest = ring.gnupg.sign_otherwise(
+                    _text_of(data), key.fingerprint, "detached-text", passphrase=password
+                )
+            else:
+                made = ring.engine.sign(data, key.fingerprint, passphrase=password)
+                armour, digest = made.signature, made.digest
+            out.append(armour)
+            digests.add(digest)
+    if call.has("micalg-out"):
+        name = f"pgp-{digests.pop()}" if len(digests) == 1 else ""
+        write(call.one("micalg-out"), name.encode())
+    output(_armoured(_joined(out), "SIGNATURE", call))
+
+
+def _inline_sign(call: Call) -> None:
+    wanted = _as(call, "binary", "text", "clearsigned")
+    if wanted == "clearsigned" and not call.armour:
+        raise Failure(INCOMPATIBLE_OPTIONS, "text that is signed in the clear is armoured")
+    data = standard_input()
+    if wanted != "binary":
+        _text_of(data)
+    with _ring(*call.rest) as ring:
+        ((key, password), *more) = _signers(ring, call)
+        if more:
+            raise Failure(UNSUPPORTED_OPTION, "one key signs here")
+        form = {"binary": "message", "text": "message-text", "clearsigned": "clear"}[wanted]
+        armour, _ = ring.gnupg.sign_otherwise(data, key.fingerprint, form, passphrase=password)
+    output(armour if wanted == "clearsigned" else _armoured(armour, "MESSAGE", call))
+
+
+def _verify(call: Call) -> None:
+    from smime.pgp.packets import read_signatures
+
+    if len(call.rest) < 2:
+        raise Failure(MISSING_ARGUMENT, "the signature and a certificate are needed")
+    signatures = read_signatures(read(call.rest[0]))
+    data = standard_input()
+    with _ring(*call.rest[1:]) as ring:
+        found = _verifications(ring, ring.engine.check(data, signatures), call)
+    if not found:
+        raise Failure(NO_SIGNATURE, "no signature holds")
+    output(found)
+
+
+def _inline_verify(call: Call) -> None:
+    from smime.pgp.packets import dearmor, read_cleartext, read_message
+
+    data = standard_input()
+    clear = data.lstrip().startswith(b"-----BEGIN PGP SIGNED MESSAGE-----")
+    message = read_cleartext(data) if clear else read_message(dearmor(data, "MESSAGE"))
+    with _ring(*call.rest) as ring:
+        facts = ring.engine.check(message.content, message.signatures)
+        found = _verifications(ring, facts, call)
+    if not found:
+        raise Failure(NO_SIGNATURE, "no signature holds")
+    if call.has("verifications-out"):
+        write(call.one("verifications-out"), found)
+    output(message.content)
+
+
+def _inline_detach(call: Call) -> None:
+    from smime.pgp.packets import dearmor, enarmor, read_cleartext, read_message
+
+    if not call.has("signatures-out"):
+        raise Failure(MISSING_ARGUMENT, "--signatures-out is missing")
+    data = standard_input()
+    clear = data.lstrip().startswith(b"-----BEGIN PGP SIGNED MESSAGE-----")
+    message = read_cleartext(data) if clear else read_message(dearmor(data, "MESSAGE"))
+    signatures = b"".join(message.signatures)
+    write(
+        call.one("signatures-out"),
+        enarmor(signatures, "SIGNATURE") if call.armour else signatures,
+    )
+    output(message.content)
+
+
+def _verifications(
+    ring: smime.PgpKeyring, facts: Sequence[SignatureFacts], call: Call, prefix: str = ""
+) -> bytes:
+    """Return a line for each signature that is good, whoever it names (section "VERIFICATIONS")."""
+    from datetime import UTC, datetime
+
+    from smime.protocols import PgpClaim
+
+    first = _moment(call.one(f"{prefix}not-before", "-"))
+    last = _moment(call.one(f"{prefix}not-after", "now"))
+    lines = []
+    for one in facts:
+        if one.state != "holds" or one.created is None:
+            continue
+        judged = ring.judge_openpgp(PgpClaim(one, None, datetime.now(UTC)))
+        asked = (judged.path, judged.revocation, judged.usage, judged.time)
+        if not all(finding.accepted for finding in asked):
+            continue
+        if (first and one.created < first) or (last and one.created > last):
+            continue
+        mode = "text" if one.text else "binary"
+        made = f"{one.created:%Y-%m-%dT%H:%M:%SZ}"
+        lines.append(f"{made} {one.key.upper()} {one.primary.upper()} mode:{mode}\n")
+    return "".join(lines).encode()
+
+
+def _moment(text: str) -> datetime | None:
+    """Read a date; ``-`` is no bound."""
+    from datetime import UTC, datetime
+
+    if text == "-":
+        return None
+    if text == "now":
+        return datetime.now(UTC)
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise Failure(UNSUPPORTED_OPTION, f"{text} is no date") from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _encrypt(call: Call) -> None:
+    data = standard_input()
+    if _as(call, "binary", "text") == "text":
+        _text_of(data)
+    if call.one("profile", "rfc4880") not in ("default", "rfc4880"):
+        raise Failure(UNSUPPORTED_PROFILE, "there is no such profile")
+    passwords = [password_of(one) for one in call.all("with-password")]
+    if not passwords and not call.rest:
+        raise Failure(MISSING_ARGUMENT, "for whom? a certificate or a password is missing")
+    if len(passwords) > 1:
+        raise Failure(UNSUPPORTED_OPTION, "one password seals a message here")
+    with _ring(*call.rest, needed=False) as ring:
+        readers = [one.fingerprint for one in ring]
+        for one in ring:
+            _check_reads(one)
+        signer, secret = _one_signer(ring, call)
+        if passwords:
+            if secret is not None:
+                raise Failure(UNSUPPORTED_OPTION, "a locked key and a password do not go together")
+            made = ring.gnupg.seal_for_passphrase(data, passwords[0], readers, signer)
+        else:
+            made = ring.engine.encrypt(data, readers, sign_with=signer, passphrase=secret).message
+    output(_armoured(made, "MESSAGE", call))
+
+
+def _check_reads(key: smime.PgpKey) -> None:
+    from datetime import UTC, datetime
+
+    try:
+        key.check_reads(datetime.now(UTC))
+    except KeyProblem as problem:
+        raise Failure(CANNOT_ENCRYPT, str(problem)) from None
+
+
+def _one_signer(ring: smime.PgpKeyring, call: Call) -> tuple[str, bytes | None]:
+    """Bring the key that signs into the ring of the readers."""
+    names = call.all("sign-with")
+    if not names:
+        return "", None
+    with _ring(*names) as others:
+        found = _signers(others, call)
+        if len(found) != 1:
+            raise Failure(UNSUPPORTED_OPTION, "one key signs a message here")
+        ((key, password),) = found
+        ring.add(others.export(others.key(key.fingerprint, passphrase=password), secret=True))
+    return key.fingerprint, password
+
+
+def _decrypt(call: Call) -> None:
+    from smime.pgp.packets import read_sealed
+
+    wanted, out = call.all("verify-with"), call.has("verifications-out")
+    if bool(wanted) != out:
+        raise Failure(INCOMPLETE_VERIFICATION, "--verify-with and --verifications-out go together")
+    passwords = [password_of(one) for one in call.all("with-password")]
+    locks = [password_of(one) for one in call.all("with-key-password")]
+    if not call.rest and not passwords:
+        raise Failure(MISSING_ARGUMENT, "with what? a key or a password is missing")
+    sealed = read_sealed(standard_input())
+    with _ring(*call.rest, needed=False) as ring:
+        keys = []
+        for key in ring:
+            opened = _opened(ring, key, locks)
+            if opened is not None:
+                keys.append(ring.key(key.fingerprint, passphrase=opened[0]))
+        if len(keys) < len(ring) and not keys and not passwords:
+            raise Failure(KEY_IS_PROTECTED, "the key is locked")
+        opened_message = None
+        several: list[bytes | None] = [*passwords] or [None]
+        for password in several:
+            try:
+                opened_message = ring.engine.decrypt(sealed, keys, passphrase=password)
+            except (DecryptionFailed, KeyProblem, NotSupported):
+                continue
+            break
+    if opened_message is None:
+        raise Failure(CANNOT_DECRYPT, "it does not open")
+    if wanted:
+        with _ring(*wanted) as certs:
+            facts = certs.engine.check(opened_message.content, opened_message.signatures)
+            found = _verifications(certs, facts, call, "verify-")
+        write(call.one("verifications-out"), found)
+    output(opened_message.content)
+
+
+def _armor(call: Call) -> None:  # noqa: ARG001  # every verb is called so
+    from smime.pgp.packets import dearmor, enarmor, packets
+
+    data = standard_input()
+    if data.lstrip().startswith(b"-----BEGIN PGP "):
+        dearmor(data)  # or it is no armour
+        output(data)
+        return
+    tags = [one.tag for one in packets(data)]
+    if not tags:
+        raise Failure(BAD_DATA, "there is nothing to armour")
+    kinds = {2: "SIGNATURE", 5: "PRIVATE KEY BLOCK", 6: "PUBLIC KEY BLOCK"}
+    kind = kinds.get(tags[0], "MESSAGE")
+    if kind == "SIGNATURE" and set(tags) != {2}:
+        kind = "MESSAGE"  # signed in the old way: the signature stands in front
+    output(enarmor(data, kind))
+
+
+def _dearmor(call: Call) -> None:  # noqa: ARG001  # every verb is called so
+    from smime.pgp.packets import dearmor, packets
+
+    binary = dearmor(standard_input())
+    if not list(packets(binary)):
+        raise Failure(BAD_DATA, "there is nothing inside")
+    output(binary)
+
+
+_DATES = "not-before= not-after="
+_VERBS: dict[str, tuple[Callable[[Call], None], str]] = {
+    "version": (_version, "backend extended sop-spec"),
+    "list-profiles": (_list_profiles, ""),
+    "generate-key": (_generate_key, "no-armor with-key-password= profile="),
+    "change-key-password": (_change_key_password, "no-armor old-key-password= new-key-password="),
+    "revoke-key": (_revoke_key, "no-armor with-key-password="),
+    "extract-cert": (_extract_cert, "no-armor"),
+    "sign": (_sign, "no-armor micalg-out= with-key-password= as="),
+    "verify": (_verify, _DATES),
+    "encrypt": (_encrypt, "no-armor as= with-password= sign-with= with-key-password= profile="),
+    "decrypt": (
+        _decrypt,
+        "with-password= with-key-password= verifications-out= verify-with= "
+        "verify-not-before= verify-not-after=",
+    ),
+    "armor": (_armor, ""),
+    "dearmor": (_dearmor, ""),
+    "inline-sign": (_inline_sign, "no-armor as= with-key-password="),
+    "inline-verify": (_inline_verify, f"{_DATES} verifications-out="),
+    "inline-detach": (_inline_detach, "no-armor signatures-out="),
+}
