@@ -143,6 +143,7 @@ def judged(
             policy=policy,
             digest_algorithm=checked.digest_algorithm,
             purpose=purpose,
+            fetches=times.fetches,
         )
         judgement = judge(trusts, claim, checked, times)
     name = checked.name if certificate is None else _name(certificate) or checked.name
