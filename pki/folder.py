@@ -76,7 +76,8 @@ VERSION = 2
 MAX_FILE_OCTETS = 1_048_576  # a key file or certificate of a CA has under 10,000
 MAX_SHARDS = 10_000  # a million certificates make shards of a hundred
 _MIGRATED_AT_ONCE = 1_000
-_TEXTS = ("name", "crl_url", "ca_url", "delta_url", "ocsp_url", "ledger", "ledger_of")
+_TOKEN = ("token", "token_label", "token_key")
+_TEXTS = ("name", "crl_url", "ca_url", "delta_url", "ocsp_url", "ledger", "ledger_of", *_TOKEN)
 _PROFILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _RECORD = re.compile(r"([0-9a-f]{32,40})\.pem")
 
@@ -102,6 +103,11 @@ class Records:
     """The CAs between the issuing one and its root, where there are any."""
     ledger_of: str = ""
     """Where the CA is that came after this one, and has its ledger; empty for that of today."""
+    token: str = ""
+    """The PKCS#11 module of the token with the issuing key; empty if a file has it."""
+    token_label: str = ""
+    token_key: str = ""
+    """The label of the key in it."""
 
     @classmethod
     def load(cls, folder: PathLike[str] | str) -> Self:
@@ -167,6 +173,9 @@ class Records:
         checked_name(self.name)
         for url in (self.crl_url, self.ca_url, self.delta_url, self.ocsp_url):
             checked_url(url)
+        places = (self.token, self.token_label, self.token_key)
+        if any(places) and not (all(places) and all(text.isprintable() for text in places)):
+            raise RequestRefused("a token has a module, a label, and a label of its key")
         if self.ledger_of not in ("", FORMER_OF):
             raise RequestRefused(f"ledger_of is nothing or {FORMER_OF}")
         if not 1 <= self.shards <= MAX_SHARDS:
@@ -414,6 +423,8 @@ def settings_toml(records: Records) -> bytes:
     }
     if records.ledger_of:
         texts["ledger_of"] = records.ledger_of
+    if records.token:
+        texts |= {name: getattr(records, name) for name in _TOKEN}
     # A JSON string without controls is a TOML one; names and URLs have none.
     lines = [f"{key} = {json.dumps(text, ensure_ascii=False)}" for key, text in texts.items()]
     lines = [f"version = {VERSION}", *lines, f"shards = {records.shards}", ""]

@@ -49,6 +49,9 @@ class Settings:
     domains: tuple[str, ...] = ()
     ledger_url: str = ""
     shards: int = 1
+    token: str = ""
+    token_label: str = ""
+    token_key: str = ""
 
     def records(self, folder: str, authority: Authority) -> Records:
         """Give what the folder will say. Raises ``RequestRefused`` for what cannot be."""
@@ -64,6 +67,9 @@ class Settings:
             shards=self.shards,
             ocsp_url=self.ocsp_url,
             above=authority.chain[1:],
+            token=self.token,
+            token_label=self.token_label,
+            token_key=self.token_key,
         )
         made.check()
         return made
@@ -113,7 +119,7 @@ def found(
 def found_below(
     folder: PathLike[str] | str, settings: Settings, authority: Authority, *, passphrase: Passphrase
 ) -> tuple[Authority, Records, Ledger]:
-    """Make a CA whose root is elsewhere, of a folder with its key in ``private``.
+    """Make a CA whose root is elsewhere, of a folder with its key in ``private``, or of a token.
 
     ``authority`` is what ``pki.ceremony.accept`` gives. Raises what ``Registrar.create``
     raises. On failure the folder is as before.

@@ -45,7 +45,8 @@ def sign_checkpoint(
     Raises ``WrongPassphrase``, ``NoAuthority``, ``OSError``.
     """
     secret = keys.passphrase_octets(passphrase)
-    if not os.path.exists(os.path.join(records.folder, "private", LOG_KEY)):
+    there = os.path.exists(os.path.join(records.folder, "private", LOG_KEY))
+    if not there and not records.token:
         read_key(records, "issuing.key.pem", secret)  # the same passphrase for all keys
         demand_log_key(records, ledger, secret)
     return checkpoint(ledger, read_key(records, LOG_KEY, secret), at=moment(at))

@@ -8,6 +8,7 @@ Floor:  registrar (uses founding, issuance, renewal, status, archive)
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Self
 
 import smime
@@ -44,9 +45,10 @@ class Registrar:
     may have the same CA open.
     """
 
-    __slots__ = ("_desk", "_lists", "ledger", "records")
+    __slots__ = ("_clean", "_desk", "_lists", "ledger", "records")
 
     def __init__(self, authority: Authority, records: Records, ledger: Ledger) -> None:
+        self._clean = contextlib.ExitStack()  # what has to be closed beside the ledger
         self._desk = Issuance(authority, records, ledger)
         self._lists = status.Lists(self._desk)
         self.records = records
@@ -109,22 +111,33 @@ class Registrar:
     def load(cls, folder: PathLike[str] | str, *, passphrase: smime.Passphrase) -> Self:
         """Open a CA's folder and its issuing key; the root's key is not needed.
 
+        Of a CA whose key is in a PKCS#11 token ``passphrase`` is the token's PIN.
         A folder of the first version gets its ledger and the key of its log.
         Raises ``NoAuthority``, ``WrongPassphrase``, ``LedgerProblem``, ``OSError``.
         """
         records = Records.load(folder)
-        secret = keys.passphrase_octets(passphrase)
-        key = read_key(records, "issuing.key.pem", secret)
-        if key.public_key() != records.issuing.public_key():
-            raise NoAuthority(f"issuing.pem and its key in {records.folder} do not belong together")
-        ledger = records.ledger()
-        try:
-            demand_log_key(records, ledger, secret)
+        with contextlib.ExitStack() as clean:
+            if records.token:
+                from pki.token import Token
+
+                token = Token.open(records.token, label=records.token_label, pin=passphrase)
+                clean.callback(token.close)
+                key = token.key(records.token_key)
+            else:
+                secret = keys.passphrase_octets(passphrase)
+                key = read_key(records, "issuing.key.pem", secret)
+            if key.public_key() != records.issuing.public_key():
+                raise NoAuthority(
+                    f"issuing.pem and its key in {records.folder} do not belong together"
+                )
+            ledger = records.ledger()
+            clean.callback(ledger.close)
+            if not records.token:
+                demand_log_key(records, ledger, secret)
             above = (*records.above, records.root)
-            return cls(Authority(key, records.issuing, above), records, ledger)
-        except BaseException:
-            ledger.close()
-            raise
+            made = cls(Authority(key, records.issuing, above), records, ledger)
+            made._clean = clean.pop_all()
+        return made
 
     # --- certificates -------------------------------------------------------
 
@@ -354,6 +367,7 @@ class Registrar:
     def close(self) -> None:
         """Let go of the key and the ledger. Closing twice does no harm."""
         self._desk.close()
+        self._clean.close()
         self.ledger.close()
 
     def __enter__(self) -> Self:

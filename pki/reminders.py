@@ -60,6 +60,12 @@ def own_identity(
     Its key lies in ``private``, ``mail-….key.pem``; its certificate is recorded like all others,
     and made anew a month before it ends. Raises ``WrongPassphrase``, ``RequestRefused``.
     """
+    if ca.records.token:
+        # Its PIN is short: what it locked beside the token could be guessed without the token.
+        raise smime.NotSupported(
+            "the CA's key is in a token, and its mail key would be in a file",
+            hint="sign the letters with a key file of the CA's: `ca remind --identity FILE`",
+        )
     when, address = moment(at), checked_address(address)
     # One for each address: a key is one person's.
     name = f"mail-{hashlib.sha256(address.encode()).hexdigest()[:12]}.key.pem"

@@ -26,6 +26,7 @@ from pki.authority import Authority, moment
 from pki.errors import NoAuthority, RequestRefused
 from pki.files import write_new
 from pki.folder import FORMER, FORMER_OF, SETTINGS, Records, change, settings_toml, to_pem
+from smime import NotSupported
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -79,6 +80,11 @@ def succeed(
     """
     if records.ledger_of:
         raise RequestRefused("this is a former CA: it has a successor already")
+    if records.token:
+        raise NotSupported(
+            "the key of this CA is in a token, which is not changed here",
+            hint="make a CA beside it: `ca root request`",
+        )
     if authority.root != records.root:
         raise NoAuthority("the new CA is below another root", hint="that is a new CA: ca init")
     old = records.issuing

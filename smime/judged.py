@@ -18,7 +18,7 @@ from smime.errors import SmimeError
 from smime.formats import judging, senders, shown
 from smime.formats import pgplayers as pgp
 from smime.formats import smime as form
-from smime.formats.parts import find_parts
+from smime.formats.parts import find_parts, find_parts_in
 from smime.keys.address import same_address
 from smime.mime.canonical import crlf_form
 from smime.mime.headers import addresses, readable
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from smime.cms.signatures import AnyContent
     from smime.errors import MalformedMail
     from smime.formats.parts import FoundPart
+    from smime.formats.spooled import Region
     from smime.keys import Recipient
     from smime.mime.entity import Entity
     from smime.mime.headers import Protected
@@ -72,7 +73,7 @@ class World:
         self.sender = sender
         """Who must have signed, where the caller says so."""
         self.evidence = evidence
-        self.policy = policy
+        self.policy = policy.as_of(times.earliest)
         self.times = times
         self.parse = judging.parser(trusts)
 
@@ -204,6 +205,7 @@ class Judged:
     """A mail with its layers off, judged."""
 
     __slots__ = (
+        "_kept",
         "_notes",
         "_reason",
         "_report",
@@ -212,7 +214,6 @@ class Judged:
         "_unauthenticated",
         "_use_inner_from",
         "_views",
-        "_whole",
         "_world",
         "damaged",
         "inner",
@@ -235,7 +236,7 @@ class Judged:
         damaged: MalformedMail | None,
         unauthenticated: bool,
         opened_by: str | None,
-        whole: bool = True,
+        kept: Region | None = None,
     ) -> None:
         self._world = world
         self.taken = taken
@@ -249,8 +250,8 @@ class Judged:
         self.opened_by = opened_by
         """Whose key opened the innermost sealed layer, by its addresses."""
         self._unauthenticated = unauthenticated
-        self._whole = whole
-        """The entities have their bodies; else they are their header blocks alone."""
+        self._kept = kept
+        """Where ``inner`` is, if the entities are their header blocks alone."""
         self._views: Sequence[View] | None = None
         self._reason = ""
         self._sender: str | None = None
@@ -387,10 +388,10 @@ class Judged:
         found_states = states(
             self.outer, self.payload, encrypted=sealed, use_from=self._use_inner_from
         )
-        found = find_parts(self.inner) if self.stopped is None else None
-        unseen = not self._whole and self.inner.content_type.value.startswith(
-            ("multipart/", "message/")
-        )
+        found = None
+        if self.stopped is None:
+            kept = self._kept
+            found = find_parts(self.inner) if kept is None else find_parts_in(kept)
         parts = self._parts(found.parts) if found else ()
         to_me = shown.addressed_to_me(self.opened_by, self.payload, signer)
         notes += shown.header_notes(found_states, but_from=bool(notes))
@@ -399,7 +400,7 @@ class Judged:
             senders.shown(self.outer.fields, self._within(), use_from=self._use_inner_from),
         )
         complete = found is None or found.complete
-        notes += shown.part_notes(parts, complete and not unseen)
+        notes += shown.part_notes(parts, complete)
         notes += pgp.text_notes(self.inner)
         if to_me.answer is Answer.NO:
             notes.append(Note(to_me.code, to_me.reason))
@@ -417,7 +418,7 @@ class Judged:
                 parts,
                 stopped=self.stopped is not None,
                 untagged=self._unauthenticated and signer is None,
-                unseen=unseen,
+                unseen=not complete,
             ),
             **shown.signed_values(self.payload, signer),
         )
@@ -440,7 +441,8 @@ class Judged:
         parts: list[Part] = []
         for one in found:
             checks: tuple[SignatureCheck, ...] = ()
-            if one.kind == "signed" and len(parts) < MAX_CHECKED_PARTS and not one.forwarded:
+            few = len(parts) < MAX_CHECKED_PARTS
+            if one.kind == "signed" and few and one.whole and not one.forwarded:
                 checks = self._check_part(one.entity)
             parts.append(Part(one.path, one.kind, one.form, one.forwarded, checks))
         return tuple(parts)

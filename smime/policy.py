@@ -38,6 +38,8 @@ WEAK = (
     *("gcm-in-enveloped", "loose"),
 )
 
+_WEAK_SIGNATURES = frozenset({"sha1", "md5", "no-attributes", "dsa", "loose"})
+
 _CHOICES: dict[str, tuple[str, ...]] = {
     "digest": ("auto", *DIGESTS),
     "signature": ("auto", *SIGNATURES),
@@ -140,6 +142,9 @@ class Policy:
       AES-CBC belongs, as some Go and Java programs write it), ``loose`` (an
       OpenPGP signature that not everybody takes: it is older than what its key says
       of itself, or over text with odd line ends).
+    - ``weak_until``: what ``weak`` names of signatures, and RSA keys below 2048
+      bits, count only at moments before this one: those given as ``at=`` or
+      ``received_at=``. None for no such end.
     - ``line_ends``: ``repair`` (a bare LF may have been CRLF when it was
       signed) or ``exact``.
     - ``local_part``: ``exact`` (what stands before the @ in a certificate and
@@ -183,6 +188,7 @@ class Policy:
         "rsa_bits_min",
         "signature",
         "weak",
+        "weak_until",
     )
 
     certificate_policies: frozenset[str]
@@ -208,6 +214,7 @@ class Policy:
     rsa_bits_min: int
     signature: str
     weak: frozenset[str]
+    weak_until: datetime | None
 
     def __init__(
         self,
@@ -222,6 +229,7 @@ class Policy:
         rsa_bits_min: int = 2048,
         rsa_bits_max: int = 8192,
         weak: Iterable[str] = (),
+        weak_until: datetime | None = None,
         line_ends: str = "repair",
         local_part: str = "exact",
         readers: str = "given",
@@ -274,6 +282,7 @@ class Policy:
             "rsa_bits_min": rsa_bits_min,
             "rsa_bits_max": rsa_bits_max,
             "weak": frozenset(weak),
+            "weak_until": None if weak_until is None else moment(weak_until, "weak_until"),
             "revocation": Revocation(revocation),
             "certificate_policies": wanted,
             "explicit_policy": bool(explicit_policy or wanted),
@@ -346,6 +355,22 @@ class Policy:
             raise TypeError(f"a policy has no field {', '.join(unknown)}")
         fields: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__}
         return type(self)(**{**fields, **changes})
+
+    def as_of(self, at: datetime) -> Self:
+        """Return what of it holds for signatures at this moment; see ``weak_until``.
+
+        >>> until = datetime(2017, 1, 1, tzinfo=UTC)
+        >>> policy = Policy(weak=["sha1"], weak_until=until)
+        >>> sorted(policy.as_of(until).weak), policy.as_of(datetime(2016, 1, 1, tzinfo=UTC)).weak
+        ([], frozenset({'sha1'}))
+        """
+        if self.weak_until is None or at < self.weak_until:
+            return self
+        return self.replace(
+            weak=self.weak - _WEAK_SIGNATURES,
+            rsa_bits_min=max(self.rsa_bits_min, MODERN.rsa_bits_min),
+            weak_until=None,
+        )
 
     @property
     def asks_for_policies(self) -> bool:

@@ -168,6 +168,7 @@ def _judge(
     when: datetime,
 ) -> Report:
     assert data.content is not None
+    policy = policy.as_of(when)
     known = tuple(evidence.certificates) if evidence is not None else ()
     content = signatures.Content(data.content)
     (checked,) = signatures.check(data, content, policy=policy, known=known)

@@ -55,7 +55,7 @@ _STATES = {Protection.NONE: "unprotected"}
 _WARNINGS = frozenset(
     {
         "countersignature-wrong", "display-name-address", "from-mismatch", "header-changed",
-        "header-contradiction", "header-ignored", "inline-part", "no-signers",
+        "header-ignored", "inline-part", "no-signers",
         "not-addressed-to-you", "parts-limit", "protected-part", "sender-differs", "since-then",
         "time-stamp-refused", "time-stamp-wrong", "tnef",
     }
@@ -174,7 +174,7 @@ def view(opened: Opened) -> View:
         *(note for check in report.signatures for note in check.notes),
     )
     notes = dict.fromkeys(every)  # each once
-    warnings = [n for n in notes if n.code in _WARNINGS or n.code.startswith("damage-")]
+    warnings = [note for note in notes if _warns(note, report)]
     if report.rendering.answer is Answer.NO:
         text = f"show as plain text, do not quote: {report.rendering.reason}"
         warnings.append(Note(report.rendering.code, text))
@@ -190,6 +190,14 @@ def view(opened: Opened) -> View:
         files=tuple(found.files),
         reasons=tuple(reasons_of(report, notes=False)),
     )
+
+
+def _warns(note: Note, report: Report) -> bool:
+    if note.code == "header-contradiction":
+        # A gateway that seals what its users signed does no harm; what was sealed and
+        # comes in the open was taken out of its seal (RFC 9788 §4.3.1, §10.2).
+        return not report.encrypted
+    return note.code in _WARNINGS or note.code.startswith("damage-")
 
 
 # --- the verdict ------------------------------------------------------------

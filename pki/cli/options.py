@@ -65,6 +65,23 @@ def ca_key(parser: argparse.ArgumentParser, name: str, default: str) -> None:
     )
 
 
+def token(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a CA whose key is in a PKCS#11 token."""
+    parser.add_argument("--token", metavar="MODULE", help="PKCS#11 module, for a key in a token")
+    parser.add_argument("--token-label", metavar="L", help="label of the token")
+    parser.add_argument(
+        "--token-key", metavar="L", default="issuing", help="label of the key (default: issuing)"
+    )
+    passphrase(parser, "pin-", "of the token")
+
+
+def demand_token(arguments: argparse.Namespace) -> bool:
+    """Say whether a token is named, whole."""
+    if bool(arguments.token) != bool(arguments.token_label):
+        arguments.refuse("--token and --token-label go together")
+    return bool(arguments.token)
+
+
 def domain(parser: argparse.ArgumentParser, about: str) -> None:
     """Add --domain."""
     parser.add_argument(

@@ -40,6 +40,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="mail address of the CA itself; its certificate is made when it is needed",
     )
     parser.add_argument(
+        "--identity",
+        metavar="FILE",
+        help="sign with this key file for ADDRESS, not with one that the CA makes",
+    )
+    parser.add_argument(
+        "--identity-passphrase-file", metavar="F", help="first line of F is its passphrase"
+    )
+    parser.add_argument(
         "--within", type=int, default=30, metavar="DAYS", help="what is soon (default: 30)"
     )
     parser.add_argument(
@@ -85,7 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
         asked = [one for one in found if one.addresses and arguments.sender not in one.addresses]
         left = reminders.not_reminded(ca.ledger, asked, now - timedelta(days=arguments.again))
         if left:
-            own = reminders.own_identity(ca, arguments.sender, passphrase)
+            own = _own(arguments) or reminders.own_identity(ca, arguments.sender, passphrase)
             with _files(arguments.output) if arguments.output else _smtp(arguments.smtp) as send:
                 for one in left:
                     mail = reminders.letter(one, by=own, name=records.name, at=now, text=text)
@@ -114,6 +122,25 @@ def run(arguments: argparse.Namespace) -> int:
     if refused:
         raise OSError(errno.EIO, f"{len(refused)} letters were not taken", arguments.smtp)
     return 0
+
+
+def _own(arguments: argparse.Namespace) -> smime.Identity | None:
+    """Open the key file that the letters shall be signed with, if one is named."""
+    import smime
+    from pki.errors import RequestRefused
+
+    if arguments.identity is None:
+        return None
+    given = common.given_passphrase(arguments.identity_passphrase_file, None)
+    question = f"Passphrase of {arguments.identity}: "
+
+    def asked() -> str:
+        return given or common.secret(question, "--identity-passphrase-file")
+
+    found = smime.Identity.load(arguments.identity, passphrase=asked)
+    if arguments.sender not in found.addresses:
+        raise RequestRefused(f"{arguments.identity} is not a key of {arguments.sender}")
+    return found
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ Floor:  cli (uses ceremony and founding)
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 
 from pki.cli import common, options
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from pki.authority import Authority
+    from pki.keys import AnyKey
+    from pki.token import Token
 
 EXAMPLE = "smimetool ca root request club --name 'Chess Club CA (issuing)' -o request.pem"
 REQUEST_KEY = "issuing.key.pem"
@@ -53,6 +56,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     options.ca_key(one, "--key", "p256")
     one.add_argument("-o", "--output", required=True, metavar="FILE", help="new file for the root")
     options.passphrase(one, "", "of the issuing CA's key")
+    options.token(one)
     one.set_defaults(act=request)
 
     one = options.action(
@@ -113,7 +117,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     one.add_argument("answer", metavar="ANSWER", help="what the root's machine wrote")
     one.add_argument("dir", metavar="DIR", help="folder of `ca root request`")
     options.urls(one)
-    options.passphrase(one, "", "of the issuing CA's key")
+    options.passphrase(one, "", "of the CA's keys in files")
+    options.token(one)
     one.set_defaults(act=accept)
 
 
@@ -149,9 +154,15 @@ def request(arguments: argparse.Namespace) -> int:
 
     refuse_existing(arguments.dir)
     common.refuse_unwritable(arguments.output)
-    passphrase = common.agreed_passphrase(arguments, "Passphrase for the CA's keys")
-    key, pem = ceremony.ask(arguments.name, algorithm=arguments.key)
-    _fill(arguments.dir, {}, {REQUEST_KEY: key}, passphrase)
+    if options.demand_token(arguments):
+        with _token(arguments) as token:
+            key = token.generate(arguments.token_key, arguments.key)
+            _, pem = ceremony.ask(arguments.name, key=key)
+        _fill(arguments.dir, {}, {}, "")
+    else:
+        passphrase = common.agreed_passphrase(arguments, "Passphrase for the CA's keys")
+        key, pem = ceremony.ask(arguments.name, algorithm=arguments.key)
+        _fill(arguments.dir, {}, {REQUEST_KEY: key}, passphrase)
     common.write_all([(arguments.output, pem, 0o644)])
     if arguments.json:
         common.say_json({"request": arguments.output, "folder": arguments.dir})
@@ -239,41 +250,60 @@ def accept(arguments: argparse.Namespace) -> int:
     from pki.registrar import Registrar
 
     answer = _read(arguments.answer)
-    path = os.path.join(arguments.dir, "private", REQUEST_KEY)
-    if not os.path.exists(path):
+    private = os.path.join(arguments.dir, "private")
+    path = os.path.join(private, REQUEST_KEY)
+    in_token = options.demand_token(arguments)
+    if not os.path.exists(private if in_token else path):
         raise NoAuthority(
             f"no request was made in {arguments.dir}", hint="`smimetool ca root request` makes one"
         )
-    secret = common.given_or_asked(arguments, f"the key in {arguments.dir}")
-    key = unseal(_read(path), passphrase_octets(secret))
     given = options.urls_of(arguments)
-    authority = ceremony.accept(
-        key,
-        answer,
-        crl_url="" if "{" in given["crl_url"] else given["crl_url"],
-        ca_url=given["ca_url"],
-        ocsp_url=given["ocsp_url"],
-    )
-    name = common.common_name(authority.certificate)
-    settings = Settings(name, **given)
-    with Registrar(*found_below(arguments.dir, settings, authority, passphrase=secret)) as ca:
-        if arguments.json:
-            common.say_json(ca.records.to_dict())
-            return 0
+    with contextlib.ExitStack() as clean:
+        if in_token:
+            key = clean.enter_context(_token(arguments)).key(arguments.token_key)
+            secret = common.agreed_passphrase(arguments, "Passphrase for the key of the log")
+            names = ("token", "token_label", "token_key")
+            given |= {name: getattr(arguments, name) for name in names}
+        else:
+            secret = common.given_or_asked(arguments, f"the key in {arguments.dir}")
+            key = unseal(_read(path), passphrase_octets(secret))
+        authority = ceremony.accept(
+            key,
+            answer,
+            crl_url="" if "{" in given["crl_url"] else given["crl_url"],
+            ca_url=given["ca_url"],
+            ocsp_url=given["ocsp_url"],
+        )
+        settings = Settings(common.common_name(authority.certificate), **given)
+        made = found_below(arguments.dir, settings, authority, passphrase=secret)
+        with Registrar(*made) as ca:
+            facts = ca.records.to_dict()
+    if arguments.json:
+        common.say_json(facts)
+        return 0
     root = os.path.join(arguments.dir, "root.pem")
     common.announce(f"{root}\n  give it to everybody who reads your users' mail: --ca {root}")
     return 0
 
 
+def _token(arguments: argparse.Namespace) -> Token:
+    """Log in to the token."""
+    from pki.token import Token
+
+    given = common.given_passphrase(arguments.pin_passphrase_file, arguments.pin_passphrase_env)
+    question = f"PIN of {arguments.token_label}: "
+    pin = given or common.secret(question, "--pin-passphrase-file")
+    return Token.open(arguments.token, label=arguments.token_label, pin=pin)
+
+
 def _fill(
-    folder: str, files: dict[str, tuple[bytes, int]], keys: dict[str, object], passphrase: str
+    folder: str, files: dict[str, tuple[bytes, int]], keys: dict[str, AnyKey], passphrase: str
 ) -> None:
     """Write a new folder with keys in it, all or nothing."""
     from pki.files import fill_new
     from pki.keys import passphrase_octets, seal
 
-    secret = passphrase_octets(passphrase)
-    sealed = {name: seal(key, secret) for name, key in keys.items()}  # type: ignore[arg-type]
+    sealed = {name: seal(key, passphrase_octets(passphrase)) for name, key in keys.items()}
     with fill_new(folder, sealed):
         for name, (data, mode) in files.items():
             common.write_all([(os.path.join(folder, name), data, mode)])

@@ -54,6 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if not words:
             raise Failure(MISSING_ARGUMENT, "which verb?")
+        if words[0] in ("--help", "-h"):
+            return _help()
         if words[0] not in _VERBS:
             raise Failure(UNSUPPORTED_SUBCOMMAND, f"there is no verb {words[0]}")
         do, known = _VERBS[words[0]]
@@ -68,6 +70,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _said(1, str(problem))
     except OSError as problem:
         return _said(1, f"{problem.filename or 'standard stream'}: {problem.strerror}")
+    return 0
+
+
+def _help() -> int:
+    from smime.cli.files import say_to
+
+    say_to(
+        sys.stdout,
+        "usage: smimetool sop VERB [OPTION...] [FILE...]\n\n"
+        "Stateless OpenPGP: verbs, options and exit statuses are those of\n"
+        f"draft-dkg-openpgp-stateless-cli.\n\nverbs: {' '.join(_VERBS)}",
+    )
     return 0
 
 

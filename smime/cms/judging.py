@@ -61,6 +61,10 @@ def parser(trusts: tuple[Trust, ...]) -> Callable[[bytes], x509.Certificate | No
 
 def best(trusts: tuple[Trust, ...], claim: Claim) -> Judgement:
     """Ask every trust; the first good answer counts, else the one that found a path."""
+    if claim.policy.weak_until is not None:
+        from dataclasses import replace
+
+        claim = replace(claim, policy=claim.policy.as_of(claim.at))
     answers = []
     for one in trusts:
         judgement = one.judge(claim)

@@ -42,7 +42,7 @@ class Times:
     ``at``, ``TypeError`` for what is no moment or no trust.
     """
 
-    __slots__ = ("at", "received_at", "tsa")
+    __slots__ = ("at", "earliest", "received_at", "tsa")
 
     def __init__(
         self,
@@ -57,6 +57,8 @@ class Times:
                 f"received_at={self.received_at.isoformat()} is after the moment to judge at "
                 f"({self.at.isoformat()})"
             )
+        self.earliest = self.received_at or self.at
+        """The earliest moment that the caller vouches for."""
         self.tsa: tuple[Trust, ...] = () if tsa is None else trusts(tsa, "tsa")
 
 
@@ -74,7 +76,8 @@ def judge(
 
     stamps, notes = _believed(claim, checked, times)
     notes += now.notes
-    if not (now.good or (now.time.accepted and now.revocation.accepted)):
+    bound = (now.time, now.revocation, *((now.usage,) if claim.policy.weak_until else ()))
+    if not (now.good or all(one.accepted for one in bound)):
         for at, proof, words in _moments(stamps, times):
             then = best(trusts, replace(claim, at=at, proof=proof))
             if then.good:
@@ -101,7 +104,8 @@ def _moments(stamps: list[CheckedTimeStamp], times: Times) -> Iterator[tuple[dat
 
 
 def _since(now: Judgement) -> Note:
-    bad = now.time if not now.time.accepted else now.revocation
+    findings = (now.time, now.revocation, now.usage)
+    bad = next(one for one in findings if not one.accepted)
     return Note("since-then", f"today it would not be good: {bad.reason}")
 
 
@@ -139,7 +143,7 @@ def _why_not(stamp: CheckedTimeStamp, claim: Claim, times: Times) -> str:
     certificate = stamp.certificate
     assert certificate is not None
     assert stamp.latest is not None
-    had_at = times.received_at or times.at
+    had_at = times.earliest
     if stamp.latest > had_at:
         return "its time is still to come, or after the mail was received"
     unfit = _unfit(certificate)

@@ -176,6 +176,7 @@ def verify(
         raise ValueError(f"require={require!r}: choose all or any")
     trusts = judging.trusts(trust)
     times = Times(at, received_at, tsa)
+    policy = policy.as_of(times.earliest)
     target = Nowhere() if out is None and content is not None else None
     with (
         Source(blob, "blob") as given,

@@ -45,7 +45,7 @@ _SEALED_PART = Finding.no(
     "RFC 9787 §4",
 )
 _UNSEEN = Finding.open(
-    "parts-not-seen", "the mail is too large for its parts to be looked at", "RFC 9787 §4"
+    "parts-not-seen", "the mail has more parts than were looked at", "RFC 9787 §4"
 )
 _NO_TAG = Finding.no(
     "content-not-authenticated",

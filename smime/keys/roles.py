@@ -65,16 +65,27 @@ def opening_keys_of(keys: Reader | Iterable[Reader]) -> tuple[Key, ...]:
         return keys.opening_keys
     from smime.cms.roles import opening_keys
 
-    alone = None if hasattr(keys, "__iter__") else opening_keys(keys)
+    alone = None if hasattr(keys, "__iter__") else _named(opening_keys(keys))
     if alone is not None:
         return alone
     found: list[Key] = []
     for one in _several(keys, "keys", "an Identity", _LOAD_IDENTITY):
-        opening = opening_keys(one)
+        opening = _named(opening_keys(one))
         if opening is None:
             raise _refusal(one, "keys", "an Identity", _LOAD_IDENTITY)
         found += opening
     return tuple(found)
+
+
+def _named(keys: tuple[Key, ...] | None) -> tuple[Key, ...] | None:
+    """Say for reports whose key it is that is kept elsewhere: its certificate tells."""
+    from smime.cms.kept import KeptKey
+    from smime.keys.address import certificate_addresses
+
+    for key in keys or ():
+        if isinstance(key, KeptKey) and key.certificate is not None and not key.label:
+            key.label = ", ".join(certificate_addresses(key.certificate))
+    return keys
 
 
 def _several(given: Any, name: str, kind: str, line: str) -> Iterable[Any]:

@@ -166,6 +166,10 @@ class Anchors:
     def _judgements(self, claim: Claim) -> Iterator[tuple[Judgement, bool]]:
         """Judge path after path; with each comes whether it settles the question."""
         at = whole_seconds(claim.at)
+        if claim.policy.weak_until is not None:
+            from dataclasses import replace
+
+            claim = replace(claim, policy=claim.policy.as_of(claim.at))
         leaf = self._cache.facts(claim.certificate)
         address = judge_address(claim, leaf)
         if leaf.unusable:

@@ -97,6 +97,7 @@ def _judged(
 ) -> Looked:
     at = moment.at
     unknown: list[int] = []
+    exempt = False
     for place, (one, issuer) in enumerate(pairwise(path)):
         status = _status_in_lists(one, sifted.direct.get(issuer.digest, ()), moment)
         if status != "revoked":
@@ -104,8 +105,9 @@ def _judged(
             status = answer if answer == "revoked" or not status else status
         if status == "revoked":
             return Looked(_revoked(path, place), place == 0)
-        # A CA certificate has to have revocation (RFC 9608 §3).
-        if not status and not (one.no_revocation and not one.ca):
+        if not status and place == 0 and one.no_revocation and not one.ca:
+            exempt = True  # a CA certificate has to have revocation (RFC 9608 §3)
+        elif not status:
             unknown.append(place)
     if unknown and sifted.kept:
         data = RevocationData((crl.der for crl in sifted.kept), sifted.signers.values())
@@ -121,6 +123,11 @@ def _judged(
             if result.kind != "ok":
                 still_unknown.append(place)
         unknown = still_unknown
+    if not unknown and exempt:
+        why = (
+            "does not apply: the signer's certificate says that its issuer revokes none of its kind"
+        )
+        return Looked(Finding.yes(f"revocation {why}", "RFC 9608 §4"))
     if not unknown:
         return Looked(Finding.yes("no certificate of the chain was revoked by its issuer", _RULE))
     whose = "the signer" if unknown[0] == 0 else path[unknown[0]].label

@@ -26,7 +26,16 @@ def test_every_documented_status_occurs_in_a_story() -> None:
     assert seen == documented - {"0", "70", "130"} | (seen & {"0"})
 
 
-@pytest.mark.parametrize("command", [name for name, _, _ in COMMANDS if name != "ca"])
+def test_help_of_sop_names_its_verbs(stage: Stage) -> None:
+    """Its statuses are those of its specification."""
+    done = stage.here("sop", "--help")
+
+    assert done.status == 0
+    assert b"usage: smimetool sop" in done.stdout
+    assert b" inline-verify" in done.stdout
+
+
+@pytest.mark.parametrize("command", [one for one, _, _ in COMMANDS if one not in ("ca", "sop")])
 def test_help_of_each_command_names_its_statuses(command: str, stage: Stage) -> None:
     """What a script needs stands in --help."""
     done = stage.here(command, "--help")

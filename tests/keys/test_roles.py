@@ -43,6 +43,22 @@ def test_opening_keys():
     assert len(opening_keys_of([ALICE, KEY])) == 2
 
 
+def test_an_opener_is_known_by_its_certificate():
+    class Opener:
+        certificate = CERTIFICATE
+
+        def decrypt(self, wrapped, algorithm):
+            return wrapped
+
+        agree = decrypt
+
+    (alone,) = opening_keys_of(Opener())
+    (among,) = opening_keys_of([Opener()])
+
+    assert alone.label == among.label == "alice@example.org"
+    assert alone.certificate == CERTIFICATE
+
+
 @pytest.mark.parametrize(
     ("take", "given", "said"),
     [

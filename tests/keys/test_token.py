@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -107,8 +108,11 @@ def test_oaep_with_sha1(token: smime.Token) -> None:
 
 
 @pytest.mark.parametrize("kind", ["rsa2048", "p256"])
-def test_a_wrong_key_is_one_error(token: smime.Token, kind: str) -> None:
+def test_a_wrong_key_is_one_error(
+    token: smime.Token, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
     """Padding the token refuses, another key sealed in, a changed tag: one text."""
+    caplog.set_level(logging.DEBUG)
     alice, certificate = made(token, kind)
     blob = cms.encrypt(b"data", to=certificate, policy=GCM)
     assert cms.decrypt(blob, keys=alice) == b"data"
@@ -125,6 +129,8 @@ def test_a_wrong_key_is_one_error(token: smime.Token, kind: str) -> None:
                 cms.decrypt(bytes(damaged), keys=alice)
             told.add((str(failed.value), failed.value.hint, repr(failed.value.__cause__)))
     assert told == {(enveloped.FAILED, "", "None")}
+    assert kind != "rsa2048" or "did not open" in caplog.text
+    assert PIN not in caplog.text
 
 
 def test_openssl_verifies_what_a_token_signed(

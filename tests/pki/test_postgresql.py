@@ -14,6 +14,8 @@ import pytest
 import sqlalchemy as sql
 from cryptography import x509
 
+import pki
+from pki import archive, backup
 from pki.audit import audit
 from tests.pki.house import kept, quick
 from tests.pki.test_kill import check_run, check_share
@@ -142,3 +144,47 @@ def test_a_status_is_asked_for_again_when_the_connection_was_lost(url: str, tmp_
 
         assert ca.ledger.statuses([serial])[serial].reason == "unspecified"
         assert ca.ledger.count() == 1
+
+
+def test_a_backup_goes_from_one_database_into_another(
+    server: str, url: str, tmp_path: Path, quick_locks: None
+) -> None:
+    """From PostgreSQL to a file, and from that into another database: nothing is lost."""
+    with pki.Registrar.create(
+        tmp_path / "club", name="Club", passphrase="secret", ledger_url=url
+    ) as ca:
+        agent = pki.Authority.create("Elsewhere").issue("ann@board.example", algorithm="rsa2048")
+        archive.name_agents(ca.ledger, [agent.certificate])
+        alice = ca.issue("alice@chess.example", algorithm="p256", pair=True)
+        bob = ca.issue("bob@chess.example", algorithm="p256")
+        ca.revoke(bob.certificate.serial_number, reason="keyCompromise")
+        ca.crl()
+        made = backup.make(ca.records, ca.ledger, tmp_path / "club.tar")
+        head = ca.ledger.head()
+    assert (made.entries, made.hash) == (head[0], head[1].hex())
+
+    name = f"club{os.urandom(6).hex()}"
+    engine = sql.create_engine(
+        server.replace("postgresql:", "postgresql+psycopg:"), isolation_level="AUTOCOMMIT"
+    )
+    with engine.connect() as connection:
+        connection.execute(sql.text(f"CREATE DATABASE {name}"))
+    engine.dispose()
+    other = server.removesuffix("postgres") + name
+    for place, ledger_url in (("file", ""), ("database", other)):
+        backup.restore(tmp_path / "club.tar", tmp_path / place, ledger_url=ledger_url)
+        with pki.Registrar.load(tmp_path / place, passphrase="secret") as ca:
+            assert bool(ca.records.ledger_url) == bool(ledger_url)
+            assert (tmp_path / place / "ledger.db").exists() != bool(ledger_url)
+            carol = ca.issue("carol@chess.example", algorithm="p256")
+            ca.revoke(carol.certificate.serial_number)
+            crl = x509.load_der_x509_crl(ca.crl())
+            gone = {bob.certificate.serial_number, carol.certificate.serial_number}
+            assert {one.serial_number for one in crl} == gone
+            reading = alice.recipient.certificate.serial_number
+            (found,) = archive.recover(ca.ledger, [reading], reason="drill", keys=[agent])
+            assert found.certificate == alice.recipient.certificate
+            assert audit(ca.ledger).unbroken
+    with pytest.raises(pki.AuthorityExists):
+        backup.restore(tmp_path / "club.tar", tmp_path / "again", ledger_url=other)
+    assert not (tmp_path / "again").exists()

@@ -20,6 +20,15 @@ def shown(mail: bytes | smime.Mail, world: World, **how: object) -> smime.View:
     return smime.view(smime.open(mail, trust=world.anchors, keys=world.bob, **how))  # type: ignore[arg-type]
 
 
+def signed_layer(sealed: smime.Mail, world: World) -> bytes:
+    """What whoever opened the seal can pass on: the signed layer under it."""
+    from base64 import b64decode
+
+    from smime.cms import decrypt
+
+    return decrypt(b64decode(sealed.body), keys=world.bob)
+
+
 def multipart(kind: bytes, *parts: bytes) -> bytes:
     body = b"".join(b"--" + kind + b"\r\n" + part + b"\r\n" for part in parts)
     head = b"Content-Type: multipart/" + kind + b"; boundary=" + kind + b"\r\n\r\n"
@@ -190,10 +199,15 @@ def test_warnings_are_told_apart_from_notes(world: World) -> None:
     )
     passed_on = smime.encrypt(smime.sign(LETTER, by=world.alice), to=world.carol)
     opened = smime.open(passed_on, keys=world.carol, trust=world.anchors)
-    assert [one.code for one in smime.view(opened).warnings] == [
-        "header-contradiction",  # its headers were protected for a mail that is only signed
-        "not-addressed-to-you",
-    ]
+    view = smime.view(opened)
+    assert [one.code for one in view.warnings] == ["not-addressed-to-you"]
+    # Its headers were protected for a mail that is only signed, and somebody sealed it.
+    assert "header-contradiction" in [one.code for one in view.notes]
+    sealed = smime.protect(LETTER, by=world.alice, to=world.bob)
+    inside = smime.decrypt(sealed, keys=world.bob, trust=world.anchors)
+    bare = b"From: alice@example.org\r\n" + signed_layer(sealed, world)
+    assert inside.signer == smime.open(bare, trust=world.anchors).signer
+    assert "header-contradiction" in [one.code for one in shown(bare, world).warnings]
 
 
 def test_limits(world: World) -> None:

@@ -72,7 +72,7 @@ def test_key_service(desk: Desk) -> None:
     printed = desk.run("kms.py")
 
     assert printed.splitlines() == [
-        "office@example.org True",
+        "office@example.org True office@example.org",
         "b'data'",
         "True ('office@example.org',)",
         "the content could not be opened with the key that it names",

@@ -68,7 +68,7 @@ policy = smime.Policy.modern().replace(key_transport="rsa-oaep")
 letter = Path("letter.eml").read_bytes()
 sealed = smime.protect(letter, by=office, to=office.certificate, policy=policy)
 opened = smime.verify(sealed, keys=office, trust=anchors, sender="office@example.org")
-print(opened.signer, opened.encrypted)
+print(opened.signer, opened.encrypted, opened.report.layers[0].opened_by)
 
 # Without mail, beside keys of other kinds.
 blob = cms.encrypt(b"data", to=office.certificate, policy=policy)
