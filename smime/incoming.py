@@ -24,7 +24,7 @@ from smime.errors import (
     SignatureRejected,
     SmimeError,
 )
-from smime.formats import judging, pgpmime, shown
+from smime.formats import judging, packing, pgpmime, shown
 from smime.formats import pgplayers as pgp
 from smime.formats import smime as form
 from smime.formats.large import Large
@@ -58,8 +58,6 @@ if TYPE_CHECKING:
 __all__ = ["decrypt", "examine", "inspect", "open", "verify"]
 
 _log = logging.getLogger("smime")
-
-MAX_INFLATED_OCTETS = 256 << 20  # out of all compressed layers of a mail; it is held in memory
 
 
 def open(
@@ -397,13 +395,11 @@ class _Peeled:
         self.content = taken.content
 
     def _take_compressed(self, wrapped: form.Wrapped) -> None:
-        from smime.cms import compressed  # rare, and it brings zlib along
+        from smime.cms.compressed import unpacked  # rare, and it brings zlib along
 
         self.taken.append(Layer("compressed", wrapped.form, algorithm="zlib"))
-        # One packed into another would multiply what each may grow by.
-        limit = compressed.FREE_OCTETS + compressed.MAX_RATIO * self.source.size
-        limit = min(MAX_INFLATED_OCTETS, limit) - self.inflated
-        self.content, content_type = compressed.unpacked(wrapped.blob, limit)
+        limit = packing.allowance(self.source.size, self.inflated)
+        self.content, content_type = unpacked(wrapped.blob, limit)
         self.inflated += len(self.content)
         if content_type != DATA:
             raise NotSupported(f"what is compressed is {content_name(content_type)}, and no mail")

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 from smime.cms import algorithms as alg
 from smime.cms import enveloped, sealing, signatures, signing, stream
+from smime.cms.content import name as content_name
 from smime.errors import DecryptionFailed, LimitExceeded, MalformedMail, NotSupported, SmimeError
+from smime.formats import packing
 from smime.formats import smime as form
 from smime.formats.spooled import Decoded, Keeping, RegionContent, spans
 from smime.judged import MAX_LAYERS, Judged, Sealed, Signed
@@ -19,6 +21,7 @@ from smime.mail import Mail
 from smime.mime.entity import split_entity
 from smime.mime.headers import protected
 from smime.mime.multipart import boundary_of
+from smime.report import Layer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,6 +59,8 @@ class PeeledFile:
         """``content`` is exactly what was signed or sealed, innermost layer."""
         self.outer = self.inner = self.content.head()
         self.taken: list[Taken] = []
+        self.inflated = 0
+        """What came out of compressed layers, in octets."""
         self.unauthenticated = False
         self.opened_by: str | None = None
         try:
@@ -167,6 +172,8 @@ class PeeledFile:
             self._take_sealed(label, reader, kind)
         elif kind == alg.SIGNED_DATA:
             self._take_opaque(label, source)
+        elif kind == alg.COMPRESSED_DATA:
+            self._take_compressed(label, reader)
         else:
             raise NeededWhole
 
@@ -198,6 +205,21 @@ class PeeledFile:
             layer.checked = self.world.check(data, content)
             self.content = kept.region()
         self.taken.append(layer)
+
+    def _take_compressed(self, label: str, reader: stream.Reader) -> None:
+        from smime.cms.compressed import Compressed  # rare, and it brings zlib along
+
+        packed = Compressed(reader, alg.COMPRESSED_DATA)
+        with Keeping() as kept:
+            for piece in packed.content(packing.allowance(self.source.size, self.inflated)):
+                kept.write(piece)
+            self.content = kept.region()
+        self.inflated += self.content.size
+        self.taken.append(Layer("compressed", label, algorithm="zlib"))
+        if packed.content_type != alg.DATA:
+            raise NotSupported(
+                f"what is compressed is {content_name(packed.content_type)}, and no mail"
+            )
 
     def _payload(self) -> Protected | None:
         if not self.taken:

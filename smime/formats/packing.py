@@ -1,4 +1,4 @@
-"""An entity compressed before it is signed or sealed, where the policy says so.
+"""An entity compressed before it is signed or sealed, where the policy says so; and unpacked.
 
 Floor:  formats (uses mime, cms, source, release)
 Source: RFC 8551 §3.6; RFC 5402 for AS2
@@ -17,7 +17,19 @@ if TYPE_CHECKING:
     from smime.policy import Policy
     from smime.source import Piece
 
-__all__ = ["large", "refuse", "small"]
+__all__ = ["allowance", "large", "refuse", "small"]
+
+MAX_INFLATED_OCTETS = 256 << 20  # out of all compressed layers of one mail
+
+
+def allowance(mail_octets: int, unpacked: int) -> int:
+    """Return what may still come out of compressed layers, in octets.
+
+    All layers of a mail share it: one packed into another would multiply it.
+    """
+    from smime.cms.compressed import FREE_OCTETS, MAX_RATIO
+
+    return min(MAX_INFLATED_OCTETS, FREE_OCTETS + MAX_RATIO * mail_octets) - unpacked
 
 
 def small(inner: bytes, policy: Policy) -> bytes:

@@ -32,7 +32,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from smime.pgp.packets import Packet
 
-__all__ = ["believed", "only_subkey", "read_certs", "split_keys", "unusable", "with_secret"]
+__all__ = [
+    "believed",
+    "only_subkey",
+    "only_user_id",
+    "read_certs",
+    "split_keys",
+    "unusable",
+    "with_secret",
+]
 
 _SECRET_KEY, _KEY, _SECRET_SUBKEY, _USER_ID, _SUBKEY, _ATTRIBUTE = 5, 6, 7, 13, 14, 17
 _MADE, _LASTS, _KEY_LASTS, _FLAGS, _REASON = 2, 3, 9, 27, 29
@@ -82,6 +90,15 @@ def only_subkey(octets: bytes, fingerprint: str) -> bytes:
         for one in parts
         if one.packet.tag != _SUBKEY or fingerprint_of(one.packet.body) == fingerprint
     ]
+    return b"".join(map(_raw, kept))
+
+
+def only_user_id(octets: bytes, text: str) -> bytes:
+    """Return a public key with this user ID and no other."""
+    (parts,) = _certs(octets)
+    names = (_USER_ID, _ATTRIBUTE)
+    wanted = text.encode()
+    kept = [one for one in parts if one.packet.tag not in names or one.packet.body == wanted]
     return b"".join(map(_raw, kept))
 
 

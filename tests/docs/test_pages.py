@@ -21,7 +21,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 # Pages that begin from nothing; the others find the files of `furniture`.
 FROM_NOTHING = {"docs/tutorial.md", "docs/club-ca.md"}
 # Pages of which the examples need a program that not every machine has.
-NEEDS = {"docs/howto/openpgp.md": "gpg"}
+NEEDS = {"docs/howto/openpgp.md": "gpg", "docs/howto/autocrypt.md": "gpg"}
 PASSPHRASE = "correct horse battery staple"
 
 

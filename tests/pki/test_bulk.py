@@ -304,6 +304,7 @@ sys.exit(main(sys.argv[3:]))
         ("Import._certify", 1),  # keys there, nothing recorded
         ("Import._deliver", 0),  # recorded, nothing delivered
         ("Import._deliver", 9),
+        ("Import._drop_pending", 3),  # delivered, and its key lies there still
     ],
 )
 def test_killed_and_started_again_every_row_comes_to_one_certificate(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import time
 import zlib
 from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +20,7 @@ from smime.formats import smime as form
 from tests.cms.test_compressed import packed
 from tests.support.world import LETTER, World
 
+AT = datetime.now(UTC)
 HEAD = b"From: alice@example.org\r\nTo: bob@example.org\r\nSubject: prices\r\n"
 INNER = b"Content-Type: text/plain\r\n\r\n" + b"We meet at noon.\r\n" * 200
 
@@ -152,7 +156,7 @@ def test_compressed_layers_share_one_allowance(world: World) -> None:
 def test_how_much_comes_out_at_most(
     world: World, monkeypatch: pytest.MonkeyPatch, octets: int
 ) -> None:
-    monkeypatch.setattr("smime.incoming.MAX_INFLATED_OCTETS", 4000)
+    monkeypatch.setattr("smime.formats.packing.MAX_INFLATED_OCTETS", 4000)
     mail = wrapped(b"\r\n" + os.urandom(octets - 2))
 
     if octets == 4000:
@@ -192,3 +196,69 @@ def test_a_compressed_part_is_neither_signed_nor_sealed(world: World) -> None:
     assert report.parts == ()
     assert report.outcome is Outcome.UNSIGNED
     assert compressed.MAX_RATIO > 1
+
+
+def noise() -> bytes:
+    """Return an entity that packs by a quarter and is large all the same."""
+    text = base64.encodebytes(os.urandom(1_200_000)).replace(b"\n", b"\r\n")
+    return b"Content-Type: text/plain\r\n\r\n" + text
+
+
+@pytest.mark.parametrize("damage", [None, "cut", "bomb", "another type"])
+@pytest.mark.parametrize("cipher", ["", "aes-256-cbc", "aes-256-gcm"])
+def test_in_a_large_file_the_same_is_said(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str | None, cipher: str
+) -> None:
+    """In pieces as in memory: what comes out, what is said of it, and what is refused."""
+    monkeypatch.setattr("smime.formats.packing.MAX_INFLATED_OCTETS", 2 << 20)
+    content = noise()
+    stream = zlib.compress(content)
+    if damage == "cut":
+        stream = stream[:-1]
+    elif damage == "bomb":
+        stream = zlib.compress(content + bytes(1 << 20))
+    blob = packed(stream)
+    if damage == "another type":
+        blob = blob.replace(alg.DATA, alg.SIGNED_DATA)
+    mail = form.wrap_sealed(blob, "compressedData", b"" if cipher else HEAD)
+    if cipher:
+        reader = world.bob.recipient.recipient_key
+        made = enveloped.build(mail, [reader], cipher=cipher, transport="rsa-v15")
+        mail = form.wrap_sealed(made, enveloped.kind_of(cipher), HEAD)
+    path = tmp_path / "mail"
+    path.write_bytes(mail)
+    assert len(mail) > 1 << 20
+
+    def said(given: object) -> tuple[object, ...]:
+        try:
+            opened = smime.open(given, keys=world.bob, trust=world.anchors, at=AT)  # type: ignore[arg-type]
+        except smime.SmimeError as refused:
+            return type(refused), str(refused), refused.hint
+        return opened.content, opened.report.to_dict()
+
+    held = said(mail)
+    assert said(path) == held
+    if damage is None:
+        assert len(held[0]) > 1_600_000  # type: ignore[arg-type]
+    elif cipher == "aes-256-cbc":
+        assert held == (smime.DecryptionFailed, enveloped.FAILED, "")
+    else:
+        assert held[0] in (smime.MalformedMail, smime.LimitExceeded, smime.NotSupported)
+
+
+def test_a_large_file_is_unpacked_in_pieces(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise AssertionError("it was taken into memory")
+
+    content = noise()
+    path = tmp_path / "mail"
+    path.write_bytes(wrapped(content))
+    monkeypatch.setattr("smime.incoming._Peeled", stop)
+
+    out = tmp_path / "out"
+    opened = smime.open(path, trust=world.anchors, out=out)
+
+    assert opened.content == content
+    assert out.read_bytes().endswith(content[-1000:])
