@@ -104,6 +104,7 @@ class World:
                 evidence=self.evidence,
                 policy=self.policy,
                 digest_algorithm=checked.digest_algorithm,
+                fetches=self.times.fetches,
             )
             judgement = judging.judge(self.trusts, claim, checked, self.times)
         return judging.judged(checked, judgement, self.times.at)

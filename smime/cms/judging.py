@@ -143,6 +143,7 @@ def judged(
             policy=policy,
             digest_algorithm=checked.digest_algorithm,
             purpose=purpose,
+            fetches=times.fetches,
         )
         judgement = judge(trusts, claim, checked, times)
     return Judged(checked, judgement, times.at, _name)
