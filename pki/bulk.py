@@ -28,7 +28,7 @@ from pki import archive, keys, vouching
 from pki.authority import halves, identity_of, moment
 from pki.bundle import new_passphrase
 from pki.errors import RequestRefused
-from pki.files import write_over
+from pki.files import unlink_all, write_over
 from pki.folder import to_pem
 from pki.names import ATTRIBUTES
 from pki.orders import Order
@@ -251,6 +251,7 @@ class Import:
             refused = RequestRefused(f"these addresses are in line {before} already")
             job.result = Result(row, refused=refused)
         elif os.path.exists(path):
+            self._drop_pending(job)  # the run before may have been cut off just before that
             job.result = Result(row, path, again=True)
         if row.refused is None:
             self._seen.setdefault(key, row.number)
@@ -341,7 +342,7 @@ class Import:
         secret = job.passphrase.encode()  # 130 bits: no number of rounds needs to protect it
         found: list[Any] = []
         for place, kind in enumerate(kinds):
-            path = os.path.join(self._folder, _PENDING, f"{job.stem}-{place}.pem")
+            path = self._pending_path(job, place)
             if os.path.exists(path):
                 with open(path, "rb") as file:
                     found.append(load_pem_private_key(file.read(), secret))
@@ -390,9 +391,15 @@ class Import:
         identity = identity_of(zip(job.private, certificates, strict=True), chain)
         path = self._path(job, ".p12")
         write_over(path, identity.to_p12(job.passphrase, compat=self._compat), mode=0o600)
-        for place, _ in enumerate(job.private):
-            os.unlink(os.path.join(self._folder, _PENDING, f"{job.stem}-{place}.pem"))
+        self._drop_pending(job)
         job.result = Result(job.row, path)
+
+    def _drop_pending(self, job: _Job) -> None:
+        """Remove the keys of a row whose PKCS#12 file is there."""
+        unlink_all(self._pending_path(job, place) for place in range(2))
+
+    def _pending_path(self, job: _Job, place: int) -> str:
+        return os.path.join(self._folder, _PENDING, f"{job.stem}-{place}.pem")
 
 
 def _only_reads(profile: Profile, key: keys.AnyKey) -> bool:

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from smime.mime.headers import Protected
     from smime.policy import Policy
     from smime.protocols import Judgement, Trust
-    from smime.report import Finding, SignatureCheck
+    from smime.report import SignatureCheck
     from smime.trust import Evidence
 
     Taken: TypeAlias = "Signed | Sealed | pgp.SignedLayer | Layer"
@@ -86,7 +86,7 @@ class World:
 
     def judge(
         self, layer: Signed, sender: str | None, reason: str, checked: signatures.CheckedSignature
-    ) -> _JudgedSignature:
+    ) -> judging.Judged:
         """Ask the trusts about a signature that is genuine."""
         certificate = checked.certificate
         judgement: Judgement | None = None
@@ -104,9 +104,10 @@ class World:
                 evidence=self.evidence,
                 policy=self.policy,
                 digest_algorithm=checked.digest_algorithm,
+                fetches=self.times.fetches,
             )
             judgement = judging.judge(self.trusts, claim, checked, self.times)
-        return _JudgedSignature(checked, judgement, self.times)
+        return judging.judged(checked, judgement, self.times.at)
 
 
 class Signed:
@@ -155,35 +156,6 @@ class Sealed:
         )
 
 
-class _JudgedSignature:
-    """A signature with what the trusts say of it; ``check`` puts it in words."""
-
-    __slots__ = ("_check", "_checked", "_judgement", "_times", "good", "intact", "proof")
-
-    def __init__(
-        self,
-        checked: signatures.CheckedSignature,
-        judgement: Judgement | None,
-        times: judging.Times,
-    ) -> None:
-        self._checked, self._judgement, self._times = checked, judgement, times
-        self._check: SignatureCheck | None = None
-        self.intact: Finding = checked.intact
-        self.proof = judgement.proof if judgement is not None else ""
-        self.good = (
-            judgement is not None
-            and checked.intact.accepted
-            and checked.genuine.accepted
-            and judgement.good
-        )
-
-    @property
-    def check(self) -> SignatureCheck:
-        if self._check is None:
-            self._check = judging.signature_check(self._checked, self._judgement, self._times.at)
-        return self._check
-
-
 class _JudgedLayer:
     """A signed layer with its signatures judged."""
 
@@ -191,14 +163,14 @@ class _JudgedLayer:
 
     kind = "signed"
 
-    def __init__(self, taken: Signed, judged: list[_JudgedSignature]) -> None:
+    def __init__(self, taken: Signed, judged: list[judging.Judged]) -> None:
         self.taken = taken
         self.signatures = judged
         self.covers = "sealed form" if taken.sealed_form else "content"
 
 
-def _check_of(one: _JudgedSignature | SignatureCheck) -> SignatureCheck:
-    return one.check if isinstance(one, _JudgedSignature) else one
+def _check_of(one: judging.Judged | SignatureCheck) -> SignatureCheck:
+    return one.check if isinstance(one, judging.Judged) else one
 
 
 class Judged:

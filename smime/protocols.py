@@ -22,7 +22,42 @@ if TYPE_CHECKING:
     from smime.pgp.backend import SignatureFacts
     from smime.report import Finding, Note
 
-__all__ = ["Claim", "Fetcher", "Judgement", "Opener", "PgpClaim", "Signer", "Trust", "Trusts"]
+__all__ = [
+    "Claim",
+    "FetchBudget",
+    "Fetcher",
+    "Judgement",
+    "Opener",
+    "PgpClaim",
+    "Signer",
+    "Trust",
+    "Trusts",
+]
+
+MAX_FETCHES = 8  # for one message; a chain of four asks for a parent, an answer and a list each
+MAX_FETCH_SECONDS = 15.0  # for one message; after that no further fetch begins
+
+
+class FetchBudget:
+    """How much may still be fetched for one message, whatever number of signatures it has."""
+
+    __slots__ = ("_left", "_until")
+
+    def __init__(self) -> None:
+        self._left = MAX_FETCHES
+        self._until: float | None = None
+
+    def take(self) -> bool:
+        """Say whether one more fetch may begin, and count it. The time runs from the first on."""
+        from time import monotonic
+
+        now = monotonic()
+        if self._until is None:
+            self._until = now + MAX_FETCH_SECONDS
+        if self._left <= 0 or now > self._until:
+            return False
+        self._left -= 1
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +99,8 @@ class Claim:
     ``time-stamp`` (a token by an authority that is believed) or ``received`` (the caller says
     so). What was revoked since then counts unless it was right at ``at``; a claim does not
     undo a key's compromise."""
+    fetches: FetchBudget = field(default_factory=FetchBudget, repr=False, compare=False)
+    """What may still be fetched; claims about the same message share one."""
 
 
 @dataclass(frozen=True, slots=True)

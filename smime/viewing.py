@@ -163,8 +163,8 @@ def view(opened: Opened) -> View:
     """Return what a mail reader should show of a mail that was opened.
 
     The headers are those of ``opened.mail``, each with what protects it; the
-    text is its plain text. Never raises for what a mail holds: a part that
-    cannot be decoded is listed as a file.
+    text is its plain text, for which the mail is read into memory. Never raises
+    for what a mail holds: a part that cannot be decoded is listed as a file.
     """
     report = opened.report
     entity = split_entity(opened.mail._beginning(MAX_VIEWED))

@@ -40,6 +40,8 @@ def check_protection(
     if not attributes.has(ALGORITHM_PROTECTION):
         return None
     value = attributes.single(ALGORITHM_PROTECTION)
+    if value == sequence(digest_algorithm, b"\xa1" + signature_algorithm[1:]):
+        return None
     digest = signature = b""
     try:
         for one in children(value, top(value)) if value else []:

@@ -177,21 +177,24 @@ def top(data: bytes, at: int = 0, end: int | None = None) -> Node:
 
 def children(data: bytes, node: Node, limit: int = MAX_CHILDREN) -> list[Node]:
     """Return the nodes inside a constructed node, in the order in which they stand."""
-    at, end = node[2], node[3]
+    _, _, at, end = node
     found: list[Node] = []
-    while at < end:
+    for _ in range(limit):
+        if at >= end:
+            return found
         # The common cases of ``top``, written out: this loop is the parser.
         tag = data[at]
-        length = data[at + 1] if at + 1 < end else 0x80
         content = at + 2
-        if length == 0x82 and content + 2 <= end:
-            length = data[content] << 8 | data[content + 1]
-            content += 2
-        elif length == 0x81 and content < end:
-            length = data[content]
-            content += 1
-        elif length >= 0x80:
-            length = end  # another form, or no form at all: ``top`` will tell
+        length = data[at + 1] if content <= end else 0x80
+        if length >= 0x80:
+            if length == 0x82 and content + 2 <= end:
+                length = data[content] << 8 | data[content + 1]
+                content += 2
+            elif length == 0x81 and content < end:
+                length = data[content]
+                content += 1
+            else:
+                length = end  # another form, or no form at all: ``top`` will tell
         stop = content + length
         if stop > end or tag & 0x1F == 0x1F:
             child = top(data, at, end)
@@ -199,7 +202,7 @@ def children(data: bytes, node: Node, limit: int = MAX_CHILDREN) -> list[Node]:
         else:
             child = (tag, at, content, stop)
         found.append(child)
-        if len(found) > limit:
-            raise LimitExceeded(f"more than {limit} elements in one CMS structure")
         at = stop
+    if at < end:
+        raise LimitExceeded(f"more than {limit} elements in one CMS structure")
     return found

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from smime.policy import Policy
     from smime.protocols import Claim, Judgement, Trust, Trusts
 
-__all__ = ["best", "demand", "judged", "parser", "signature_check", "trusts"]
+__all__ = ["Judged", "best", "demand", "judged", "parser", "signature_check", "trusts"]
 
 _NOT_REACHED = Finding.open(
     "not-reached", "not asked, since the signature itself does not hold", "RFC 5652 §5.6"
@@ -123,7 +123,7 @@ def judged(
     evidence: Any,
     policy: Policy,
     purpose: str,
-) -> SignatureCheck:
+) -> Judged:
     """Put a signature outside of mail before the trusts; an address is asked only of ``sender``."""
     from smime.cms.proving import judge
     from smime.protocols import Claim
@@ -143,17 +143,56 @@ def judged(
             policy=policy,
             digest_algorithm=checked.digest_algorithm,
             purpose=purpose,
+            fetches=times.fetches,
         )
         judgement = judge(trusts, claim, checked, times)
-    name = checked.name if certificate is None else _name(certificate) or checked.name
-    return signature_check(checked, judgement, times.at, name)
+    return Judged(checked, judgement, times.at, _name)
 
 
-def demand(checks: tuple[SignatureCheck, ...], require: str) -> None:
+class Judged:
+    """A signature with what the trusts say of it; ``check`` puts that in words, when it is asked.
+
+    ``name_of`` names its certificate for people.
+    """
+
+    __slots__ = ("_at", "_check", "_checked", "_judgement", "_name_of", "good", "intact", "proof")
+
+    def __init__(
+        self,
+        checked: signatures.CheckedSignature,
+        judgement: Judgement | None,
+        at: datetime,
+        name_of: Callable[[x509.Certificate], str],
+    ) -> None:
+        self._checked, self._judgement, self._at = checked, judgement, at
+        self._name_of = name_of
+        self._check: SignatureCheck | None = None
+        self.intact = checked.intact
+        self.proof = judgement.proof if judgement is not None else ""
+        self.good = (
+            judgement is not None
+            and checked.intact.accepted
+            and checked.genuine.accepted
+            and judgement.good
+        )
+
+    @property
+    def check(self) -> SignatureCheck:
+        if self._check is None:
+            certificate = self._checked.certificate
+            name = self._name_of(certificate) if certificate is not None else ""
+            self._check = signature_check(
+                self._checked, self._judgement, self._at, name or self._checked.name
+            )
+        return self._check
+
+
+def demand(judged: tuple[Judged, ...], require: str) -> None:
     """Raise ``SignatureRejected`` unless all signatures are good, or one where that will do."""
-    good = [one for one in checks if one.good]
-    if good and (require == "any" or len(good) == len(checks)):
+    good = [one for one in judged if one.good]
+    if good and (require == "any" or len(good) == len(judged)):
         return
+    checks = tuple(one.check for one in judged)
     refused = not checks or any(f.answer is Answer.NO for one in checks for f in one.problems)
     report = Report(
         Outcome.REJECTED if refused else Outcome.UNKNOWN,

@@ -6,13 +6,17 @@ Floor:  cms (uses report)
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NoReturn
+from typing import Any, NoReturn
+
+from smime.report import SignatureCheck
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from smime.report import Note, SignatureCheck
+    from smime.cms.judging import Judged
+    from smime.cms.signatures import SignedData
+    from smime.report import Note
 
 __all__ = ["Content", "Opened"]
 
@@ -22,20 +26,48 @@ _NOT_HELD = (
 )
 
 
-@dataclass(frozen=True, slots=True)
 class Opened:
-    """Signed content whose signatures are good."""
+    """Signed content whose signatures are good; immutable."""
 
-    held: bytes | None = field(repr=False)
+    __slots__ = ("_checks", "_data", "content_type", "encrypted", "held")
+
+    held: bytes | None
     """The content, or None where it went to ``out`` or came from a file."""
-    signatures: tuple[SignatureCheck, ...]
-    """One check for each signature, good or bad."""
-    content_type: str = "1.2.840.113549.1.7.1"
-    """What kind of content was signed: its identifier, here that of plain data."""
-    encrypted: bool = False
+    content_type: str
+    """What kind of content was signed: its identifier, ``1.2.840.113549.1.7.1`` for plain data."""
+    encrypted: bool
     """The content is sealed itself: who signed it sent it, and need not have written it."""
-    attributes_der: tuple[bytes, ...] = field(default=(), repr=False)
-    """The signed attributes of each signer as SET OF, in the order of ``signatures``."""
+    _checks: tuple[Judged | SignatureCheck, ...]
+    _data: SignedData | tuple[bytes, ...]
+
+    def __init__(
+        self,
+        held: bytes | None,
+        checks: tuple[Judged | SignatureCheck, ...],
+        content_type: str,
+        encrypted: bool,
+        data: SignedData | tuple[bytes, ...],
+    ) -> None:
+        _set(self, "held", held)
+        _set(self, "_checks", checks)
+        _set(self, "content_type", content_type)
+        _set(self, "encrypted", encrypted)
+        _set(self, "_data", data)
+
+    @property
+    def signatures(self) -> tuple[SignatureCheck, ...]:
+        """One check for each signature, good or bad."""
+        return tuple(one if isinstance(one, SignatureCheck) else one.check for one in self._checks)
+
+    @property
+    def attributes_der(self) -> tuple[bytes, ...]:
+        """The signed attributes of each signer as SET OF, in the order of ``signatures``."""
+        data = self._data
+        if isinstance(data, tuple):
+            return data
+        return tuple(
+            one.attributes.as_received() if one.attributes else b"" for one in data.signers
+        )
 
     @property
     def attributes(self) -> tuple[Mapping[str, tuple[bytes, ...]], ...]:
@@ -58,8 +90,32 @@ class Opened:
             raise ValueError(_NOT_HELD)
         return self.held
 
+    def _facts(self) -> tuple[Any, ...]:
+        return self.held, self.signatures, self.content_type, self.encrypted, self.attributes_der
+
+    def __eq__(self, other: object) -> bool:
+        return self._facts() == other._facts() if isinstance(other, Opened) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._facts())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Opened, self._facts()
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError("opened content is frozen")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError("opened content is frozen")
+
+    def __repr__(self) -> str:
+        return f"Opened(signatures={self.signatures!r}, content_type={self.content_type!r})"
+
     def __bool__(self) -> NoReturn:
         raise TypeError("opened content is not a yes or no: read .signatures")
+
+
+_set = object.__setattr__
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from smime.cms.judging import best, trusts
 from smime.policy import moment
+from smime.protocols import FetchBudget
 from smime.report import Finding, Note
 
 TYPE_CHECKING = False
@@ -42,7 +43,7 @@ class Times:
     ``at``, ``TypeError`` for what is no moment or no trust.
     """
 
-    __slots__ = ("at", "earliest", "received_at", "tsa")
+    __slots__ = ("at", "earliest", "fetches", "received_at", "tsa")
 
     def __init__(
         self,
@@ -59,6 +60,8 @@ class Times:
             )
         self.earliest = self.received_at or self.at
         """The earliest moment that the caller vouches for."""
+        self.fetches = FetchBudget()
+        """Shared by all signatures of a message, or many signers would make many fetches."""
         self.tsa: tuple[Trust, ...] = () if tsa is None else trusts(tsa, "tsa")
 
 

@@ -19,9 +19,11 @@ from smime.errors import LimitExceeded, MalformedMail, SmimeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
     from typing import Any
+
+    from cryptography import x509
 
     from smime.cms.signatures import HashedContent, SignedData, SignerInfo
     from smime.cms.signed import SigningKey
@@ -124,7 +126,9 @@ def read_held(source: Source) -> bytes:
     return blob
 
 
-def read_signature(source: Source) -> SignedData:
+def read_signature(
+    source: Source, parse: Callable[[bytes], x509.Certificate | None] | None = None
+) -> SignedData:
     """Read a SignedData whose content stands elsewhere, from its source.
 
     Raises ``MalformedMail``, also for one that brings a content of its own, for
@@ -132,7 +136,8 @@ def read_signature(source: Source) -> SignedData:
     """
     from smime.cms.signatures import read
 
-    data = read(read_held(source))
+    held = read_held(source)
+    data = read(held, parse) if parse is not None else read(held)
     if data.content is not None:
         raise MalformedMail(
             "the signature carries a content of its own beside the one that is given",

@@ -30,7 +30,7 @@ from smime.source import Source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
     from typing import Any, Literal, overload
 
@@ -182,7 +182,8 @@ def verify(
         Source(blob, "blob") as given,
         target or release_to(out, private=True, wait=True) as release,
     ):
-        data, checked, held = _check(unarmoured(given), content, evidence, policy, release)
+        parse = judging.parser(trusts)
+        data, checked, held = _check(unarmoured(given), content, evidence, policy, release, parse)
         checks = tuple(
             judging.judged(
                 one,
@@ -202,19 +203,21 @@ def verify(
             held = release.value
     from smime.cms.opened import Opened
 
-    return Opened(
-        held=held,
-        signatures=checks,
-        content_type=oid_text(data.content_type),
-        encrypted=data.content_type in (ENVELOPED_DATA, AUTH_ENVELOPED_DATA, ENCRYPTED_DATA),
-        attributes_der=tuple(
-            one.attributes.as_received() if one.attributes else b"" for one in data.signers
-        ),
-    )
+    kind = data.content_type
+    sealed = kind in (ENVELOPED_DATA, AUTH_ENVELOPED_DATA, ENCRYPTED_DATA)
+    return Opened(held, checks, _DATA_TEXT if kind == DATA else oid_text(kind), sealed, data)
+
+
+_DATA_TEXT = oid_text(DATA)
 
 
 def _check(
-    source: Source, content: Data | None, evidence: Any, policy: Policy, release: Release
+    source: Source,
+    content: Data | None,
+    evidence: Any,
+    policy: Policy,
+    release: Release,
+    parse: Callable[[bytes], x509.Certificate | None],
 ) -> tuple[SignedData, tuple[CheckedSignature, ...], bytes | None]:
     """Do the mathematics; return the content too where it is in memory already."""
     from smime.cms import signatures, signing
@@ -223,7 +226,7 @@ def _check(
     held = None
     found: signatures.Content | signatures.HashedContent
     if content is not None:
-        data = signing.read_signature(source)
+        data = signing.read_signature(source, parse)
         with Source(content, "content") as beside:
             held = beside.whole
             if held is not None:
@@ -232,7 +235,7 @@ def _check(
             else:
                 found = signing.check_detached(data, beside, policy, release)
     elif source.whole is not None:
-        data = signatures.read(source.whole)
+        data = signatures.read(source.whole, parse)
         if data.content is None:
             raise MalformedMail(signing.DETACHED, hint=signing.DETACHED_HINT)
         found = signatures.Content(data.content)

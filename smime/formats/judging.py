@@ -6,8 +6,7 @@ Source: RFC 8550 §3 for the signer's address
 
 from __future__ import annotations
 
-from smime.cms import judging
-from smime.cms.judging import best, parser, trusts
+from smime.cms.judging import Judged, best, parser, trusts
 from smime.cms.names import name_of
 from smime.cms.proving import Times, judge
 from smime.keys.address import certificate_addresses, same_address
@@ -16,27 +15,42 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from cryptography import x509
+
     from smime.cms import signatures
     from smime.policy import Policy
     from smime.protocols import Judgement
     from smime.report import SignatureCheck
 
-__all__ = ["Times", "best", "judge", "names", "parser", "signature_check", "trusts"]
+__all__ = [
+    "Judged",
+    "Times",
+    "best",
+    "judge",
+    "judged",
+    "names",
+    "parser",
+    "signature_check",
+    "trusts",
+]
 
 
 def signature_check(
     checked: signatures.CheckedSignature, judgement: Judgement | None, at: datetime
 ) -> SignatureCheck:
     """Put what mathematics and what trust found into one check."""
-    return judging.signature_check(checked, judgement, at, _certificate_name(checked))
+    return judged(checked, judgement, at).check
 
 
-def _certificate_name(checked: signatures.CheckedSignature) -> str:
-    certificate = checked.certificate
-    if certificate is None:
-        return checked.name
-    found = certificate_addresses(certificate)
-    return ", ".join(found) or name_of(lambda: certificate.subject) or checked.name
+def judged(
+    checked: signatures.CheckedSignature, judgement: Judgement | None, at: datetime
+) -> Judged:
+    """Keep what mathematics and what trust found together, to be put into words later."""
+    return Judged(checked, judgement, at, _certificate_name)
+
+
+def _certificate_name(certificate: x509.Certificate) -> str:
+    return ", ".join(certificate_addresses(certificate)) or name_of(lambda: certificate.subject)
 
 
 def names(check: SignatureCheck, sender: str, policy: Policy) -> bool:

@@ -97,11 +97,19 @@ class Field:
 class ContentType:
     """The media type in lower case, and its parameters by lower-case name."""
 
-    __slots__ = ("params", "value")
+    __slots__ = ("_params", "_rest", "value")
 
-    def __init__(self, value: str, params: dict[str, str]) -> None:
+    def __init__(self, value: str, params: dict[str, str] | None, rest: str = "") -> None:
         self.value = value
-        self.params = params
+        self._params = params
+        self._rest = rest  # what ``params`` are read of when they are asked for
+
+    @property
+    def params(self) -> dict[str, str]:
+        """The parameters by lower-case name."""
+        if self._params is None:
+            self._params = _read_params(self._rest)
+        return self._params
 
     @classmethod
     def parse(cls, text: str) -> ContentType:
@@ -118,17 +126,21 @@ class ContentType:
         match = _TYPE.match(text)
         if match is None:
             return cls("text/plain", {})
-        params: dict[str, str] = {}
-        extended = False
-        for name, quoted, rest in _PARAMETER.findall(text, match.end()):
-            if name:
-                extended = extended or "*" in name
-                content = _ESCAPED.sub(r"\1", quoted) if "\\" in quoted else quoted
-                params.setdefault(name.lower(), content or rest.strip())
-        return cls(match[1].lower(), _join_extended(params) if extended else params)
+        return cls(match[1].lower(), None, text[match.end() :])
 
     def __repr__(self) -> str:
         return f"<ContentType {self.value}>"
+
+
+def _read_params(text: str) -> dict[str, str]:
+    params: dict[str, str] = {}
+    extended = False
+    for name, quoted, rest in _PARAMETER.findall(text):
+        if name:
+            extended = extended or "*" in name
+            content = _ESCAPED.sub(r"\1", quoted) if "\\" in quoted else quoted
+            params.setdefault(name.lower(), content or rest.strip())
+    return _join_extended(params) if extended else params
 
 
 class Entity:

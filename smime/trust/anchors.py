@@ -377,7 +377,7 @@ class Anchors:
             return None
         from smime.trust.fetching import Run
 
-        return Run(fetching, self._cache)
+        return Run(fetching, self._cache, claim.fetches)
 
     def _no_anchor(self, leaf: Facts, search: Search) -> Finding:
         if search.exhausted:

@@ -32,13 +32,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from smime.protocols import Fetcher
+    from smime.protocols import FetchBudget, Fetcher
     from smime.trust.facts import Cache, Facts
 
 __all__ = ["Fetching", "Run"]
 
-MAX_FETCHES = 8  # for one claim; a chain of four asks for a parent, an answer and a list each
-MAX_FETCH_SECONDS = 15.0  # for one claim; after that no further fetch begins
 MAX_URLS = 2  # of a certificate, for one thing; more are spares
 MAX_CERTIFICATES_OCTETS = 64 * 1024
 MAX_ANSWER_OCTETS = 100_000
@@ -90,11 +88,10 @@ class Fetching:
 class Run:
     """The fetches for one claim, and what is to be said of them."""
 
-    def __init__(self, fetching: Fetching, cache: Cache) -> None:
+    def __init__(self, fetching: Fetching, cache: Cache, budget: FetchBudget) -> None:
         self._fetching = fetching
         self._cache = cache
-        self._left = MAX_FETCHES
-        self._deadline = time.monotonic() + MAX_FETCH_SECONDS
+        self._budget = budget
         self.notes: list[Note] = []
 
     def issuers(
@@ -182,10 +179,9 @@ class Run:
         """Return what the URL names, or None; what failed is noted."""
         fresh, value = self._fetching.known(url, fits)
         if not fresh:
-            if self._left <= 0 or time.monotonic() > self._deadline:
+            if not self._budget.take():
                 self._say("no more was fetched for this mail: the limits are reached")
                 return None
-            self._left -= 1
             try:
                 value = read(self._fetching.fetcher.get(url, limit_octets=limit))
             except (OSError, SmimeError, *UNREADABLE) as problem:

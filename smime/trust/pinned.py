@@ -65,10 +65,10 @@ class Pinned:
     ) -> None:
         if any_address and sender is not None:
             raise ValueError("a key is pinned for one sender or for any address, not for both")
-        self._facts: Facts | None = None
+        self._alone: Chain | None = None
         if isinstance(key, x509.Certificate):
-            self._facts = Facts(key)
-            self.fingerprint = self._facts.digest.hex()
+            self._alone = Chain((Facts(key),))
+            self.fingerprint = self._alone[0].digest.hex()
         elif isinstance(key, str):
             self.fingerprint = re.sub(r"[:\s]", "", key).lower()
             if not re.fullmatch(r"[0-9a-f]{64}", self.fingerprint):
@@ -104,10 +104,11 @@ class Pinned:
 
     def judge(self, claim: Claim) -> Judgement:
         """Say whether the claim is made with the pinned key. Never raises for a bad one."""
-        leaf = self._facts
-        if leaf is None or leaf.certificate != claim.certificate:
-            leaf = Facts(claim.certificate)
-        if leaf is not self._facts and leaf.digest.hex() != self.fingerprint:
+        alone = self._alone
+        if alone is None or alone[0].certificate != claim.certificate:
+            alone = Chain((Facts(claim.certificate),))
+        (leaf,) = alone
+        if alone is not self._alone and leaf.digest.hex() != self.fingerprint:
             path = Finding.no(
                 "pinned-differs",
                 f"the certificate of {leaf.label} is not the pinned one",
@@ -121,12 +122,11 @@ class Pinned:
             )
         else:
             path = _PINNED
-            self._facts = leaf
+            self._alone = alone
         if self.any_address:
             address = Finding.open("not-asked", "the key is pinned for any address", "RFC 8550 §3")
         else:
             address = judge_address(claim, leaf, pinned_sender=self.sender)
-        alone = Chain((leaf,))
         time = judge_time(alone, whole_seconds(claim.at))
         if self.ignore_dates:
             time = Finding.open(
@@ -144,13 +144,13 @@ class Pinned:
 
     def parse_certificate(self, der: bytes) -> x509.Certificate | None:
         """Return a certificate, the pinned one without parsing it again; None if it is none."""
-        known = self._facts
-        if known is not None and known.der == der:
-            return known.certificate
+        known = self._alone
+        if known is not None and known[0].der == der:
+            return known[0].certificate
         return parse_certificate(der)
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_facts": None}
+        return {**self.__dict__, "_alone": None}
 
     def __repr__(self) -> str:
         named = [f"{self.fingerprint!r}"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -234,3 +235,17 @@ def test_nothing_of_it_is_shown() -> None:
     assert OpeningKey(person("rsa")[0]).computed == key.computed
     with pytest.raises(TypeError, match="does not leave"):
         pickle.dumps(key)
+
+
+@pytest.mark.parametrize("kind", ["rsa", "p256"])
+def test_files_open_with_it_in_pieces(kind: str, tmp_path: Path) -> None:
+    content = bytes(range(256)) * 4096
+    (tmp_path / "plain").write_bytes(content)
+    cms.encrypt(tmp_path / "plain", to=person(kind)[1], policy=GCM, out=tmp_path / "sealed")
+
+    cms.decrypt(tmp_path / "sealed", keys=Kept(kind), out=tmp_path / "opened")
+
+    assert (tmp_path / "opened").read_bytes() == content
+    with pytest.raises(DecryptionFailed, match=enveloped.FAILED):
+        cms.decrypt(tmp_path / "sealed", keys=Failing(kind, RuntimeError()), out=tmp_path / "no")
+    assert not (tmp_path / "no").exists()

@@ -305,7 +305,7 @@ def store(given: Given, secret: str = SECRET) -> tuple[str | Path, ...]:
     return ("-storetype", "PKCS12", "-keystore", given.file, "-storepass", secret)
 
 
-@pytest.mark.parametrize("given", ["rsa2048-modern", "p256-modern"], indirect=True)
+@pytest.mark.parametrize("given", ["rsa2048-legacy", "p256-modern"], indirect=True)
 def test_java_signs(java: Peer, given: Given, tmp_path: Path) -> None:
     """A JAR, whose signature is a CMS over its list of digests."""
     jar = tmp_path / "letter.jar"
@@ -322,7 +322,7 @@ def test_java_signs(java: Peer, given: Given, tmp_path: Path) -> None:
     believed(given, inside.get(".RSA") or inside[".EC"], inside[".SF"])
 
 
-@pytest.mark.parametrize("given", ["pair-rsa2048-legacy", "former-p256-modern"], indirect=True)
+@pytest.mark.parametrize("given", ["pair-rsa2048-legacy", "former-p256-legacy"], indirect=True)
 def test_java_asks_with_every_key(java: Peer, given: Given) -> None:
     """Two keys under one name would be one to Java, and the other lost."""
     listed = java.run("-list", *store(given)).decode()

@@ -29,23 +29,29 @@ AGREED = [
 ]
 
 
-def sealed(tmp_path: Path, kind: str) -> bytes:
-    (tmp_path / "crt").write_bytes(person(kind)[1].public_bytes(Encoding.DER))
+@pytest.fixture(scope="module")
+def sealed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """What pyHanko sealed for each kind, in one run."""
+    folder = tmp_path_factory.mktemp("pyhanko")
+    kinds = [kind for kind, _ in AGREED]
+    for kind in kinds:
+        (folder / kind).write_bytes(person(kind)[1].public_bytes(Encoding.DER))
     done = subprocess.run(
-        [peer("pyhanko").path, SCRIPT, tmp_path / "crt", SEED.hex()],
+        [peer("pyhanko").path, SCRIPT, SEED.hex(), *(folder / kind for kind in kinds)],
         capture_output=True,
         text=True,
         check=True,
         timeout=60,
     )
-    return bytes.fromhex(done.stdout.strip())
+    blobs = [bytes.fromhex(line) for line in done.stdout.split()]
+    return dict(zip(kinds, blobs, strict=True))
 
 
 @pytest.mark.parametrize(("kind", "derivation"), AGREED)
 @pytest.mark.cell("pyhanko", "sealed theirs -> ours")
 @pytest.mark.confirms("theirs", "recipient:{kind}", "agreement:{derivation}", "cipher:aes-256-cbc")
-def test_we_open(tmp_path: Path, kind: str, derivation: str) -> None:
-    blob = sealed(tmp_path, kind)
+def test_we_open(sealed: dict[str, bytes], kind: str, derivation: str) -> None:
+    blob = sealed[kind]
 
     content = cms.decrypt(blob, keys=OpeningKey(*person(kind)))
 

@@ -2,6 +2,7 @@
 
     FOLDER issue|revoke|crl STEP    do it, and die at that step of it
     FOLDER random TIMES ROWS        bulks of ROWS, killed at so many random moments in all
+    FOLDER again TIMES ROWS         one bulk of ROWS, killed so many times on its way
     FOLDER share WHO COUNT          issue, while another process does
 
 Prints a line for each thing done, after it was done: only what was printed counts as given.
@@ -141,6 +142,20 @@ def at_random(folder: str, times: int, rows: int) -> None:
         bulk(place, rows)
 
 
+def again(folder: str, times: int, rows: int) -> None:
+    """Kill one bulk again and again: its ledger lies in a server, and cannot be copied."""
+    chance = random.Random(7)
+    for _ in range(times):
+        child = os.fork()
+        if not child:
+            bulk(folder, rows)
+            os._exit(0)
+        time.sleep(chance.uniform(0.05, 0.4))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    bulk(folder, rows)
+
+
 def share(folder: str, who: str, count: int) -> None:
     """Issue one by one and in groups: what is one's own, and what the other wants too."""
     with reopened(folder) as ca:
@@ -162,6 +177,8 @@ if __name__ == "__main__":
     match sys.argv[1:]:
         case [folder, "random", times, rows]:
             at_random(folder, int(times), int(rows))
+        case [folder, "again", times, rows]:
+            again(folder, int(times), int(rows))
         case [folder, "share", who, count]:
             share(folder, who, int(count))
         case [folder, what, step]:

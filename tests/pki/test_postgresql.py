@@ -18,7 +18,7 @@ import pki
 from pki import archive, backup
 from pki.audit import audit
 from tests.pki.house import kept, quick
-from tests.pki.test_kill import check_share
+from tests.pki.test_kill import check_run, check_share
 from tests.support.peers import peer
 
 pytestmark = [pytest.mark.server, pytest.mark.peer("postgresql")]
@@ -102,6 +102,14 @@ def test_two_processes_issue_at_once(url: str, tmp_path: Path) -> None:
         kept(ca)
 
     check_share(tmp_path / "ca", 60)
+
+
+def test_a_bulk_killed_at_20_moments_comes_to_exactly_all(url: str, tmp_path: Path) -> None:
+    with quick(tmp_path / "ca", ledger_url=url) as ca:
+        ca.issue("first@chess.example", algorithm="p256")
+        kept(ca)
+
+    assert check_run(tmp_path / "ca", "again", 20, 1_500) == 1
 
 
 def test_a_changed_row_is_found(url: str, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from cryptography.x509.oid import AuthorityInformationAccessOID as Access
 
 import smime
 from smime.policy import Policy, Revocation
-from smime.protocols import Judgement
+from smime.protocols import MAX_FETCHES, Judgement
 from smime.trust import Anchors, Evidence, fetching
 from tests.support.web import Web, send, web
 from tests.trust.ca import AT, Entity, claim, codes, new_key, root, sub_ca, user
@@ -311,7 +311,7 @@ def test_a_long_climb_ends(site: Web) -> None:
     judgement = Anchors([top.certificate]).judge(claim(leaf, evidence=fetching_evidence()))
 
     assert not judgement.path.accepted
-    assert len(site.asked) <= fetching.MAX_FETCHES
+    assert len(site.asked) <= MAX_FETCHES
 
 
 def test_only_so_many_urls_and_only_of_the_web(site: Web) -> None:
@@ -323,6 +323,25 @@ def test_only_so_many_urls_and_only_of_the_web(site: Web) -> None:
 
     assert judgement.good
     assert site.asked == ["/0", "/1"]
+
+
+def test_many_signers_make_no_more_fetches(site: Web) -> None:
+    """The limit is for the message: whoever signs it thirty times asks for no more."""
+    from smime import cms
+
+    top = root()
+    signers = []
+    for number in range(12):
+        far = (points(site.url(f"/{number}/a"), site.url(f"/{number}/b")),)
+        one = user(top, key=new_key(), extensions=far)
+        signers.append(smime.Identity(one.key, one.certificate))
+    letter = b"From: alice@example.org\r\nTo: b@example.org\r\nSubject: x\r\n\r\nhi\r\n"
+    given = {"trust": Anchors([top.certificate]), "at": AT}
+
+    smime.open(smime.sign(letter, by=signers, at=AT), evidence=fetching_evidence(), **given)
+    assert len(site.asked) == MAX_FETCHES
+    cms.verify(cms.sign(b"x", by=signers, at=AT), evidence=fetching_evidence(), **given)
+    assert len(site.asked) == 2 * MAX_FETCHES
 
 
 def test_a_mail_is_given_so_much_time(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
