@@ -18,7 +18,7 @@ import re
 from datetime import UTC
 
 from smime.errors import DecryptionFailed, KeyProblem, LimitExceeded, NotSupported
-from smime.pgp.asking import INSTALL, Refused, ask
+from smime.pgp.asking import INSTALL, Refused, ask, decrypted
 from smime.pgp.backend import DIGESTS, STRONG_DIGESTS, Decrypted, Encrypted, SignatureFacts, Signed
 from smime.pgp.certs import believed, only_subkey, read_certs, split_keys, unusable, with_secret
 from smime.pgp.packets import AEAD, PROTECTED, dearmor, key_id_of, packets, read_sealed
@@ -412,7 +412,7 @@ class Sequoia:
 
         label = "AEAD" if read_sealed(data).container_version == 2 else "MDC"
         try:
-            found = ask(self._lib.decrypt, data, store=store, **how)
+            content, found = decrypted(self._lib, data, store=store, **how)
         except Refused as refused:
             return self._open_alone(data, by, label, asked, str(refused), how)
         checked = tuple(
@@ -423,16 +423,16 @@ class Sequoia:
                 created=moment(None),
                 vetted=True,
             )
-            for one in found.valid_sigs
+            for one in found
         )
-        return Decrypted(found.bytes, by, f"OpenPGP ({label})", checked=checked)
+        return Decrypted(content, by, f"OpenPGP ({label})", checked=checked)
 
     def _open_alone(
         self, data: bytes, by: str, label: str, asked: list[str], why: str, how: dict[str, Any]
     ) -> Decrypted:
         """Open without a look at signatures: none holds, and what there is of them is said."""
         try:
-            found = ask(self._lib.decrypt, data, **how)
+            content, _ = decrypted(self._lib, data, **how)
         except Refused:
             raise DecryptionFailed(FAILED) from None
         checked: tuple[SignatureFacts, ...] = ()
@@ -443,7 +443,7 @@ class Sequoia:
             known = any(self._cert(one) is not None for one in asked)
             text = "it does not hold" if known else f"the key {asked[0]} is not at hand"
             checked = (SignatureFacts("refused" if known else "no-key", key=asked[0], reason=text),)
-        return Decrypted(found.bytes, by, f"OpenPGP ({label})", checked=checked)
+        return Decrypted(content, by, f"OpenPGP ({label})", checked=checked)
 
 
 def _no_decryptor(why: str) -> Exception:
