@@ -23,7 +23,7 @@ from functools import cache
 from smime.errors import DecryptionFailed, KeyProblem, LimitExceeded, NotSupported, SmimeError
 from smime.pgp import status as said
 from smime.pgp.backend import Decrypted, Encrypted, SignatureFacts, Signed
-from smime.pgp.packets import AEAD, MAX_INFLATED, PROTECTED, read_message
+from smime.pgp.packets import AEAD, MAX_INFLATED, PROTECTED, enarmor, read_message
 from smime.pgp.strict import KNOWN_VERSIONS, is_strict, packet_version
 
 TYPE_CHECKING = False
@@ -39,6 +39,7 @@ __all__ = ["GnuPG", "Run", "end_agents", "find_gpg", "version_of"]
 TIME_LIMIT_SECONDS = 60.0  # 50 MiB take one; generating RSA-4096 on a slow machine, some ten
 MAX_PASSPHRASE = 255  # octets that gpg-agent takes
 MAX_ANSWERS = 200  # of 255 octets: a pipe holds 65,536
+LARGE = 1 << 20  # octets
 MAX_TRIALS = 32  # runs to open one message, for readers that are not named
 MAX_RECIPIENTS = 10_000  # each is an argument of 42 octets; together they must fit a command line
 LEAST_VERSION = (2, 2, 8)  # earlier ones could be made to write status lines (CVE-2018-12020)
@@ -298,7 +299,13 @@ class GnuPG:
         """See ``Backend.encrypt``."""
         if len(to) + len(hidden) > MAX_RECIPIENTS:
             raise LimitExceeded(f"one message is sealed for at most {MAX_RECIPIENTS} OpenPGP keys")
-        arguments = ["--armor", "--cipher-algo", cipher.upper().replace("-", "")]
+        # gpg's own armour has a checksum, which old readers want, and takes its time.
+        plain = len(data) > LARGE
+        arguments = [
+            "--no-armor" if plain else "--armor",
+            "--cipher-algo",
+            cipher.upper().replace("-", ""),
+        ]
         if cipher == "aes-128":
             arguments[-1] = "AES"
         for one in to:
@@ -312,7 +319,8 @@ class GnuPG:
         )
         used = said.sealed(run.status, run.exit_status)
         signed = said.signed(run.status, run.exit_status)[0] if sign_with else ""
-        return Encrypted(_crlf(run.output), used, signed)
+        armour = enarmor(run.output, "MESSAGE", b"\r\n") if plain else _crlf(run.output)
+        return Encrypted(armour, used, signed)
 
     def decrypt(
         self,

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 
-from pybase64 import b64decode, b64encode
+from pybase64 import b64decode, encodebytes
 
 from smime.errors import LimitExceeded, MalformedMail, NotSupported
 
@@ -205,13 +205,16 @@ def dearmor(data: bytes, *kinds: str) -> bytes:
         raise MalformedMail("the OpenPGP armour is not base64") from wrong
 
 
-def enarmor(data: bytes, kind: str) -> bytes:
-    """Return packets as armour, without a checksum (RFC 9580 §6.1), lines ended by LF."""
-    text = b64encode(data)
-    lines = [text[at : at + 64] for at in range(0, len(text), 64)]
+def enarmor(data: bytes, kind: str, line_end: bytes = b"\n") -> bytes:
+    """Return packets as armour, without a checksum (RFC 9580 §6.1)."""
+    lines = encodebytes(data)  # of 76 characters, as §6.2 allows
     name = kind.encode("ascii")
-    return b"\n".join(
-        (b"-----BEGIN PGP " + name + b"-----", b"", *lines, b"-----END PGP " + name + b"-----", b"")
+    return b"".join(
+        (
+            b"-----BEGIN PGP " + name + b"-----" + 2 * line_end,
+            lines if line_end == b"\n" else lines.replace(b"\n", line_end),
+            b"-----END PGP " + name + b"-----" + line_end,
+        )
     )
 
 

@@ -18,10 +18,10 @@ import re
 from datetime import UTC
 
 from smime.errors import DecryptionFailed, KeyProblem, LimitExceeded, NotSupported
-from smime.pgp.asking import INSTALL, Refused, ask
+from smime.pgp.asking import INSTALL, Refused, ask, decrypted
 from smime.pgp.backend import DIGESTS, STRONG_DIGESTS, Decrypted, Encrypted, SignatureFacts, Signed
 from smime.pgp.certs import believed, only_subkey, read_certs, split_keys, unusable, with_secret
-from smime.pgp.packets import AEAD, PROTECTED, dearmor, key_id_of, packets, read_sealed
+from smime.pgp.packets import AEAD, PROTECTED, dearmor, enarmor, key_id_of, packets, read_sealed
 from smime.pgp.strict import is_strict, packet_version
 from smime.policy import moment
 
@@ -70,6 +70,7 @@ class Sequoia:
         self._secrets: dict[str, Any] = {}
         self._facts: dict[str, KeyFacts] = {}
         self._parsed: dict[bytes, Any] = {}
+        self._chosen: dict[tuple[str, str], Any] = {}
 
     # --- keys -----------------------------------------------------------------
 
@@ -113,6 +114,7 @@ class Sequoia:
 
     def _take(self, cert: Any) -> None:
         name = cert.fingerprint
+        self._chosen.clear()
         known = self._certs.get(name)
         self._certs[name] = cert if known is None else ask(known.merge, cert)
         facts = self._read(self._certs[name])
@@ -208,6 +210,7 @@ class Sequoia:
     def forget(self) -> None:
         """Forget what was found elsewhere: it may have changed."""
         self._parsed.clear()
+        self._chosen.clear()
 
     # --- what a backend does -----------------------------------------------------
 
@@ -227,14 +230,14 @@ class Sequoia:
         signer = self._signer(key, passphrase)
         lib = self._lib
         try:
-            armour = ask(lib.sign, signer, bytes(data), mode=lib.SignatureMode.DETACHED)
+            raw = ask(lib.sign, signer, bytes(data), mode=lib.SignatureMode.DETACHED, armor=False)
         except Refused as refused:
             raise KeyProblem(f"Sequoia made no signature: {refused}") from None
-        made = lib.Sig.from_bytes(armour)
-        used = _digest_of(bytes(made))
+        made = lib.Sig.from_bytes(raw)
+        used = _digest_of(raw)
         if used not in STRONG_DIGESTS:
             raise KeyProblem("the OpenPGP key signs with a weak digest only, and is not used")
-        return Signed(_crlf(armour), used, made.issuer_fingerprint or key)
+        return Signed(enarmor(raw, "SIGNATURE", b"\r\n"), used, made.issuer_fingerprint or key)
 
     def can_sign(self, key: str) -> bool:
         """Whether this key signs here without a passphrase."""
@@ -334,7 +337,7 @@ class Sequoia:
         certs, wanted = self._readers(to)
         signer = self._signer(sign_with, passphrase) if sign_with else None
         try:
-            message = ask(self._lib.encrypt, bytes(data), certs, signer)
+            message = ask(self._lib.encrypt, bytes(data), certs, signer, armor=False)
         except Refused as refused:
             raise KeyProblem(f"Sequoia did not encrypt to these OpenPGP keys: {refused}") from None
         sealed = read_sealed(message)
@@ -342,7 +345,10 @@ class Sequoia:
         if named != wanted or sealed.container_tag != PROTECTED:
             raise KeyProblem("Sequoia encrypted to other parts of the OpenPGP keys than was asked")
         return Encrypted(
-            _crlf(message), "AES-256", "sha512" if sign_with else "", sealed.container_version
+            enarmor(message, "MESSAGE", b"\r\n"),
+            "AES-256",
+            "sha512" if sign_with else "",
+            sealed.container_version,
         )
 
     def _readers(self, to: Sequence[str]) -> tuple[list[Any], set[str]]:
@@ -355,10 +361,11 @@ class Sequoia:
             newest = facts.encrypts_at(now) if facts is not None else None
             if newest is None or facts is None:
                 raise KeyProblem(f"no mail can be written to the OpenPGP key {name}")
-            octets = only_subkey(bytes(cert), newest.fingerprint)
-            if octets not in self._parsed:
-                self._parsed[octets] = ask(self._lib.Cert.from_bytes, octets)
-            certs.append(self._parsed[octets])
+            chosen = (facts.fingerprint, newest.fingerprint)
+            if chosen not in self._chosen:
+                octets = only_subkey(bytes(cert), newest.fingerprint)
+                self._chosen[chosen] = ask(self._lib.Cert.from_bytes, octets)
+            certs.append(self._chosen[chosen])
             wanted.add(newest.key_id)
         return certs, wanted
 
@@ -412,7 +419,7 @@ class Sequoia:
 
         label = "AEAD" if read_sealed(data).container_version == 2 else "MDC"
         try:
-            found = ask(self._lib.decrypt, data, store=store, **how)
+            content, found = decrypted(self._lib, data, store=store, **how)
         except Refused as refused:
             return self._open_alone(data, by, label, asked, str(refused), how)
         checked = tuple(
@@ -423,16 +430,16 @@ class Sequoia:
                 created=moment(None),
                 vetted=True,
             )
-            for one in found.valid_sigs
+            for one in found
         )
-        return Decrypted(found.bytes, by, f"OpenPGP ({label})", checked=checked)
+        return Decrypted(content, by, f"OpenPGP ({label})", checked=checked)
 
     def _open_alone(
         self, data: bytes, by: str, label: str, asked: list[str], why: str, how: dict[str, Any]
     ) -> Decrypted:
         """Open without a look at signatures: none holds, and what there is of them is said."""
         try:
-            found = ask(self._lib.decrypt, data, **how)
+            content, _ = decrypted(self._lib, data, **how)
         except Refused:
             raise DecryptionFailed(FAILED) from None
         checked: tuple[SignatureFacts, ...] = ()
@@ -443,7 +450,7 @@ class Sequoia:
             known = any(self._cert(one) is not None for one in asked)
             text = "it does not hold" if known else f"the key {asked[0]} is not at hand"
             checked = (SignatureFacts("refused" if known else "no-key", key=asked[0], reason=text),)
-        return Decrypted(found.bytes, by, f"OpenPGP ({label})", checked=checked)
+        return Decrypted(content, by, f"OpenPGP ({label})", checked=checked)
 
 
 def _no_decryptor(why: str) -> Exception:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
 import time
 from collections.abc import Iterator
@@ -265,3 +266,35 @@ def test_a_locked_key_is_a_matter_of_the_key(gpg):
         mine = ring.key(alice.fingerprint, passphrase="open sesame")
         assert ring.engine.decrypt(sealed, [mine]).content == TEXT
         assert smime.verify(smime.sign(LETTER, by=mine), trust=ring).signer
+
+
+def test_a_bomb_is_stopped(gpg, monkeypatch):
+    """Sequoia's library has no limit of its own."""
+    import zlib
+
+    from smime.pgp import asking
+
+    monkeypatch.setattr(asking, "MAX_INFLATED", 8 << 20)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with smime.PgpKeyring(engine="gnupg") as origin:
+        alice = origin.generate("alice@example.org")
+        secret = origin.export(alice, secret=True)
+
+        def bomb(octets: int) -> bytes:
+            literal = b"\xcb\xff" + (6 + octets).to_bytes(4, "big") + b"b\0" + bytes(4 + octets)
+            squeeze = zlib.compressobj(9, zlib.DEFLATED, -15)
+            packed = b"\1" + squeeze.compress(literal) + squeeze.flush()
+            whole = b"\xc8\xff" + len(packed).to_bytes(4, "big") + packed
+            return origin.gnupg.run(
+                *("--no-literal", "--recipient", alice.fingerprint.upper(), "--encrypt"),
+                *("--output", "-"),
+                data=whole,
+            ).output
+
+        small, large = bomb(4 << 20), bomb(64 << 20)
+    assert len(large) < 1 << 17
+    with smime.PgpKeyring(secret, engine="sequoia") as ring:
+        assert len(ring.engine.decrypt(read_sealed(small), list(ring)).content) == 4 << 20
+        with pytest.raises(smime.LimitExceeded):
+            ring.engine.decrypt(read_sealed(large), list(ring))
+    assert resource.getrlimit(resource.RLIMIT_FSIZE) == before
