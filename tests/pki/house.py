@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -13,7 +15,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 import pki
+import smime
 from pki.audit import log_key_detail
+from pki.cli import main
 from pki.folder import SETTINGS, Records, settings_toml, to_pem
 from pki.keys import generate
 from pki.ledger import Ledger
@@ -66,3 +70,26 @@ def reopened(folder: Path | str) -> pki.Registrar:
     return pki.Registrar(
         pki.Authority(key, records.issuing, (records.root,)), records, records.ledger()
     )
+
+
+# --- what a person types, in a folder with the files ca-pass and people-pass ---------
+
+PASS = ("--passphrase-file", "ca-pass")
+P12 = ("--p12-passphrase-file", "people-pass")
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, object]:
+    """Give what a command says as JSON."""
+    capsys.readouterr()
+    assert main([*arguments, "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer.pop("version") == 1
+    return answer
+
+
+def issue(name: str, *more: str, address: str = "alice@chess.example") -> list[str]:
+    return ["issue", address, "--key", "p256", *PASS, *P12, "-o", f"{name}.p12", *more]
+
+
+def loaded(path: str, passphrase: str = "of people") -> smime.Identity:
+    return smime.Identity.load(path, passphrase=passphrase)
