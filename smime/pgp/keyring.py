@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 from smime.errors import KeyProblem, NotSupported
 from smime.keys.address import same_address
 from smime.pgp import editing, judging, making
+from smime.pgp.asking import INSTALL as SEQUOIA
+from smime.pgp.asking import has_sequoia
 from smime.pgp.auto import Auto
 from smime.pgp.gnupg import INSTALL, GnuPG, Run, find_gpg, version_of
 from smime.pgp.homes import PrivateHome
@@ -25,8 +27,7 @@ from smime.pgp.key import PgpKey, asked
 from smime.pgp.listing import KeyFacts, UserId, address_of, read_listing
 from smime.pgp.manager import Manager, read_keys
 from smime.pgp.own import OwnKeys
-from smime.pgp.sequoia import INSTALL as SEQUOIA
-from smime.pgp.sequoia import Sequoia, has_sequoia
+from smime.pgp.sequoia import Sequoia
 from smime.pgp.strict import beyond_gnupg, parts_of
 from smime.policy import moment
 from smime.protocols import Judgement
@@ -186,14 +187,12 @@ class PgpKeyring(OwnKeys):
             return self._memory.add(binary)
         if self._memory is None:
             return self._manager.import_keys(binary)
-        found: tuple[str, ...] = ()
-        beyond = beyond_gnupg(binary)
         try:
             found = self._manager.import_keys(binary)
         except KeyProblem:
-            beyond = beyond or binary
-            found = self._memory.add(beyond)
+            found = self._memory.add(beyond_gnupg(binary) or binary)
         else:
+            beyond = beyond_gnupg(binary) + self._memory.not_among(binary, found)
             if beyond:
                 found += self._memory.add(beyond)
         return tuple(dict.fromkeys(found))

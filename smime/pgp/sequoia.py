@@ -18,6 +18,7 @@ import re
 from datetime import UTC
 
 from smime.errors import DecryptionFailed, KeyProblem, LimitExceeded, NotSupported
+from smime.pgp.asking import INSTALL, Refused, ask
 from smime.pgp.backend import DIGESTS, STRONG_DIGESTS, Decrypted, Encrypted, SignatureFacts, Signed
 from smime.pgp.certs import believed, only_subkey, read_certs, split_keys, unusable, with_secret
 from smime.pgp.packets import AEAD, PROTECTED, dearmor, key_id_of, packets, read_sealed
@@ -26,7 +27,7 @@ from smime.policy import moment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
     from typing import Any
 
@@ -34,37 +35,14 @@ if TYPE_CHECKING:
     from smime.pgp.listing import KeyFacts
     from smime.pgp.packets import Sealed
 
-__all__ = ["Sequoia", "has_sequoia"]
+__all__ = ["Sequoia"]
 
 MAX_OCTETS = 64 << 20  # of a message: it is held several times while it is worked on
 FAILED = "the content could not be opened with this key"
-INSTALL = "pip install 'smimetool[sequoia]'"
 _BARE_CR = re.compile(rb"\r(?!\n)")
 # A handful of lines of a Rust backtrace follow; they tell nothing.
 _STRUCTURE = "Unexpected message structure"
 _NO_SUBKEY = "No suitable decryption subkey"
-
-
-class _Refused(Exception):
-    """What Sequoia did not do, in its words; never shown to others."""
-
-
-def has_sequoia() -> bool:
-    """Whether pysequoia is installed."""
-    from importlib.util import find_spec
-
-    return find_spec("pysequoia") is not None
-
-
-def _ask(call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-    try:
-        return call(*arguments, **named)
-    except BaseException as problem:
-        # It raises RuntimeError, OSError and others, and for a panic in Rust something
-        # that is no Exception at all.
-        if not isinstance(problem, Exception) and type(problem).__name__ != "PanicException":
-            raise
-        raise _Refused(str(problem).partition("\n")[0][:200]) from None
 
 
 class Sequoia:
@@ -107,33 +85,46 @@ class Sequoia:
         for chunk, secret in split_keys(octets):
             try:
                 if secret:
-                    tsk = _ask(self._lib.Tsk.from_bytes, chunk)
+                    tsk = ask(self._lib.Tsk.from_bytes, chunk)
                     cert = tsk.extract_certificate()
                     self._secrets[cert.fingerprint] = tsk
                 else:
-                    cert = _ask(self._lib.Cert.from_bytes, chunk)
+                    cert = ask(self._lib.Cert.from_bytes, chunk)
                 self._take(cert)
-            except _Refused:
+            except Refused:
                 continue
             names.append(cert.fingerprint)
         if not names:
             raise KeyProblem("Sequoia found no OpenPGP key that it could take")
         return tuple(dict.fromkeys(names))
 
+    def not_among(self, octets: bytes, names: Iterable[str]) -> bytes:
+        """Return the keys in a file of keys that have none of these fingerprints."""
+        kept = []
+        for chunk, secret in split_keys(octets):
+            try:
+                kind = self._lib.Tsk if secret else self._lib.Cert
+                one = ask(kind.from_bytes, chunk)
+            except Refused:
+                continue
+            if (one.extract_certificate() if secret else one).fingerprint not in names:
+                kept.append(chunk)
+        return b"".join(kept)
+
     def _take(self, cert: Any) -> None:
         name = cert.fingerprint
         known = self._certs.get(name)
-        self._certs[name] = cert if known is None else _ask(known.merge, cert)
+        self._certs[name] = cert if known is None else ask(known.merge, cert)
         facts = self._read(self._certs[name])
         self._facts[name] = with_secret(facts) if name in self._secrets else facts
 
     def _read(self, cert: Any) -> KeyFacts:
         ((_, facts),) = read_certs(bytes(cert))
         try:
-            names = [str(one) for one in _ask(getattr, cert, "user_ids")]
-            expires = _ask(getattr, cert, "expiration")
-            revoked = _ask(getattr, cert, "is_revoked")
-        except _Refused:  # nothing that is valid binds it together
+            names = [str(one) for one in ask(getattr, cert, "user_ids")]
+            expires = ask(getattr, cert, "expiration")
+            revoked = ask(getattr, cert, "is_revoked")
+        except Refused:  # nothing that is valid binds it together
             return unusable(facts)
         return believed(facts, names, expires, revoked)
 
@@ -142,8 +133,8 @@ class Sequoia:
             ((own, _),) = read_certs(bytes(cert))
             first = next(iter(packets(own))).raw
             try:
-                self._take(_ask(self._lib.Cert.from_bytes, first + octets + own[len(first) :]))
-            except _Refused:
+                self._take(ask(self._lib.Cert.from_bytes, first + octets + own[len(first) :]))
+            except Refused:
                 continue
             if self._certs[name].is_revoked:
                 return (name,)
@@ -171,12 +162,12 @@ class Sequoia:
             what = "secret half of the key" if secret else "key"
             raise KeyProblem(f"the {what} is not in this keyring")
         kind = self._lib.ArmorKind.SecretKey if secret else self._lib.ArmorKind.PublicKey
-        return _crlf(_ask(self._lib.armor, bytes(kept), kind).encode("ascii"))
+        return _crlf(ask(self._lib.armor, bytes(kept), kind).encode("ascii"))
 
     def generate(self, user_id: str, *, version: int, suite: str, lifetime_days: int | None) -> str:
         """Make a key of version 4 or 6, in memory and not locked; return its fingerprint."""
         lib = self._lib
-        made = _ask(
+        made = ask(
             lib.Tsk.generate,
             user_id,
             profile=lib.Profile.RFC9580 if version == 6 else lib.Profile.RFC4880,
@@ -196,8 +187,8 @@ class Sequoia:
             return None
         if octets not in self._parsed:
             try:
-                self._parsed[octets] = _ask(self._lib.Cert.from_bytes, octets)
-            except _Refused:
+                self._parsed[octets] = ask(self._lib.Cert.from_bytes, octets)
+            except Refused:
                 self._parsed[octets] = None
         return self._parsed[octets]
 
@@ -209,8 +200,8 @@ class Sequoia:
             return None
         if octets not in self._parsed:
             try:
-                self._parsed[octets] = _ask(self._lib.Tsk.from_bytes, octets)
-            except _Refused:
+                self._parsed[octets] = ask(self._lib.Tsk.from_bytes, octets)
+            except Refused:
                 self._parsed[octets] = None
         return self._parsed[octets]
 
@@ -236,8 +227,8 @@ class Sequoia:
         signer = self._signer(key, passphrase)
         lib = self._lib
         try:
-            armour = _ask(lib.sign, signer, bytes(data), mode=lib.SignatureMode.DETACHED)
-        except _Refused as refused:
+            armour = ask(lib.sign, signer, bytes(data), mode=lib.SignatureMode.DETACHED)
+        except Refused as refused:
             raise KeyProblem(f"Sequoia made no signature: {refused}") from None
         made = lib.Sig.from_bytes(armour)
         used = _digest_of(bytes(made))
@@ -257,8 +248,8 @@ class Sequoia:
         if tsk is None:
             raise KeyProblem("the secret half of the OpenPGP key is not at hand, or is locked")
         try:
-            return _ask(tsk.signer, _text(passphrase))
-        except _Refused:
+            return ask(tsk.signer, _text(passphrase))
+        except Refused:
             raise KeyProblem(
                 "the OpenPGP key is locked, and its passphrase is missing or wrong; or no part of "
                 "it that is valid is meant for signatures"
@@ -282,8 +273,8 @@ class Sequoia:
                 "unsupported", reason="Sequoia judges of small mails, and as of now"
             )
         try:
-            sig = _ask(self._lib.Sig.from_bytes, signature)
-        except _Refused:
+            sig = ask(self._lib.Sig.from_bytes, signature)
+        except Refused:
             return SignatureFacts("broken", reason="the signature cannot be read")
         name = sig.issuer_fingerprint or sig.issuer_key_id or ""
         created = None if sig.created is None else sig.created.astimezone(UTC)
@@ -300,8 +291,8 @@ class Sequoia:
                 "unsupported", key=name, created=created, digest=digest, reason=text
             )
         try:
-            found = _ask(self._lib.verify, data, lambda _: [cert], signature=sig).valid_sigs
-        except _Refused:
+            found = ask(self._lib.verify, data, lambda _: [cert], signature=sig).valid_sigs
+        except Refused:
             text = "the content was changed after signing, or the key could not sign it"
             return SignatureFacts("refused", key=name, created=created, digest=digest, reason=text)
         if len(found) != 1 or found[0].certificate != cert.fingerprint or created is None:
@@ -343,8 +334,8 @@ class Sequoia:
         certs, wanted = self._readers(to)
         signer = self._signer(sign_with, passphrase) if sign_with else None
         try:
-            message = _ask(self._lib.encrypt, bytes(data), certs, signer)
-        except _Refused as refused:
+            message = ask(self._lib.encrypt, bytes(data), certs, signer)
+        except Refused as refused:
             raise KeyProblem(f"Sequoia did not encrypt to these OpenPGP keys: {refused}") from None
         sealed = read_sealed(message)
         named = {key_id_of(one) for one in sealed.recipients}
@@ -366,7 +357,7 @@ class Sequoia:
                 raise KeyProblem(f"no mail can be written to the OpenPGP key {name}")
             octets = only_subkey(bytes(cert), newest.fingerprint)
             if octets not in self._parsed:
-                self._parsed[octets] = _ask(self._lib.Cert.from_bytes, octets)
+                self._parsed[octets] = ask(self._lib.Cert.from_bytes, octets)
             certs.append(self._parsed[octets])
             wanted.add(newest.key_id)
         return certs, wanted
@@ -392,8 +383,8 @@ class Sequoia:
             tsk = self._tsk(key.fingerprint)
             for data in sealed.attempts(key.key_ids) if tsk is not None else ():
                 try:
-                    decryptor = _ask(tsk.decryptor, _text(key.passphrase()))
-                except _Refused as refused:
+                    decryptor = ask(tsk.decryptor, _text(key.passphrase()))
+                except Refused as refused:
                     failed = _no_decryptor(str(refused))
                     continue
                 try:
@@ -421,8 +412,8 @@ class Sequoia:
 
         label = "AEAD" if read_sealed(data).container_version == 2 else "MDC"
         try:
-            found = _ask(self._lib.decrypt, data, store=store, **how)
-        except _Refused as refused:
+            found = ask(self._lib.decrypt, data, store=store, **how)
+        except Refused as refused:
             return self._open_alone(data, by, label, asked, str(refused), how)
         checked = tuple(
             SignatureFacts(
@@ -441,8 +432,8 @@ class Sequoia:
     ) -> Decrypted:
         """Open without a look at signatures: none holds, and what there is of them is said."""
         try:
-            found = _ask(self._lib.decrypt, data, **how)
-        except _Refused:
+            found = ask(self._lib.decrypt, data, **how)
+        except Refused:
             raise DecryptionFailed(FAILED) from None
         checked: tuple[SignatureFacts, ...] = ()
         if why.startswith(_STRUCTURE) or _STRUCTURE in why:

@@ -26,6 +26,7 @@ from pki.audit import audit
 from pki.cli import main
 from pki.folder import Records
 from tests.pki.house import quick
+from tests.pki.test_cli import Terminal, run
 
 REPOSITORY = Path(__file__).parents[2]
 PASS = ("--passphrase-file", "ca-pass")
@@ -264,6 +265,26 @@ def test_file_names_are_plain_and_differ() -> None:
         assert not stem.startswith(".")
         assert stem.isascii()
         assert len(stem) < 200
+
+
+@pytest.mark.skipif(os.name != "posix", reason="platform: no pseudo-terminals")
+def test_a_bar_is_for_terminals_alone(club: Path) -> None:
+    Path("people.csv").write_text("address\nalice@chess.example\nbob@chess.example\n")
+    command = ["import-csv", "people.csv", "--key", "p256", *PASS]
+
+    files = ["-o", "one", "--write-passphrases", "one.pass"]
+    typed = Terminal(*command, *files, cwd=Path.cwd(), TERM="xterm", PYTHONWARNINGS="error")
+    status, seen = typed.end()
+    assert status == 0, seen
+    assert "\x1b[" in seen
+    assert "certificates" in seen
+    assert "2 made" in seen
+
+    files = ["-o", "two", "--write-passphrases", "two.pass"]
+    done = run(*command, *files, cwd=Path.cwd())
+    assert done.returncode == 0
+    assert done.stderr == b""
+    assert b"\x1b" not in done.stdout
 
 
 # --- cut off ----------------------------------------------------------------

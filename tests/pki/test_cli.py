@@ -414,7 +414,7 @@ def test_closed_output_is_said_before_anything_is_made(here: Path) -> None:
 class Terminal:
     """A person at a terminal: waits for a question, types an answer."""
 
-    def __init__(self, *arguments: str, cwd: Path) -> None:
+    def __init__(self, *arguments: str, cwd: Path, **environment: str) -> None:
         import pty
 
         self.seen = b""
@@ -422,7 +422,7 @@ class Terminal:
         self.process, self.terminal = pty.fork()
         if not self.process:  # the child, which becomes the command
             os.chdir(cwd)
-            os.execve(COMMAND[0], [*COMMAND, *arguments], ENVIRONMENT)
+            os.execve(COMMAND[0], [*COMMAND, *arguments], ENVIRONMENT | environment)
 
     def answer(self, question: str, typed: str) -> None:
         self._read_until(question.encode())
