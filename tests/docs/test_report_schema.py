@@ -21,7 +21,9 @@ from tests.support.world import LETTER, World
 
 def report_of(world: World) -> dict[str, Any]:
     """A sealed and signed mail, so that there is something of everything."""
-    mail = smime.protect(LETTER, by=world.alice, to=world.bob)
+    # Of a day that is gone, so that the gap to the moment of signing is noted on every day.
+    letter = LETTER.replace(b"Tue, 24 Nov 2026", b"Tue, 3 Nov 2026")
+    mail = smime.protect(letter, by=world.alice, to=world.bob)
     found = smime.examine(mail, keys=world.bob, trust=world.anchors)
     return json.loads(json.dumps(found.to_dict()))
 
