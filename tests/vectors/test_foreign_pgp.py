@@ -155,7 +155,9 @@ def answers(ring: smime.PgpKeyring, facts: Any, policy: smime.Policy) -> list[bo
     for one in facts:
         good = one.state == "holds"
         if good:
-            judgement = ring.judge_openpgp(PgpClaim(one, None, AT, policy=policy))
+            # What Sequoia says while it opens is as of now, and bears no other date.
+            at = max(AT, one.created) if one.vetted else AT
+            judgement = ring.judge_openpgp(PgpClaim(one, None, at, policy=policy))
             asked = (judgement.path, judgement.revocation, judgement.usage, judgement.time)
             good = all(finding.accepted for finding in asked)
         found.append(good)
