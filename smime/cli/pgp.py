@@ -171,6 +171,7 @@ def _own(ring: smime.PgpKeyring) -> smime.PgpKey:
     return max(own, key=lambda key: key.created)
 
 
+# Every one of these is called with the same three.
 def _list(args: argparse.Namespace, ring: smime.PgpKeyring, files: Files) -> None:  # noqa: ARG001
     for key in ring:
         files.say(_line(key))

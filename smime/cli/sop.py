@@ -19,7 +19,6 @@ from smime.cli.sopio import (
     EXPECTED_TEXT,
     INCOMPATIBLE_OPTIONS,
     INCOMPLETE_VERIFICATION,
-    KEY_CANNOT_SIGN,
     KEY_IS_PROTECTED,
     MISSING_ARGUMENT,
     NO_SIGNATURE,
@@ -35,11 +34,22 @@ from smime.cli.sopio import (
     standard_input,
     write,
 )  # fmt: skip
+from smime.cli.sopkeys import (
+    armoured,
+    change_key_password,
+    extract_cert,
+    generate_key,
+    joined,
+    passphrase_of,
+    revoke_key,
+    ring_of,
+    signers,
+)
 from smime.errors import DecryptionFailed, KeyProblem, MalformedMail, NotSupported, SmimeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     import smime
@@ -95,63 +105,6 @@ def _said(status: int, text: str) -> int:
     return status
 
 
-def _armoured(data: bytes, kind: str, call: Call) -> bytes:
-    from smime.pgp.packets import dearmor, enarmor
-
-    binary = data if data[:1] >= b"\x80" else dearmor(data)
-    return enarmor(binary, kind) if call.armour else binary
-
-
-# --- keys ----------------------------------------------------------------------------
-
-
-def _ring(*names: str, needed: bool = True) -> smime.PgpKeyring:
-    """Return a keyring of the keys in these files."""
-    import smime
-
-    if needed and not names:
-        raise Failure(MISSING_ARGUMENT, "a file of keys is missing")
-    octets = [read(name) for name in names]
-    try:
-        return smime.PgpKeyring(*octets)
-    except KeyProblem as problem:
-        raise Failure(BAD_DATA, str(problem)) from None
-
-
-def _opened(
-    ring: smime.PgpKeyring, key: smime.PgpKey, passwords: Iterable[bytes]
-) -> tuple[bytes | None] | None:
-    """Return the passphrase that opens a key's secret half, perhaps none; None if none does."""
-    from smime.pgp.editing import opens
-
-    if len(key.fingerprint) == 64:
-        return (None,)
-    for one in (None, *passwords):
-        if opens(ring.gnupg, key.facts, one):
-            return (one,)
-    return None
-
-
-def _signers(ring: smime.PgpKeyring, call: Call) -> list[tuple[smime.PgpKey, bytes | None]]:
-    from datetime import UTC, datetime
-
-    passwords = [password_of(one) for one in call.all("with-key-password")]
-    found = []
-    for key in ring:
-        try:
-            key.check_signs(datetime.now(UTC))
-        except KeyProblem as problem:
-            raise Failure(KEY_CANNOT_SIGN, str(problem)) from None
-        opened = _opened(ring, key, passwords)
-        if opened is None:
-            raise Failure(KEY_IS_PROTECTED, f"{key.fingerprint} is locked")
-        found.append((key, opened[0]))
-    return found
-
-
-# --- verbs ------------------------------------------------------------------------------
-
-
 def _version(call: Call) -> None:
     if call.has("sop-spec"):
         output(b"draft-dkg-openpgp-stateless-cli-11\n")
@@ -176,71 +129,6 @@ def _list_profiles(call: Call) -> None:
         raise Failure(UNSUPPORTED_PROFILE, f"{call.rest[0]} has no profiles")
 
 
-def _generate_key(call: Call) -> None:
-    profile = call.one("profile", "default")
-    if profile not in ("default", "compatibility", "rfc4880", "rfc9580"):
-        raise Failure(UNSUPPORTED_PROFILE, f"there is no profile {profile}")
-    passwords = [password_of(one) for one in call.all("with-key-password")]
-    if len(passwords) > 1:
-        raise Failure(INCOMPATIBLE_OPTIONS, "a key has one password")
-    if not call.rest:
-        raise Failure(MISSING_ARGUMENT, "a key names somebody: a user ID is missing")
-    password = passwords[0] if passwords else None
-    if profile == "rfc9580" and password is not None:
-        raise Failure(UNSUPPORTED_OPTION, "a key of that profile has no password here")
-    with _ring(needed=False) as ring:
-        if profile == "rfc9580":
-            key = ring.make_named(call.rest[0], version=6)
-        else:
-            key = ring.make_named(call.rest[0], passphrase=password)
-            for user_id in call.rest[1:]:
-                key = ring.add_user_id(key, user_id)
-        output(_armoured(ring.export(key, secret=True), "PRIVATE KEY BLOCK", call))
-
-
-def _change_key_password(call: Call) -> None:
-    olds = [password_of(one) for one in call.all("old-key-password")]
-    news = [password_of(one) for one in call.all("new-key-password")]
-    if len(news) > 1:
-        raise Failure(INCOMPATIBLE_OPTIONS, "a key has one password")
-    data = standard_input()
-    with _ring(needed=False) as ring:
-        out = []
-        for key in ring.add(data):
-            opened = _opened(ring, key, olds)
-            if opened is None:
-                raise Failure(KEY_IS_PROTECTED, f"{key.fingerprint} is locked")
-            old = ring.key(key.fingerprint, passphrase=opened[0])
-            out.append(
-                ring.export(ring.change_passphrase(old, news[0] if news else None), secret=True)
-            )
-        output(_armoured(_joined(out), "PRIVATE KEY BLOCK", call))
-
-
-def _revoke_key(call: Call) -> None:
-    data = standard_input()
-    with _ring(needed=False) as ring:
-        ring.add(data)
-        out = []
-        for key, password in _signers(ring, call):
-            ring.revoke(ring.key(key.fingerprint, passphrase=password))
-            out.append(ring.export(key))
-        output(_armoured(_joined(out), "PUBLIC KEY BLOCK", call))
-
-
-def _extract_cert(call: Call) -> None:
-    data = standard_input()
-    with _ring(needed=False) as ring:
-        found = ring.add(data)
-        output(_armoured(_joined([ring.export(one) for one in found]), "PUBLIC KEY BLOCK", call))
-
-
-def _joined(armours: Sequence[bytes]) -> bytes:
-    from smime.pgp.packets import dearmor
-
-    return b"".join(map(dearmor, armours))
-
-
 def _as(call: Call, *allowed: str) -> str:
     wanted = call.one("as", allowed[0])
     if wanted not in allowed:
@@ -260,8 +148,8 @@ def _sign(call: Call) -> None:
     wanted = _as(call, "binary", "text")
     data = standard_input()
     out, digests = [], set()
-    with _ring(*call.rest) as ring:
-        for key, password in _signers(ring, call):
+    with ring_of(*call.rest) as ring:
+        for key, password in signers(ring, call):
             if wanted == "text":
                 armour, digest = ring.gnupg.sign_otherwise(
                     _text_of(data), key.fingerprint, "detached-text", passphrase=password
@@ -274,7 +162,7 @@ def _sign(call: Call) -> None:
     if call.has("micalg-out"):
         name = f"pgp-{digests.pop()}" if len(digests) == 1 else ""
         write(call.one("micalg-out"), name.encode())
-    output(_armoured(_joined(out), "SIGNATURE", call))
+    output(armoured(joined(out), "SIGNATURE", call))
 
 
 def _inline_sign(call: Call) -> None:
@@ -284,13 +172,13 @@ def _inline_sign(call: Call) -> None:
     data = standard_input()
     if wanted != "binary":
         _text_of(data)
-    with _ring(*call.rest) as ring:
-        ((key, password), *more) = _signers(ring, call)
+    with ring_of(*call.rest) as ring:
+        ((key, password), *more) = signers(ring, call)
         if more:
             raise Failure(UNSUPPORTED_OPTION, "one key signs here")
         form = {"binary": "message", "text": "message-text", "clearsigned": "clear"}[wanted]
         armour, _ = ring.gnupg.sign_otherwise(data, key.fingerprint, form, passphrase=password)
-    output(armour if wanted == "clearsigned" else _armoured(armour, "MESSAGE", call))
+    output(armour if wanted == "clearsigned" else armoured(armour, "MESSAGE", call))
 
 
 def _verify(call: Call) -> None:
@@ -300,7 +188,7 @@ def _verify(call: Call) -> None:
         raise Failure(MISSING_ARGUMENT, "the signature and a certificate are needed")
     signatures = read_signatures(read(call.rest[0]))
     data = standard_input()
-    with _ring(*call.rest[1:]) as ring:
+    with ring_of(*call.rest[1:]) as ring:
         found = _verifications(ring, ring.engine.check(data, signatures), call)
     if not found:
         raise Failure(NO_SIGNATURE, "no signature holds")
@@ -313,7 +201,7 @@ def _inline_verify(call: Call) -> None:
     data = standard_input()
     clear = data.lstrip().startswith(b"-----BEGIN PGP SIGNED MESSAGE-----")
     message = read_cleartext(data) if clear else read_message(dearmor(data, "MESSAGE"))
-    with _ring(*call.rest) as ring:
+    with ring_of(*call.rest) as ring:
         facts = ring.engine.check(message.content, message.signatures)
         found = _verifications(ring, facts, call)
     if not found:
@@ -391,7 +279,7 @@ def _encrypt(call: Call) -> None:
         raise Failure(MISSING_ARGUMENT, "for whom? a certificate or a password is missing")
     if len(passwords) > 1:
         raise Failure(UNSUPPORTED_OPTION, "one password seals a message here")
-    with _ring(*call.rest, needed=False) as ring:
+    with ring_of(*call.rest, needed=False) as ring:
         readers = [one.fingerprint for one in ring]
         for one in ring:
             _check_reads(one)
@@ -402,7 +290,7 @@ def _encrypt(call: Call) -> None:
             made = ring.gnupg.seal_for_passphrase(data, passwords[0], readers, signer)
         else:
             made = ring.engine.encrypt(data, readers, sign_with=signer, passphrase=secret).message
-    output(_armoured(made, "MESSAGE", call))
+    output(armoured(made, "MESSAGE", call))
 
 
 def _check_reads(key: smime.PgpKey) -> None:
@@ -419,8 +307,8 @@ def _one_signer(ring: smime.PgpKeyring, call: Call) -> tuple[str, bytes | None]:
     names = call.all("sign-with")
     if not names:
         return "", None
-    with _ring(*names) as others:
-        found = _signers(others, call)
+    with ring_of(*names) as others:
+        found = signers(others, call)
         if len(found) != 1:
             raise Failure(UNSUPPORTED_OPTION, "one key signs a message here")
         ((key, password),) = found
@@ -439,10 +327,10 @@ def _decrypt(call: Call) -> None:
     if not call.rest and not passwords:
         raise Failure(MISSING_ARGUMENT, "with what? a key or a password is missing")
     sealed = read_sealed(standard_input())
-    with _ring(*call.rest, needed=False) as ring:
+    with ring_of(*call.rest, needed=False) as ring:
         keys = []
         for key in ring:
-            opened = _opened(ring, key, locks)
+            opened = passphrase_of(ring, key, locks)
             if opened is not None:
                 keys.append(ring.key(key.fingerprint, passphrase=opened[0]))
         if len(keys) < len(ring) and not keys and not passwords:
@@ -458,7 +346,7 @@ def _decrypt(call: Call) -> None:
     if opened_message is None:
         raise Failure(CANNOT_DECRYPT, "it does not open")
     if wanted:
-        with _ring(*wanted) as certs:
+        with ring_of(*wanted) as certs:
             facts = certs.engine.check(opened_message.content, opened_message.signatures)
             found = _verifications(certs, facts, call, "verify-")
         write(call.one("verifications-out"), found)
@@ -496,10 +384,10 @@ _DATES = "not-before= not-after="
 _VERBS: dict[str, tuple[Callable[[Call], None], str]] = {
     "version": (_version, "backend extended sop-spec"),
     "list-profiles": (_list_profiles, ""),
-    "generate-key": (_generate_key, "no-armor with-key-password= profile="),
-    "change-key-password": (_change_key_password, "no-armor old-key-password= new-key-password="),
-    "revoke-key": (_revoke_key, "no-armor with-key-password="),
-    "extract-cert": (_extract_cert, "no-armor"),
+    "generate-key": (generate_key, "no-armor with-key-password= profile="),
+    "change-key-password": (change_key_password, "no-armor old-key-password= new-key-password="),
+    "revoke-key": (revoke_key, "no-armor with-key-password="),
+    "extract-cert": (extract_cert, "no-armor"),
     "sign": (_sign, "no-armor micalg-out= with-key-password= as="),
     "verify": (_verify, _DATES),
     "encrypt": (_encrypt, "no-armor as= with-password= sign-with= with-key-password= profile="),

@@ -33,24 +33,23 @@ from smime.cms.der import (
     top,
 )
 from smime.cms.digested import inner_content
-from smime.cms.encapsulated import encapsulated
+from smime.cms.encapsulated import encapsulate
 from smime.cms.roles import recipient_keys_of
 from smime.cms.schemes import digest_name
 from smime.errors import DecryptionFailed, MalformedMail, NotSupported
 from smime.policy import MODERN, moment
-from smime.release import to as release_to
 from smime.source import Source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from typing import Any, overload
 
     from smime.cms.recipients import Key
     from smime.cms.stream import Reader
     from smime.policy import Policy
     from smime.release import Out, Release
-    from smime.source import Data, Piece
+    from smime.source import Data
 
 __all__ = ["Authenticated", "authenticate"]
 
@@ -130,29 +129,17 @@ def authenticate(
         return b"\xa2" + covered[1:] + octet_string(hmac.digest(key, covered, name))
 
     behind_octets = len(behind())
-    with (
-        Source(data, "data") as source,
-        release_to(out, private=False, wait=False) as release,
-    ):
-
-        def passing() -> Iterator[Piece]:
-            for piece in source.pieces():
-                tally.update(piece)
-                yield piece
-
-        for piece in encapsulated(
-            passing(),
-            source.size,
-            kind=alg.AUTHENTICATED_DATA,
-            before=integer(0) + infos + mac + b"\xa1" + digest[1:],
-            content_type=kind,
-            behind=behind,
-            behind_octets=behind_octets,
-            detached=detached,
-        ):
-            release.write(piece)
-        release.publish()
-        return release.value
+    return encapsulate(
+        data,
+        out,
+        tally=tally,
+        kind=alg.AUTHENTICATED_DATA,
+        before=integer(0) + infos + mac + b"\xa1" + digest[1:],
+        content_type=kind,
+        behind=behind,
+        behind_octets=behind_octets,
+        detached=detached,
+    )
 
 
 class Authenticated:

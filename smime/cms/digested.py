@@ -12,11 +12,10 @@ import hmac
 
 from smime.cms import algorithms as alg
 from smime.cms.der import OCTET_STRING, SEQUENCE, integer, octet_string, oid, top
-from smime.cms.encapsulated import encapsulated
+from smime.cms.encapsulated import encapsulate
 from smime.cms.schemes import digest_name
 from smime.errors import MalformedMail, NotSupported
 from smime.policy import MODERN
-from smime.release import to as release_to
 from smime.source import Source
 
 TYPE_CHECKING = False
@@ -76,30 +75,18 @@ def digest(
     name = "sha256" if policy.digest == "auto" else policy.digest
     kind = oid(content_type)[2:]
     tally = alg.new_hash(name)
-    with (
-        Source(data, "data") as source,
-        release_to(out, private=False, wait=False) as release,
-    ):
-
-        def passing() -> Iterator[Piece]:
-            for piece in source.pieces():
-                tally.update(piece)
-                yield piece
-
-        for piece in encapsulated(
-            passing(),
-            source.size,
-            kind=alg.DIGESTED_DATA,
-            # RFC 5652 §7: 2 where the content is not plain data.
-            before=integer(0 if kind == alg.DATA else 2) + alg.DIGEST_ALGORITHM[name],
-            content_type=kind,
-            behind=lambda: octet_string(tally.digest()),
-            behind_octets=2 + alg.DIGESTS[name][1],
-            detached=detached,
-        ):
-            release.write(piece)
-        release.publish()
-        return release.value
+    return encapsulate(
+        data,
+        out,
+        tally=tally,
+        kind=alg.DIGESTED_DATA,
+        # RFC 5652 §7: 2 where the content is not plain data.
+        before=integer(0 if kind == alg.DATA else 2) + alg.DIGEST_ALGORITHM[name],
+        content_type=kind,
+        behind=lambda: octet_string(tally.digest()),
+        behind_octets=2 + alg.DIGESTS[name][1],
+        detached=detached,
+    )
 
 
 class Digested:

@@ -2,21 +2,25 @@
 
 That is what DigestedData, AuthenticatedData and CompressedData have in common.
 
-Floor:  cms (uses source)
+Floor:  cms (uses source, release)
 Source: RFC 5652 §5.2 for EncapsulatedContentInfo, §7, §9; RFC 3274 §1.1
 """
 
 from __future__ import annotations
 
 from smime.cms.der import OCTET_STRING, SEQUENCE, head, tlv
+from smime.release import to as release_to
+from smime.source import Source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from smime.source import Piece
+    from smime.cms.algorithms import Hasher
+    from smime.release import Out
+    from smime.source import Data, Piece
 
-__all__ = ["encapsulated"]
+__all__ = ["encapsulate", "encapsulated"]
 
 _END = b"\0\0"
 
@@ -70,3 +74,45 @@ def encapsulated(
         if not detached:
             yield piece
     yield behind()
+
+
+def encapsulate(
+    data: Data,
+    out: Out | None,
+    *,
+    tally: Hasher,
+    kind: bytes,
+    before: bytes,
+    content_type: bytes,
+    behind: Callable[[], bytes],
+    behind_octets: int,
+    detached: bool,
+) -> bytes | None:
+    """Write a content of any size with a digest behind it; return it where ``out`` is None.
+
+    ``tally`` is the hash that takes in the content before ``behind`` is asked; the
+    rest is as in ``encapsulated``. Raises ``OSError``.
+    """
+    with (
+        Source(data, "data") as source,
+        release_to(out, private=False, wait=False) as release,
+    ):
+
+        def passing() -> Iterator[Piece]:
+            for piece in source.pieces():
+                tally.update(piece)
+                yield piece
+
+        for piece in encapsulated(
+            passing(),
+            source.size,
+            kind=kind,
+            before=before,
+            content_type=content_type,
+            behind=behind,
+            behind_octets=behind_octets,
+            detached=detached,
+        ):
+            release.write(piece)
+        release.publish()
+        return release.value

@@ -64,6 +64,7 @@ class PrivateHome:
 def _parent(folder: str | None) -> str:
     """Return where homes are made: the system's temporary folder, or /tmp if that is too long."""
     asked = folder if folder is not None else tempfile.gettempdir()
+    # A home is made by mkdtemp: 0700, and of a name that nobody else can take.
     for parent in (asked,) if folder is not None else (asked, "/tmp"):  # noqa: S108
         path = os.path.join(parent, PREFIX + "12345678")
         if len(os.fsencode(path)) <= MAX_HOME and os.path.isdir(parent):

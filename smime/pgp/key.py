@@ -25,11 +25,11 @@ __all__ = ["PgpKey", "asked"]
 
 
 class PgpKey:
-    """One OpenPGP key of a keyring: signs and reads if its secret half is there, else it is only written to.
+    """One OpenPGP key of a keyring: signs and reads, or without its secret half is written to.
 
     It is a name and what was known when it was found; it works as long as its
     keyring is open. Immutable; it refuses to pickle.
-    """  # noqa: E501
+    """
 
     is_openpgp = True
     __slots__ = ("_facts", "_keyring", "_passphrase")
