@@ -74,7 +74,8 @@ def sign(
     if key is not None:
         if opaque:
             raise TypeError("an OpenPGP key signs in the open: leave opaque=True out")
-        return _protected(mail, policy, "clear", small=pgp.Signing(key, policy, at).small, out=out)
+        signing = pgp.Signing(key, policy, at)
+        return _protected(mail, policy, "clear", small=signing.small, large=signing.large, out=out)
     signers = signers_of(others)
     when = moment(at)
 
@@ -123,7 +124,14 @@ def encrypt(
         refuse_trust(trust)
         way = pgp.Sealing(keys, policy)
         return _protected(
-            mail, policy, "cipher", travels=False, look=way.look, small=way.small, out=out
+            mail,
+            policy,
+            "cipher",
+            travels=False,
+            look=way.look,
+            small=way.small,
+            large=way.large,
+            out=out,
         )
     readers = recipients_of(rest)
     vouch = vouching(trust, evidence, policy)
@@ -166,7 +174,9 @@ def protect(
     if key is not None:
         refuse_trust(trust)
         way = pgp.Sealing(pgp.openpgp_readers(to), policy, signer=key, to_self=to_self, at=at)
-        return _protected(mail, policy, "cipher", look=way.look, small=way.small, out=out)
+        return _protected(
+            mail, policy, "cipher", look=way.look, small=way.small, large=way.large, out=out
+        )
     (signer,) = _one(certified)
     others = recipients_of(pgp.certified(to))
     readers = _with_self(others, signer, to_self)
@@ -251,24 +261,18 @@ def _protected(
     mode: str,
     *,
     small: Callable[[bytes, bytes, bytes], bytes],
-    large: Callable[[Octets, bytes, bytes], Iterator[Piece]] | None = None,
+    large: Callable[[Octets, bytes, bytes], Iterator[Piece]],
     look: Callable[[Entity, Mail], None] | None = None,
     travels: bool = True,
     out: Out | None,
 ) -> Mail:
     """Divide the mail, protect what goes inside and write it to ``out``.
 
-    ``small`` protects octets, ``large`` what is read from a file in pieces, or None; both
+    ``small`` protects octets, ``large`` what is read from a file in pieces; both
     are given the entity to protect, and the fields outside when it is signed and
     when it is sealed.
     """
-    if large is None:
-        packing.refuse(policy)
-    if (
-        large is not None
-        and out is not None
-        and (hasattr(mail, "__fspath__") or hasattr(mail, "read"))
-    ):
+    if out is not None and (hasattr(mail, "__fspath__") or hasattr(mail, "read")):
         opened = Large.open(mail)
         if isinstance(opened, Large):
             with opened:

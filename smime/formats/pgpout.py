@@ -9,6 +9,7 @@ Source: RFC 3156 §5 signed, §4 sealed, §6 both
 from __future__ import annotations
 
 from smime.formats import pgpmime
+from smime.formats.packing import refuse
 from smime.keys.choice import refuse_strangers
 from smime.keys.roles import recipients_of
 from smime.mail import Mail
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from smime.mime.entity import Entity
     from smime.pgp import PgpKey
     from smime.policy import Policy
+    from smime.source import Piece, Source
 
 __all__ = ["Sealing", "Signing", "apart", "certified", "copies", "openpgp_readers", "signer_of"]
 
@@ -31,6 +33,7 @@ class Signing:
     """How a mail is signed with an OpenPGP key."""
 
     def __init__(self, signer: PgpKey, policy: Policy, at: datetime | None) -> None:
+        refuse(policy)
         self._signer = signer
         self._policy = policy
         self._at = at
@@ -38,6 +41,10 @@ class Signing:
     def small(self, inner: bytes, outer: bytes, _: bytes) -> bytes:
         """Protect an entity in memory; ``outer`` are the fields outside."""
         return pgpmime.sign(inner, self._signer, self._policy, self._at, outer)
+
+    def large(self, inner: Source, outer: bytes, _: bytes) -> Iterator[Piece]:
+        """Protect an entity that is read piece by piece."""
+        return pgpmime.sign_pieces(inner, self._signer, self._policy, self._at, outer)
 
 
 class Sealing:
@@ -52,6 +59,7 @@ class Sealing:
         to_self: bool = False,
         at: datetime | None = None,
     ) -> None:
+        refuse(policy)
         self._others = readers
         self._readers = _with_self(readers, signer, to_self)
         self._policy = policy
@@ -69,6 +77,18 @@ class Sealing:
     def small(self, inner: bytes, _: bytes, sealed_outer: bytes) -> bytes:
         """Protect an entity in memory; ``sealed_outer`` are the fields outside."""
         return pgpmime.seal(
+            inner,
+            self._readers,
+            self._policy,
+            blind=self._blind,
+            signer=self._signer,
+            at=self._at,
+            outer=sealed_outer,
+        )
+
+    def large(self, inner: Source, _: bytes, sealed_outer: bytes) -> Iterator[Piece]:
+        """Protect an entity that is read piece by piece."""
+        return pgpmime.seal_pieces(
             inner,
             self._readers,
             self._policy,
