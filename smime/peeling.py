@@ -53,6 +53,11 @@ class PeeledFile:
     cannot be got at.
     """
 
+    stopped: SmimeError | None = None
+    """Why the content of an OpenPGP layer could not be got at."""
+    damaged: MalformedMail | None = None
+    """Why its signature could not be read, where the content is there all the same."""
+
     def __init__(
         self,
         source: Region,
@@ -63,10 +68,6 @@ class PeeledFile:
         self.world = world
         self.keys = keys
         self.pgp_keys = pgp_keys
-        self.stopped: SmimeError | None = None
-        """Why the content of an OpenPGP layer could not be got at."""
-        self.damaged: MalformedMail | None = None
-        """Why its signature could not be read, where the content is there all the same."""
         self.source = self.content = source
         """``content`` is exactly what was signed or sealed, innermost layer."""
         self.outer = self.inner = self.content.head()
@@ -85,7 +86,7 @@ class PeeledFile:
             raise
         finally:
             self.keys = self.pgp_keys = ()
-        if self.unauthenticated and (self.stopped or self.damaged):
+        if self.unauthenticated and (self.stopped, self.damaged) != (None, None):
             self.stopped = DecryptionFailed(enveloped.FAILED)
         self.found = Judged(
             world,
