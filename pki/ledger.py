@@ -9,11 +9,13 @@ Floor:  ledger (uses writing, together and questions; knows no key and signs not
 from __future__ import annotations
 
 import contextlib
+from itertools import groupby
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING
 
 from pki import tables
 from pki.facts import REASON_NAMES, RELEASED, Record, Revocation, from_seconds, serial_text
-from pki.questions import MAX_AT_ONCE, MAX_PAGE, RECORDS, head_of, records
+from pki.questions import MAX_AT_ONCE, MAX_PAGE, RECORDS, addressed, head_of, records
 from pki.tables import Prepared, sql, translated
 from pki.together import Together
 from pki.writing import Writing
@@ -228,6 +230,16 @@ class Ledger:
             asked.append(sql.or_(reason.is_(None), reason == RELEASED))
         with self.reading() as connection:
             return records(connection, RECORDS.where(*asked).order_by(table.number).limit(limit))
+
+    def holders(self) -> Iterator[tuple[str, list[Record]]]:
+        """Give each address, in lower case and in order, with its certificates, oldest first.
+
+        One state of the ledger from beginning to end, and never more than some hundred
+        certificates in memory.
+        """
+        with self.reading() as connection:
+            for address, pairs in groupby(addressed(connection), key=itemgetter(0)):
+                yield address, sorted((one for _, one in pairs), key=attrgetter("number"))
 
     def statuses(
         self, serials: Sequence[int], issuer: int | None = None

@@ -24,7 +24,7 @@ from pki.facts import (
 from pki.tables import Prepared, sql
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from typing import Any, TypeAlias
 
     Holder: TypeAlias = tuple[frozenset[str], int | None]
@@ -34,6 +34,7 @@ __all__ = [
     "MAX_AT_ONCE",
     "MAX_PAGE",
     "RECORDS",
+    "addressed",
     "head_of",
     "holders",
     "issuer_number",
@@ -45,6 +46,7 @@ __all__ = [
 
 _NO_HEAD = "the ledger has no head: it was not made by smimetool"
 MAX_AT_ONCE = 500  # values in one IN (...): PostgreSQL plans it in no time, SQLite takes 32,766
+_HELD_ROWS = 500  # certificates of a stream that are in memory at once
 MAX_PAGE = 10_000  # certificates in one answer: about 15 MB
 
 _CERTIFICATES, _GONE = tables.certificates.c, tables.revocations.c
@@ -60,6 +62,12 @@ RECORDS = sql.select(
 ).outerjoin_from(tables.certificates, tables.revocations, _CERTIFICATES.serial == _GONE.serial)
 """Certificates with what became of them: for ``records``, with a WHERE of one's own."""
 
+_ADDRESSED = (
+    RECORDS.add_columns(tables.addresses.c.address.label("held_by"))
+    .join(tables.addresses, tables.addresses.c.serial == _CERTIFICATES.serial)
+    # As the table is sorted already: nothing is sorted for it.
+    .order_by(tables.addresses.c.address, tables.addresses.c.serial)
+)
 _LABELLED = RECORDS.where(_CERTIFICATES.label.in_(_ASKED))
 
 _HOLDERS = (
@@ -151,35 +159,42 @@ def records(
     values: dict[str, object] | None = None,
 ) -> list[Record]:
     """Run a statement that was made of ``RECORDS``; give what it finds."""
-    made = []
-    for row in connection.execute(statement, values or {}):
-        revocation = None
-        if row.reason is not None:
-            revocation = Revocation(from_seconds(row.revoked_at), REASON_NAMES[row.reason])
-        try:
-            held = addresses_of(row.der)
-        except ValueError as error:
-            raise LedgerProblem(
-                f"the certificate of entry {row.number} is damaged", hint="`smimetool ca audit`"
-            ) from error
-        made.append(
-            Record(
-                serial=int(row.serial, 16),
-                number=row.number,
-                issuer=row.issuer,
-                subject=row.subject,
-                addresses=held,
-                profile=row.profile,
-                scope=row.scope,
-                not_before=from_seconds(row.not_before),
-                not_after=from_seconds(row.not_after),
-                label=row.label,
-                renews=None if row.renews is None else int(row.renews, 16),
-                revocation=revocation,
-                cert_der=row.der,
-            )
-        )
-    return made
+    return [_record(row) for row in connection.execute(statement, values or {})]
+
+
+def addressed(connection: sql.Connection) -> Iterator[tuple[str, Record]]:
+    """Give all certificates by their addresses, in lower case and sorted; few are held at once."""
+    streaming = _ADDRESSED.execution_options(stream_results=True)
+    for part in connection.execute(streaming).partitions(_HELD_ROWS):
+        for row in part:
+            yield row.held_by, _record(row)
+
+
+def _record(row: Any) -> Record:
+    revocation = None
+    if row.reason is not None:
+        revocation = Revocation(from_seconds(row.revoked_at), REASON_NAMES[row.reason])
+    try:
+        held = addresses_of(row.der)
+    except ValueError as error:
+        raise LedgerProblem(
+            f"the certificate of entry {row.number} is damaged", hint="`smimetool ca audit`"
+        ) from error
+    return Record(
+        serial=int(row.serial, 16),
+        number=row.number,
+        issuer=row.issuer,
+        subject=row.subject,
+        addresses=held,
+        profile=row.profile,
+        scope=row.scope,
+        not_before=from_seconds(row.not_before),
+        not_after=from_seconds(row.not_after),
+        label=row.label,
+        renews=None if row.renews is None else int(row.renews, 16),
+        revocation=revocation,
+        cert_der=row.der,
+    )
 
 
 def last_crl(connection: sql.Connection, issuer: int, scope: str) -> CrlRecord | None:
@@ -193,4 +208,5 @@ def last_crl(connection: sql.Connection, issuer: int, scope: str) -> CrlRecord |
         from_seconds(row.this_update),
         from_seconds(row.next_update),
         row.covers,
+        row.sha256,
     )
