@@ -20,10 +20,11 @@ from smime.release import to as release_to
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from email.message import EmailMessage, Message
     from typing import Any, BinaryIO, TypeAlias
 
+    from smime.keys import Recipient
     from smime.release import Release
 
     Source: TypeAlias = (
@@ -69,8 +70,10 @@ class Mail:
         self._make: Callable[[], bytes] | None = None
         self._pieces: Callable[[], Iterator[bytes]] | None = None
         self._size: int | None = None
-        self._unverified: tuple[str, ...] = ()
-        if isinstance(data, Mail):
+        self._unverified: Sequence[Recipient] = ()
+        if isinstance(data, bytes):
+            self._octets = data
+        elif isinstance(data, Mail):
             self._octets = data._data
             self._recipients = data._recipients
             self._envelope = data._envelope
@@ -152,7 +155,8 @@ class Mail:
         return type(self)._made, (self._data, self.recipients)
 
     def __bytes__(self) -> bytes:
-        return self._data
+        octets = self._octets
+        return self._data if octets is None else octets
 
     @property
     def size(self) -> int:
@@ -192,7 +196,7 @@ class Mail:
         Those of ``encrypt``, ``protect`` or ``protect_each`` without ``trust=``; empty
         with it, and for every other mail.
         """
-        return self._unverified
+        return tuple([address for one in self._unverified for address in one.addresses])
 
     @property
     def body(self) -> bytes:
@@ -222,8 +226,6 @@ class Mail:
 
 def _read(data: Any) -> bytes:
     """Return the octets of any other source of a mail."""
-    if isinstance(data, bytes):
-        return data
     if isinstance(data, bytearray | memoryview):
         return bytes(data)
     if isinstance(data, str):

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from smime.formats import pgpmime
 from smime.keys.choice import refuse_strangers
+from smime.keys.identity import Identity
+from smime.keys.recipient import Recipient
 from smime.keys.roles import recipients_of
 from smime.mail import Mail
 
@@ -106,6 +108,8 @@ def apart(given: Any, name: str) -> tuple[tuple[PgpKey, ...], Any]:
 
     Raises ``TypeError`` where it is both.
     """
+    if isinstance(given, (Identity, Recipient)):
+        return (), given
     keys, others = pgpmime.keys_apart(given)
     if keys and others:
         raise TypeError(
