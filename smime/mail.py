@@ -20,11 +20,10 @@ from smime.release import to as release_to
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
     from email.message import EmailMessage, Message
     from typing import Any, BinaryIO, TypeAlias
 
-    from smime.keys import Recipient
     from smime.release import Release
 
     Source: TypeAlias = (
@@ -70,7 +69,7 @@ class Mail:
         self._make: Callable[[], bytes] | None = None
         self._pieces: Callable[[], Iterator[bytes]] | None = None
         self._size: int | None = None
-        self._unverified: Sequence[Recipient] = ()
+        self._unverified: tuple[str, ...] = ()
         if isinstance(data, bytes):
             self._octets = data
         elif isinstance(data, Mail):
@@ -196,7 +195,7 @@ class Mail:
         Those of ``encrypt``, ``protect`` or ``protect_each`` without ``trust=``; empty
         with it, and for every other mail.
         """
-        return tuple([address for one in self._unverified for address in one.addresses])
+        return self._unverified
 
     @property
     def body(self) -> bytes:

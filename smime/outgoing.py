@@ -254,7 +254,7 @@ def _say_unverified(
     mail: Mail, readers: Sequence[Recipient] | Sequence[PgpKey], trust: Trusts | None
 ) -> Mail:
     if trust is None:
-        mail._unverified = readers
+        mail._unverified = tuple([address for one in readers for address in one.addresses])
     return mail
 
 
