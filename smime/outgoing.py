@@ -15,7 +15,7 @@ from smime.formats import packing
 from smime.formats import pgpout as pgp
 from smime.formats import smime as form
 from smime.formats.large import Large, NotCanonical, Parted
-from smime.formats.readers import refuse_bcc, refuse_trust, vouching
+from smime.formats.readers import refuse_bcc, vouching
 from smime.keys.choice import chosen, refuse_strangers
 from smime.keys.roles import recipients_of, signers_of
 from smime.mail import Mail, write_out
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from smime.keys import Addressee, Identity, Recipient, Sender
     from smime.mail import Out, Source
     from smime.mime.entity import Entity
+    from smime.pgp import PgpKey
     from smime.policy import Policy
     from smime.protocols import Trusts
     from smime.source import Piece
@@ -107,7 +108,8 @@ def encrypt(
 
     With ``trust`` the path and the revocation of each certificate are judged as a
     signer's are, with what ``evidence`` adds; without it, nobody is asked, and
-    ``Mail.unverified`` of the result names the readers.
+    ``Mail.unverified`` of the result names the readers. Of OpenPGP keys it is asked
+    whose they are: of a keyring, or of ``Pinned``.
 
     A ``PgpKey`` or several, all of one keyring, seal in the form of OpenPGP: its
     content shows whether it was changed, and Bcc readers are not named in it.
@@ -120,11 +122,11 @@ def encrypt(
     """
     keys, rest = pgp.apart(to, "to")
     if keys:
-        refuse_trust(trust)
-        way = pgp.Sealing(keys, policy)
-        return _protected(
+        way = pgp.Sealing(keys, policy, trust=_openpgp_trust(trust, evidence))
+        made = _protected(
             mail, policy, "cipher", travels=False, look=way.look, small=way.small, out=out
         )
+        return _say_unverified(made, keys, trust)
     readers = recipients_of(rest)
     vouch = vouching(trust, evidence, policy)
 
@@ -164,9 +166,11 @@ def protect(
     """
     key, certified = pgp.signer_of(by)
     if key is not None:
-        refuse_trust(trust)
-        way = pgp.Sealing(pgp.openpgp_readers(to), policy, signer=key, to_self=to_self, at=at)
-        return _protected(mail, policy, "cipher", look=way.look, small=way.small, out=out)
+        asked = _openpgp_trust(trust, evidence)
+        keys = pgp.openpgp_readers(to)
+        way = pgp.Sealing(keys, policy, signer=key, to_self=to_self, at=at, trust=asked)
+        made = _protected(mail, policy, "cipher", look=way.look, small=way.small, out=out)
+        return _say_unverified(made, keys, trust)
     (signer,) = _one(certified)
     others = recipients_of(pgp.certified(to))
     readers = _with_self(others, signer, to_self)
@@ -218,9 +222,9 @@ def protect_each(
     key, certified = pgp.signer_of(by)
     inner, _, sealed_outer = _divided(split_entity(bytes(source)), policy, "cipher")
     if key is not None:
-        refuse_trust(trust)
         packing.refuse(policy)
-        return pgp.copies(inner, sealed_outer, key, to, to_self, policy, at)
+        asked = _openpgp_trust(trust, evidence)
+        return pgp.copies(inner, sealed_outer, key, to, to_self, policy, at, asked)
     (signer,) = _one(certified)
     when = moment(at)
     signed_inner = _sign(packing.small(inner, policy), (signer,), False, policy, when)
@@ -239,7 +243,15 @@ def protect_each(
     return copies()
 
 
-def _say_unverified(mail: Mail, readers: Sequence[Recipient], trust: Trusts | None) -> Mail:
+def _openpgp_trust(trust: Trusts | None, evidence: Evidence | None) -> Trusts | None:
+    if evidence is not None:
+        raise TypeError("evidence= is for certificates: OpenPGP keys bring theirs along")
+    return trust
+
+
+def _say_unverified(
+    mail: Mail, readers: Sequence[Recipient] | Sequence[PgpKey], trust: Trusts | None
+) -> Mail:
     if trust is None:
         mail._unverified = tuple([address for one in readers for address in one.addresses])
     return mail
@@ -367,7 +379,10 @@ def _divided(
 
 
 def _is_wrapped(entity: Entity) -> bool:
-    return (entity.get("content-type") or "").lower().startswith(_WRAPPERS)
+    # Most mails are not: no field is read to say so.
+    return (entity.mentions(b"multipart/") or entity.mentions(b"pkcs7-mime")) and (
+        entity.get("content-type") or ""
+    ).lower().startswith(_WRAPPERS)
 
 
 def _sign(
@@ -476,8 +491,10 @@ def _seals(
     capabilities = [one.capabilities for one in readers]
     cipher = policy.choose_cipher(capabilities)
     transport = policy.choose_transport(capabilities)
-    unique = {one.recipient_key.identifier: one.recipient_key for one in readers}
-    return list(unique.values()), cipher, transport, policy.derives_key(capabilities)
+    keys = [one.recipient_key for one in readers]
+    if len(keys) > 1:
+        keys = list({one.identifier: one for one in keys}.values())
+    return keys, cipher, transport, policy.derives_key(capabilities)
 
 
 def _made(source: Mail, data: bytes, out: Out | None) -> Mail:

@@ -10,6 +10,7 @@ Source: RFC 3156; RFC 9580 §5.2 for signatures
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NamedTuple
 
 from smime.errors import DecryptionFailed, KeyProblem, MalformedMail, SmimeError
 from smime.policy import moment
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from smime.mime.entity import Entity
     from smime.pgp import PgpKey, PgpKeyring
     from smime.pgp.backend import Decrypted, SignatureFacts
+    from smime.pgp.listing import KeyFacts
     from smime.policy import Policy
     from smime.protocols import Judgement, Trust
 
@@ -62,7 +64,8 @@ class Opener:
 
 def rings_of(trusts: Iterable[Trust], keys: Iterable[PgpKey]) -> tuple[PgpKeyring, ...]:
     """Return the keyrings in which the keys of signers are looked for, each once."""
-    found: list[Any] = [one for one in trusts if hasattr(one, "judge_openpgp")]
+    vouching = [one for one in trusts if hasattr(one, "judge_openpgp")]
+    found: list[Any] = [getattr(one, "keyring", None) or one for one in vouching]
     found += [one.keyring for one in keys]
     return tuple({id(one): one for one in found if hasattr(one, "engine")}.values())
 
@@ -175,6 +178,16 @@ def opened_layer(wrapped: Wrapped, message: Decrypted, by: Opener, keys: Sequenc
     )
 
 
+class _Check(NamedTuple):
+    """What the mathematics of one signature gave, and what is known of its key."""
+
+    facts: SignatureFacts
+    key: KeyFacts | None
+    """What the keyring that has the key knows of it; nothing where it does not hold."""
+    named: tuple[str, ...]
+    notes: tuple[Note, ...] = ()
+
+
 class SignedLayer:
     """A signed layer taken off, before anybody was asked about trust."""
 
@@ -182,7 +195,7 @@ class SignedLayer:
 
     def __init__(self, form: str) -> None:
         self.form = form
-        self.checks: list[tuple[SignatureFacts, tuple[str, ...], tuple[Note, ...]]] = []
+        self.checks: list[_Check] = []
         self.sealed_form = False
         self.notes: tuple[Note, ...] = ()
 
@@ -216,14 +229,17 @@ class SignedLayer:
                 if facts.state != "bad":
                     break
             named = known.addresses_of(facts.primary or facts.key) if known is not None else ()
-            self.checks.append((facts, named, notes))
+            key = known.facts_of(facts.primary) if known is not None else None
+            self.checks.append(_Check(facts, key, named, notes))
         return used
 
     def take_checked(self, checked: Sequence[SignatureFacts], rings: Sequence[PgpKeyring]) -> None:
         """Take what the engine found while it opened."""
         for facts in checked:
             found = (ring.addresses_of(facts.primary or facts.key) for ring in rings)
-            self.checks.append((facts, next((one for one in found if one), ()), ()))
+            keys = (ring.facts_of(facts.primary) for ring in rings)
+            key = next((one for one in keys if one is not None), None)
+            self.checks.append(_Check(facts, key, next((one for one in found if one), ())))
 
     def judged(
         self,
@@ -238,10 +254,8 @@ class SignedLayer:
             "signed",
             self.form,
             signatures=tuple(
-                _signature_check(
-                    facts, named, notes, _judged(facts, trusts, sender, reason, at, policy), at
-                )
-                for facts, named, notes in self.checks
+                _signature_check(one, _judged(one, trusts, sender, reason, at, policy), at)
+                for one in self.checks
             ),
             covers="sealed form" if self.sealed_form else "content",
             notes=self.notes,
@@ -299,7 +313,7 @@ def text_notes(entity: Entity) -> list[Note]:
 
 
 def _judged(
-    facts: SignatureFacts,
+    check: _Check,
     trusts: Sequence[Trust],
     sender: str | None,
     reason: str,
@@ -307,11 +321,12 @@ def _judged(
     policy: Policy,
 ) -> Judgement | None:
     """Return the best answer of those who know OpenPGP keys; None where nobody need be asked."""
+    facts = check.facts
     if facts.state != "holds":
         return None
     from smime.protocols import Judgement, PgpClaim
 
-    claim = PgpClaim(facts, sender, at, sender_reason=reason, policy=policy)
+    claim = PgpClaim(facts, sender, at, sender_reason=reason, policy=policy, key=check.key)
     answers: list[Judgement] = []
     for one in trusts:
         ask = getattr(one, "judge_openpgp", None)
@@ -328,13 +343,8 @@ def _judged(
     return Judgement(path, _NOT_REACHED, _NOT_REACHED, _NOT_REACHED, _NOT_REACHED)
 
 
-def _signature_check(
-    facts: SignatureFacts,
-    named: tuple[str, ...],
-    notes: tuple[Note, ...],
-    judgement: Judgement | None,
-    at: datetime,
-) -> SignatureCheck:
+def _signature_check(check: _Check, judgement: Judgement | None, at: datetime) -> SignatureCheck:
+    facts, named = check.facts, check.named
     intact, genuine = _mathematics(facts)
     name = facts.primary or facts.key
     return SignatureCheck(
@@ -350,7 +360,7 @@ def _signature_check(
         signed_at=facts.created,
         digest_algorithm=facts.digest,
         fingerprint=name,
-        notes=notes,
+        notes=check.notes,
         addresses=named,
     )
 

@@ -150,7 +150,7 @@ class Entity:
     the empty line, if there is one.
     """
 
-    __slots__ = ("_content_type", "_encoding", "_fields", "body_at", "head_at", "raw")
+    __slots__ = ("_content_type", "_encoding", "_fields", "_lower", "body_at", "head_at", "raw")
 
     def __init__(self, raw: bytes, head_at: int, body_at: int) -> None:
         self.raw = raw
@@ -159,6 +159,7 @@ class Entity:
         self._fields: tuple[Field, ...] | None = None
         self._content_type: ContentType | None = None
         self._encoding: str | None = None
+        self._lower: bytes | None = None
 
     @property
     def header_block(self) -> bytes:
@@ -185,6 +186,15 @@ class Entity:
             return None if match is None else _unfolded(match[1])
         key = name.lower()
         return next((field.value for field in self._fields if field.key == key), None)
+
+    def mentions(self, word: bytes) -> bool:
+        """Whether a word, in lower case, stands anywhere in the header block, in any case.
+
+        A quick look: what is not mentioned is no name and no value of a field.
+        """
+        if self._lower is None:
+            self._lower = self.raw[self.head_at : self.body_at].lower()
+        return word in self._lower
 
     def get_all(self, name: str) -> list[str]:
         """Values of all fields of this name, in order."""
