@@ -83,6 +83,7 @@ __all__ = [
     "sign",
     "signature_algorithm",
     "spki",
+    "spki_pem",
     "unseal",
 ]
 
@@ -284,6 +285,11 @@ def spki(key: PublicKey) -> bytes:
     return key.public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )
+
+
+def spki_pem(key: PublicKey) -> bytes:
+    """Write a public key as PEM."""
+    return _pem("PUBLIC KEY", spki(key))
 
 
 def hash_for(key: Key) -> hashes.SHA256 | hashes.SHA384 | hashes.SHA512 | None:

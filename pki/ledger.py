@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING
 
 from pki import tables
 from pki.facts import REASON_NAMES, RELEASED, Record, Revocation, from_seconds, serial_text
-from pki.questions import MAX_AT_ONCE, MAX_PAGE, RECORDS, addressed, head_of, records
+from pki.questions import (
+    MAX_AT_ONCE,
+    MAX_PAGE,
+    RECORDS,
+    addressed,
+    challenge_of,
+    head_of,
+    records,
+)
 from pki.tables import Prepared, sql, translated
 from pki.together import Together
 from pki.writing import Writing
@@ -186,6 +194,11 @@ class Ledger:
         [(name, value)] = asked
         with self.reading() as connection:
             return records(connection, _FOUND[name], {"asked": value})
+
+    def challenge(self, serial: int) -> tuple[bytes, bool] | None:
+        """Give the SHA-256 of the answer to a certificate's challenge, and whether it came."""
+        with self.reading() as connection:
+            return challenge_of(connection, serial)
 
     def scopes(self) -> tuple[str, ...]:
         """Name the CRLs that certificates given out belong to."""

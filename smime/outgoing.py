@@ -14,6 +14,7 @@ from smime.errors import KeyProblem
 from smime.formats import packing
 from smime.formats import pgpout as pgp
 from smime.formats import smime as form
+from smime.formats.attributes import signed_attributes
 from smime.formats.large import Large, NotCanonical, Parted
 from smime.formats.readers import refuse_bcc, vouching
 from smime.keys.choice import chosen, refuse_strangers
@@ -75,7 +76,7 @@ def sign(
     if key is not None:
         if opaque:
             raise TypeError("an OpenPGP key signs in the open: leave opaque=True out")
-        return _protected(mail, policy, "clear", small=pgp.Signing(key, policy, at).small, out=out)
+        return _by_openpgp(mail, policy, "clear", pgp.Signing(key, policy, at), out)
     signers = signers_of(others)
     when = moment(at)
 
@@ -123,9 +124,7 @@ def encrypt(
     keys, rest = pgp.apart(to, "to")
     if keys:
         way = pgp.Sealing(keys, policy, trust=_openpgp_trust(trust, evidence))
-        made = _protected(
-            mail, policy, "cipher", travels=False, look=way.look, small=way.small, out=out
-        )
+        made = _by_openpgp(mail, policy, "cipher", way, out, travels=False)
         return _say_unverified(made, keys, trust)
     readers = recipients_of(rest)
     vouch = vouching(trust, evidence, policy)
@@ -169,7 +168,7 @@ def protect(
         asked = _openpgp_trust(trust, evidence)
         keys = pgp.openpgp_readers(to)
         way = pgp.Sealing(keys, policy, signer=key, to_self=to_self, at=at, trust=asked)
-        made = _protected(mail, policy, "cipher", look=way.look, small=way.small, out=out)
+        made = _by_openpgp(mail, policy, "cipher", way, out)
         return _say_unverified(made, keys, trust)
     (signer,) = _one(certified)
     others = recipients_of(pgp.certified(to))
@@ -257,30 +256,38 @@ def _say_unverified(
     return mail
 
 
+def _by_openpgp(
+    mail: Source,
+    policy: Policy,
+    mode: str,
+    way: pgp.Signing | pgp.Sealing,
+    out: Out | None,
+    travels: bool = True,
+) -> Mail:
+    look, small, large = way.look, way.small, way.large
+    return _protected(
+        mail, policy, mode, look=look, small=small, large=large, travels=travels, out=out
+    )
+
+
 def _protected(
     mail: Source,
     policy: Policy,
     mode: str,
     *,
     small: Callable[[bytes, bytes, bytes], bytes],
-    large: Callable[[Octets, bytes, bytes], Iterator[Piece]] | None = None,
+    large: Callable[[Octets, bytes, bytes], Iterator[Piece]],
     look: Callable[[Entity, Mail], None] | None = None,
     travels: bool = True,
     out: Out | None,
 ) -> Mail:
     """Divide the mail, protect what goes inside and write it to ``out``.
 
-    ``small`` protects octets, ``large`` what is read from a file in pieces, or None; both
+    ``small`` protects octets, ``large`` what is read from a file in pieces; both
     are given the entity to protect, and the fields outside when it is signed and
     when it is sealed.
     """
-    if large is None:
-        packing.refuse(policy)
-    if (
-        large is not None
-        and out is not None
-        and (hasattr(mail, "__fspath__") or hasattr(mail, "read"))
-    ):
+    if out is not None and (hasattr(mail, "__fspath__") or hasattr(mail, "read")):
         opened = Large.open(mail)
         if isinstance(opened, Large):
             with opened:
@@ -402,7 +409,7 @@ def _sign(
         detached=not opaque,
         at=when,
         policy=policy,
-        signed_attributes=(*_preference(signers), *_receipt_request(policy)),
+        signed_attributes=signed_attributes(signers, policy),
     )
     if opaque:
         return form.wrap_sealed(blob, "signedData", outer)
@@ -428,28 +435,8 @@ def _sign_pieces(
         outer,
         at=when,
         policy=policy,
-        signed_attributes=(*_preference(signers), *_receipt_request(policy)),
+        signed_attributes=signed_attributes(signers, policy),
     )
-
-
-def _preference(signers: Sequence[Identity]) -> tuple[bytes, ...]:
-    """Name the certificate to write to, where it is another one than signs (RFC 8551 §2.5.3)."""
-    first = signers[0]
-    if len(signers) > 1 or first.recipient.certificate is first.certificate:
-        return ()
-    from cryptography.hazmat.primitives.serialization import Encoding
-
-    from smime.cms.preference import write_preference
-
-    return (write_preference(first.recipient.certificate.public_bytes(Encoding.DER)),)
-
-
-def _receipt_request(policy: Policy) -> tuple[bytes, ...]:
-    if not policy.receipts_to:
-        return ()
-    from smime.cms.receipt import write_request
-
-    return (write_request(policy.receipts_to),)
 
 
 def _seal(

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from smime.formats.pgpmime import Wrapped
+    from smime.formats.spooled import Region
     from smime.mime.entity import Entity
     from smime.pgp import PgpKey, PgpKeyring
     from smime.pgp.backend import Decrypted, SignatureFacts
@@ -76,9 +77,7 @@ def open_sealed(wrapped: Wrapped, keys: Sequence[PgpKey]) -> tuple[Decrypted, Op
     Raises ``DecryptionFailed``, ``KeyProblem`` for a locked key, ``MalformedMail``,
     ``NotSupported`` and ``LimitExceeded``; no plaintext leaves then.
     """
-    from smime.pgp.packets import read_sealed
-
-    sealed = read_sealed(wrapped.blob)
+    sealed = wrapped.sealed
     if not keys:
         raise DecryptionFailed(
             "the mail is sealed, and no OpenPGP key was given",
@@ -107,7 +106,7 @@ class Taken:
     __slots__ = ("content", "damaged", "layers", "opened_by", "stopped")
 
     def __init__(self) -> None:
-        self.content = b""
+        self.content: bytes | Region = b""
         self.layers: list[SignedLayer | Layer] = []
         """One, or two where one message is sealed and signed (RFC 3156 §6.2)."""
         self.opened_by: Opener | None = None
@@ -144,20 +143,26 @@ def take(
         taken.stopped = stopped
         return taken
     taken.layers.append(opened_layer(wrapped, message, taken.opened_by, keys))
-    taken.content = message.content
+    taken.content = content = _content_of(message)
     if message.signatures or message.checked:
-        layer.check(message.content, message.signatures, rings, at)
+        layer.check(content, message.signatures, rings, at)
         layer.take_checked(message.checked, rings)
         taken.layers.append(layer)
     return taken
 
 
+def _content_of(message: Decrypted) -> bytes | Region:
+    if message.stored is None:
+        return message.content
+    from smime.formats.spooled import Region
+
+    return Region.over(message.stored)
+
+
 def sealed_layer(wrapped: Wrapped) -> Layer:
     """Describe a layer that did not open, as far as it can be read."""
-    from smime.pgp.packets import read_sealed
-
     try:
-        named = read_sealed(wrapped.blob).recipients[:MAX_NAMED]
+        named = wrapped.sealed.recipients[:MAX_NAMED]
     except SmimeError:
         named = ()
     return Layer("encrypted", wrapped.form, algorithm="OpenPGP", recipients=named, opened=False)
@@ -165,15 +170,13 @@ def sealed_layer(wrapped: Wrapped) -> Layer:
 
 def opened_layer(wrapped: Wrapped, message: Decrypted, by: Opener, keys: Sequence[PgpKey]) -> Layer:
     """Describe a layer that was opened; it was whole and unchanged."""
-    from smime.pgp.packets import read_sealed
-
     return Layer(
         "encrypted",
         wrapped.form,
         algorithm=message.cipher,
         authenticated=True,
         opened_by=by.label,
-        recipients=read_sealed(wrapped.blob).recipients[:MAX_NAMED],
+        recipients=wrapped.sealed.recipients[:MAX_NAMED],
         notes=_about([one.keyring for one in keys]),
     )
 
@@ -201,12 +204,12 @@ class SignedLayer:
 
     def check(
         self,
-        content: bytes,
+        content: bytes | Region,
         signatures: Sequence[bytes],
         rings: Sequence[PgpKeyring],
         at: datetime,
         repair: Callable[[bytes], bytes] | None = None,
-    ) -> bytes:
+    ) -> bytes | Region:
         """Hold the signatures against the content; return it in the form that was signed.
 
         ``repair`` gives the form with CRLF, which is what was signed if all is well
@@ -214,9 +217,9 @@ class SignedLayer:
         others, who put CRLF back first, take it for bad.
         """
         self.notes = _about(rings)
-        fixed = repair(content) if repair is not None and b"\n" in content else content
-        forms: list[tuple[bytes, tuple[Note, ...]]] = [(content, ())]
-        if fixed != content:
+        fixed = _repaired(content, repair)
+        forms: list[tuple[bytes | Region, tuple[Note, ...]]] = [(content, ())]
+        if fixed is not None:
             forms.insert(0, (fixed, (_LINE_ENDS,)))
         used = content
         for one in signatures:
@@ -262,17 +265,34 @@ class SignedLayer:
         )
 
 
+def _repaired(
+    content: bytes | Region, repair: Callable[[bytes], bytes] | None
+) -> bytes | Region | None:
+    """Return the content with CRLF; None if it has them, or is to stay as it is."""
+    if repair is None:
+        return None
+    if isinstance(content, bytes):
+        fixed = repair(content) if b"\n" in content else content
+        return fixed if fixed != content else None
+    from smime.formats.spooled import keep
+
+    # It only ever grows.
+    grown = sum(map(len, content.crlf())) != content.size
+    return keep(content.crlf()) if grown else None
+
+
 def signatures_of(wrapped: Wrapped) -> tuple[bytes, ...]:
     """Return the signature packets of a signed layer. Raises ``MalformedMail``."""
     from smime.pgp.packets import read_signatures
 
     if wrapped.problem is not None:
         raise wrapped.problem
-    return read_signatures(wrapped.blob)
+    blob = wrapped.blob
+    return read_signatures(blob if isinstance(blob, bytes) else blob[:])
 
 
 def _first_answer(
-    content: bytes, signature: bytes, rings: Sequence[PgpKeyring], at: datetime
+    content: bytes | Region, signature: bytes, rings: Sequence[PgpKeyring], at: datetime
 ) -> tuple[SignatureFacts, PgpKeyring | None]:
     """Ask the keyrings in turn; the first that has the key answers."""
     from smime.pgp.backend import SignatureFacts

@@ -9,6 +9,7 @@ Source: RFC 3156 §5 signed, §4 sealed, §6 both
 from __future__ import annotations
 
 from smime.formats import pgpmime
+from smime.formats.packing import refuse
 from smime.formats.readers import refuse_unvouched
 from smime.keys.choice import refuse_strangers
 from smime.keys.roles import recipients_of
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from smime.pgp import PgpKey
     from smime.policy import Policy
     from smime.protocols import Trusts
+    from smime.source import Piece, Source
 
 __all__ = ["Sealing", "Signing", "apart", "certified", "copies", "openpgp_readers", "signer_of"]
 
@@ -32,7 +34,10 @@ __all__ = ["Sealing", "Signing", "apart", "certified", "copies", "openpgp_reader
 class Signing:
     """How a mail is signed with an OpenPGP key."""
 
+    look = None
+
     def __init__(self, signer: PgpKey, policy: Policy, at: datetime | None) -> None:
+        refuse(policy)
         self._signer = signer
         self._policy = policy
         self._at = at
@@ -40,6 +45,10 @@ class Signing:
     def small(self, inner: bytes, outer: bytes, _: bytes) -> bytes:
         """Protect an entity in memory; ``outer`` are the fields outside."""
         return pgpmime.sign(inner, self._signer, self._policy, self._at, outer)
+
+    def large(self, inner: Source, outer: bytes, _: bytes) -> Iterator[Piece]:
+        """Protect an entity that is read piece by piece."""
+        return pgpmime.sign_pieces(inner, self._signer, self._policy, self._at, outer)
 
 
 class Sealing:
@@ -55,6 +64,7 @@ class Sealing:
         at: datetime | None = None,
         trust: Trusts | None = None,
     ) -> None:
+        refuse(policy)
         self._trust = trust
         self._others = readers
         self._readers = _with_self(readers, signer, to_self)
@@ -77,6 +87,18 @@ class Sealing:
     def small(self, inner: bytes, _: bytes, sealed_outer: bytes) -> bytes:
         """Protect an entity in memory; ``sealed_outer`` are the fields outside."""
         return pgpmime.seal(
+            inner,
+            self._readers,
+            self._policy,
+            blind=self._blind,
+            signer=self._signer,
+            at=self._at,
+            outer=sealed_outer,
+        )
+
+    def large(self, inner: Source, _: bytes, sealed_outer: bytes) -> Iterator[Piece]:
+        """Protect an entity that is read piece by piece."""
+        return pgpmime.seal_pieces(
             inner,
             self._readers,
             self._policy,
