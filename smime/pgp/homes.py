@@ -1,11 +1,12 @@
 """Private homes for gpg: short, of nobody else, and gone when they are no longer used.
 
 gpg-agent outlives the program that started it, and a program that is killed
-wipes nothing. So each home holds a lock that the system lets go of when its
-program ends, however it ends; whoever makes the next home ends the agents and
-wipes the homes whose lock is free.
+wipes nothing. So each home has a warden that does it then. Should that be killed
+as well: each home holds a lock that the system lets go of when its program ends,
+however it ends; whoever makes the next home ends the agents and wipes the homes
+whose lock is free.
 
-Floor:  pgp (uses errors, gnupg)
+Floor:  pgp (uses errors, gnupg, warden)
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ import time
 import weakref
 
 from smime.errors import KeyProblem
-from smime.pgp.gnupg import end_agents
+from smime.pgp.gnupg import agent_socket, end_agents
+from smime.pgp.warden import Warden
 
-__all__ = ["PrivateHome"]
+__all__ = ["PrivateHome", "check_own"]
 
 PREFIX = "smime-pgp-"
 MAX_HOME = 80  # octets: the agent's sockets lie in it, and a socket's path has at most 107
+MAX_SOCKET = 107 - len(".browser")  # octets of the path of the agent's main one; others are longer
 UNFINISHED_SECONDS = 3600  # a home without lock is one that was never finished
 
 # No passphrase is kept: who may use the key says so each time.
@@ -50,7 +53,8 @@ class PrivateHome:
         os.rename(os.path.join(self.path, "lock.new"), os.path.join(self.path, "lock"))
         with open(os.path.join(self.path, "gpg-agent.conf"), "w", encoding="ascii") as file:
             file.write(_AGENT_CONF)
-        self._end = weakref.finalize(self, _wipe, self.path, self._lock, os.getpid())
+        warden = Warden(self.path)
+        self._end = weakref.finalize(self, _wipe, self.path, self._lock, os.getpid(), warden)
 
     def close(self) -> None:
         """End the agents and wipe the home; more than once does nothing more."""
@@ -76,12 +80,27 @@ def _parent(folder: str | None) -> str:
     )
 
 
-def _wipe(path: str, lock: int, owner: int) -> None:
+def check_own(home: str | None) -> None:
+    """Raise ``KeyProblem`` for a home of the user's own whose agent could not be reached.
+
+    gpg takes such a home, and says of every secret key in it that it is not there.
+    """
+    path = home if home is not None else os.environ.get("GNUPGHOME", "")
+    if len(os.fsencode(path)) > MAX_HOME and len(os.fsencode(agent_socket(path))) > MAX_SOCKET:
+        raise KeyProblem(
+            f"the GnuPG home {path} has a path that is too long for the sockets of its agent",
+            hint="use a home with a shorter name, or a link to it",
+        )
+
+
+def _wipe(path: str, lock: int, owner: int, warden: Warden | None = None) -> None:
     if os.getpid() != owner:
         return  # a child that was forked: the home is its parent's
     end_agents(path)
     shutil.rmtree(path, ignore_errors=True)
     os.close(lock)
+    if warden is not None:
+        warden.dismiss()
 
 
 def wipe_forsaken(parent: str) -> None:

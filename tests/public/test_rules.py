@@ -15,8 +15,8 @@ MODULES = sorted(
     for path in (ROOT / package).rglob("*.py")
 )
 
-# What starts other programs. Two modules have a reason to: they run gpg.
-STARTERS = {"smime/pgp/gnupg.py", "smime/pgp/running.py"}
+# What starts other programs. These have a reason to: they run gpg, and what cleans up after it.
+STARTERS = {"smime/pgp/gnupg.py", "smime/pgp/running.py", "smime/pgp/warden.py"}
 # One works in a copy of the process, which starts no program.
 FORKERS = {"smime/pgp/bulk.py"}
 STARTS = {"subprocess", "multiprocessing", "pty"}
@@ -27,6 +27,7 @@ WRITERS = {"smime/mail.py", "smime/_flat.py"}
 # Only these speak to other machines, and only to those that their caller names.
 TALKERS = {
     "smime/fetch.py",  # the fetcher that is handed in
+    "smime/cli/pgpmail.py",  # says to that one whose certificates count
     "pki/cli/remind.py",  # reminders, to a mail server
     "pki/directory.py",  # what is published, to an LDAP server
 }
