@@ -82,6 +82,7 @@ __all__ = [
     "seal",
     "sign",
     "signature_algorithm",
+    "signer",
     "spki",
     "spki_pem",
     "unseal",
@@ -314,13 +315,20 @@ def signature_algorithm(key: Key) -> bytes:
 
 def sign(key: Key, data: bytes) -> bytes:
     """Sign ``data`` with a CA's key: PKCS#1 v1.5, ECDSA in DER, or the key's own scheme."""
+    return signer(key)(data)
+
+
+def signer(key: Key) -> Callable[[bytes], bytes]:
+    """Give what signs with a CA's key as ``sign`` does: for who signs many times."""
     if isinstance(key, ec.EllipticCurvePrivateKey):
         chosen = hash_for(key)
         assert chosen is not None
-        return key.sign(data, ec.ECDSA(chosen))
+        curve_key, scheme = key, ec.ECDSA(chosen)
+        return lambda data: curve_key.sign(data, scheme)
     if isinstance(key, rsa.RSAPrivateKey):
-        return key.sign(data, _PKCS1, hashes.SHA256())
-    return key.sign(data)
+        rsa_key, digest = key, hashes.SHA256()
+        return lambda data: rsa_key.sign(data, _PKCS1, digest)
+    return key.sign
 
 
 def passphrase_octets(passphrase: Passphrase) -> bytes:

@@ -43,6 +43,7 @@ __all__ = [
     "head",
     "hidden",
     "issuers",
+    "ours",
     "prepare",
     "reader",
     "reminders",
@@ -305,10 +306,11 @@ def translated() -> Iterator[None]:
     try:
         yield
     except sql.exc.DBAPIError as error:
-        raise _ours(error) from error
+        raise ours(error) from error
 
 
-def _ours(error: sql.exc.DBAPIError) -> LedgerProblem:
+def ours(error: sql.exc.DBAPIError) -> LedgerProblem:
+    """Say what a database raised."""
     said = str(error.orig).strip().split("\n")[0]
     if "locked" in said:
         return LedgerProblem(
