@@ -137,9 +137,9 @@ def test_an_entity_of_its_own_is_told_by_its_fields(lines, empty):
 
 
 TYPE_PIECES = [
-    b"Content-Type:", b"content-type: ", b"text/plain", b"multipart/x-y", b";", b"; ", b";\r\n ",
-    b"a=b", b'boundary="a b"', b'c="(d)"', b"charset=utf-8", b"hp=clear", b"HP=x", b"php=1", b"e*=utf-8''f",
-    b'g="', b"(note)", b" ", b'h="\\""', b"text", b"\r\n",
+    b"Content-Type:", b"content-type: ", b"text/plain", b"multipart/x-y", b";", b"; ", b"a=b",
+    b";\r\n ", b'boundary="a b"', b'c="(d)"', b"charset=utf-8", b"hp=clear", b"HP=x", b"php=1",
+    b"e*=utf-8''f", b'g="', b"(note)", b" ", b'h="\\""', b"text", b"\r\n",
 ]  # fmt: skip
 
 
