@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
@@ -30,6 +30,7 @@ from cryptography.x509 import ocsp
 import pki
 from pki import keys
 from pki.authority import moment, new_serial
+from pki.listing import Wanted
 from pki.orders import Order
 from tests.bench.ledgers import address, filled
 from tests.pki.house import kept, quick, reopened
@@ -245,11 +246,22 @@ def lookups(ca: pki.Registrar, serials: list[int]) -> Rows:
     places = [chance.randrange(len(serials)) for _ in range(LOOKUPS)]
     found = [ca.ledger.find(serial=serials[place])[0] for place in places]
     prints = [hashlib.sha256(one.cert_der).digest() for one in found]
+    now, end = moment(None), int(found[0].not_after.timestamp())
+    later = now + timedelta(days=400)
+
+    def listed(wanted: Wanted, after: str) -> list[pki.Record]:
+        return ca.ledger.listed(wanted, now=now, after=after)[0]
+
     asked: dict[str, Callable[[int], object]] = {
         "by serial number": lambda n: ca.ledger.find(serial=serials[places[n]]),
         "by address": lambda n: ca.ledger.find(address=address(places[n])),
         "by fingerprint": lambda n: ca.ledger.find(fingerprint=prints[n]),
         "a page of 100": lambda n: ca.ledger.page(after=places[n], limit=100),
+        "a page of 100 revoked ones": lambda n: listed(Wanted(state="revoked"), str(places[n])),
+        "a page of 100 of a kind, that end in a year": lambda n: listed(
+            Wanted(profile="mailbox", ending_after=now, ending_before=later),
+            f"{end}-{places[n]}",
+        ),
     }
     rows = []
     for name, ask in asked.items():
