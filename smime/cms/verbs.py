@@ -21,7 +21,7 @@ from smime.cms.algorithms import (
 )
 from smime.cms.armour import unarmoured
 from smime.cms.der import integer, oid_text, sequence, set_of, tlv
-from smime.cms.roles import opening_keys_of, recipient_keys_of, signing_keys_of, sole_cipher
+from smime.cms.roles import of_rsa, opening_keys_of, recipient_keys_of, signing_keys_of, sole_cipher
 from smime.errors import MalformedMail
 from smime.policy import MODERN, moment
 from smime.release import Nowhere
@@ -332,7 +332,7 @@ def encrypt(
     cipher = sole_cipher(readers, policy) or policy.choose_cipher(capabilities)
     how: dict[str, Any] = {
         "cipher": cipher,
-        "transport": policy.choose_transport(capabilities),
+        "transport": policy.choose_transport(of_rsa(readers, capabilities)),
         "derived": policy.derives_key(capabilities),
     }
     if authenticated_attributes or unprotected_attributes or content_type != _PLAIN_DATA:
