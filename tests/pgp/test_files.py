@@ -39,7 +39,7 @@ def _everything_is_large(monkeypatch):
     monkeypatch.setattr(large, "SMALL_OCTETS", 1000)
 
 
-@pytest.fixture(scope="module", params=["gnupg", "sequoia", "v6"])
+@pytest.fixture(scope="module", params=["gnupg", "sequoia", "auto", "v6"])
 def people(request, gpg):
     """Two people, by each engine, and by both where one key is beyond GnuPG."""
     engine, version = ("auto", 6) if request.param == "v6" else (request.param, 4)
