@@ -41,6 +41,7 @@ from smime.pgp.packets import (
     read_sealed,
 )
 from smime.pgp.strict import is_strict, packet_version
+from smime.pgp.uncommon import Uncommon
 from smime.policy import moment
 from smime.stored import has_bare_cr
 
@@ -63,7 +64,7 @@ FAILED = "the content could not be opened with this key"
 _STRUCTURE = "Unexpected message structure"
 
 
-class Sequoia:
+class Sequoia(Uncommon):
     """The engine over keys in memory, and over keys that ``find`` finds elsewhere.
 
     ``find`` takes a fingerprint or key id and returns a public key's packets, empty if
