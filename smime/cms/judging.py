@@ -35,7 +35,7 @@ _NOT_REACHED = Finding.open(
 
 def trusts(trust: Trusts, argument: str = "trust") -> tuple[Trust, ...]:
     """Return what ``trust=`` holds; raises ``TypeError`` for what cannot judge."""
-    several = tuple(trust) if isinstance(trust, list | tuple) else (trust,)
+    several = tuple(trust) if isinstance(trust, (list, tuple)) else (trust,)
     for one in several:
         if not callable(getattr(one, "judge", None)):
             raise TypeError(

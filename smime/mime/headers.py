@@ -78,6 +78,8 @@ SHOWN = frozenset(
     }
 )  # fmt: skip
 
+# Parameters of a root that says that it protects the header.
+_SAY_PROTECTED = frozenset({"hp", "protected-headers"})
 # A message inside that is protected itself was passed on.
 _LAYERS = frozenset(
     {
@@ -350,7 +352,10 @@ def protected(inner: Entity, outer: Entity | None = None) -> Protected | None:
     Asks the payload's root only; whether a layer around it was signed or
     sealed, and what ``mode`` is worth then, is the caller's to say (RFC 9788 §4).
     """
-    params = inner.content_type.params
+    kind = inner.content_type
+    params = kind.params
+    if kind.value != "message/rfc822" and _SAY_PROTECTED.isdisjoint(params):
+        return None
     mode = params.get("hp", "").lower()
     source = inner
     if mode not in ("clear", "cipher"):

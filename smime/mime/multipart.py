@@ -13,7 +13,7 @@ import re
 from itertools import pairwise
 
 from smime.errors import LimitExceeded, MalformedMail
-from smime.mime.entity import split_entity
+from smime.mime.entity import split_part
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -131,4 +131,4 @@ def split_signed(entity: Entity) -> tuple[bytes, Entity]:
     if len(spans) != 2:
         raise MalformedMail(f"a multipart/signed has two parts, this one {len(spans)}")
     (start, end), (signature_start, signature_end) = spans
-    return body[start:end], split_entity(body[signature_start:signature_end])
+    return body[start:end], split_part(body[signature_start:signature_end])

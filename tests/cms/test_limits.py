@@ -39,6 +39,8 @@ from tests.support.world import World
 END = b"\0\0"
 # What is above these is passed over, or tells that it is no such thing; nothing is refused by size.
 NOT_REFUSED = {
+    "agreement.MAX_KNOWN_WAYS": "what was read is forgotten and read again",
+    "agreement.MAX_WAY_OCTETS": "what is longer is read each time",
     "armour.MAX_LABEL_OCTETS": "what has no label this near to its beginning is no armour",
     "attributes.MAX_CAPABILITIES": "more of them are not looked at",
     "der.MAX_LENGTH_OCTETS": "a length of more octets is malformed",
