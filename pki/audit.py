@@ -267,7 +267,7 @@ class _Auditor:
         try:
             certificate = x509.load_der_x509_certificate(row.der)
             derived = facts_of(certificate, row.der)
-            held = {address.lower() for address in addresses_of(certificate)}
+            held = {address.lower() for address in addresses_of(row.der)}
         except ValueError:
             raise _Broken("rewritten", number, problem) from None
         stored = row._mapping

@@ -125,7 +125,6 @@ class Authority:
         profile = Profile.named("root")
         start, end = _validity(moment(at), profile, None)
         named = subject_name({**request.subject, "common_name": _named(request)})
-        spki = keys.spki(request.public_key)
         template = Template(
             profile,
             signature_algorithm=keys.signature_algorithm(own),
@@ -139,7 +138,7 @@ class Authority:
             not_before=start,
             not_after=end,
             subject=named,
-            spki=spki,
+            spki=request.spki,
             family=keys.family(request.public_key),
         )
         return cls(own, _signed(own, tbs))
@@ -296,7 +295,7 @@ class Authority:
             not_before=start,
             not_after=end,
             subject=subject,
-            spki=keys.spki(request.public_key),
+            spki=request.spki,
             family=keys.family(request.public_key),
         )
         if profile.lint and lint.available():

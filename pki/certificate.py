@@ -68,7 +68,7 @@ def _extension(identifier: bytes, value: bytes, *, critical: bool = False) -> by
 class Template:
     """What all certificates of one profile by one CA have in common."""
 
-    __slots__ = ("_algorithm", "_families", "_issuer", "_profile", "_tail", "_top")
+    __slots__ = ("_algorithm", "_families", "_issuer", "_profile", "_tail", "_top", "_validity")
 
     def __init__(
         self,
@@ -85,6 +85,7 @@ class Template:
         self._profile = profile
         self._algorithm = signature_algorithm
         self._issuer = issuer
+        self._validity: tuple[datetime, datetime, bytes] | None = None
         basic = _TRUE if profile.authority else b""
         if profile.path_length is not None:
             basic += integer(profile.path_length)
@@ -128,11 +129,19 @@ class Template:
             integer(serial),
             self._algorithm,
             self._issuer,
-            sequence(time(not_before), time(not_after)),
+            self._written(not_before, not_after),
             subject,
             spki,
             tlv(0xA3, sequence(*own, tail)),
         )
+
+    def _written(self, not_before: datetime, not_after: datetime) -> bytes:
+        """Give the Validity; many certificates are made in one second."""
+        last = self._validity
+        if last is None or last[0] != not_before or last[1] != not_after:
+            validity = sequence(time(not_before), time(not_after))
+            last = self._validity = (not_before, not_after, validity)
+        return last[2]
 
 
 def _common(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from smime import SmimeError
 from smime.cms import der
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ __all__ = [
     "facts_of",
     "from_seconds",
     "issued_detail",
+    "json_text",
     "link",
     "public_key_hash",
     "serial_text",
@@ -55,7 +57,11 @@ REASONS = {
 HOLD, RELEASED = 6, 8  # certificateHold, removeFromCRL
 REASON_NAMES = {number: name for name, number in REASONS.items()}
 
-_SMTP_UTF8 = x509.ObjectIdentifier("1.3.6.1.5.5.7.8.9")  # SmtpUTF8Mailbox (RFC 9598)
+_SMTP_UTF8 = der.oid("1.3.6.1.5.5.7.8.9")  # SmtpUTF8Mailbox (RFC 9598)
+_SAN = der.oid("2.5.29.17")
+_KEY, _EXTENSIONS = 6, 0xA3  # in a TBSCertificate (RFC 5280 §4.1): a position, and a tag
+_OTHER_NAME, _RFC822_NAME = 0xA0, 0x81  # in GeneralNames (§4.2.1.6)
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +154,7 @@ def serial_text(serial: int) -> str:
 
 def facts_of(certificate: x509.Certificate, cert_der: bytes) -> dict[str, Any]:
     """Give what the ledger's columns say of a certificate, all of it from its own bytes."""
-    # Position 6 of a TBSCertificate with a version is subjectPublicKeyInfo (RFC 5280 §4.1).
-    tbs = der.children(cert_der, der.top(cert_der))[0]
-    key = der.children(cert_der, tbs)[6]
+    key = _fields(cert_der)[_KEY]
     return {
         "serial": serial_text(certificate.serial_number),
         "fingerprint": hashlib.sha256(cert_der).digest(),
@@ -168,23 +172,50 @@ def public_key_hash(key: PublicKeyTypes) -> bytes:
     ).digest()
 
 
-def addresses_of(certificate: x509.Certificate) -> tuple[str, ...]:
-    """Give the mail addresses in a certificate, ASCII and internationalised ones."""
+def addresses_of(cert_der: bytes) -> tuple[str, ...]:
+    """Give the mail addresses in a certificate, ASCII ones first, then internationalised ones.
+
+    Read here and not by ``cryptography``, which makes objects of all extensions. Raises
+    ``ValueError`` for bytes that are no certificate.
+    """
     try:
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
+        return _addresses_in(cert_der)
+    except (SmimeError, IndexError) as error:
+        raise ValueError("not a certificate with names that can be read") from error
+
+
+def _addresses_in(cert_der: bytes) -> tuple[str, ...]:
+    plain: list[str] = []
+    international: list[str] = []
+    fields = _fields(cert_der)
+    if fields[-1][0] != _EXTENSIONS:
         return ()
-    found = list(names.get_values_for_type(x509.RFC822Name))
-    for other in names.get_values_for_type(x509.OtherName):
-        if other.type_id == _SMTP_UTF8:
-            node = der.top(other.value)
-            found.append(other.value[node[2] : node[3]].decode())
-    return tuple(found)
+    for extension in der.children(cert_der, der.top(cert_der, fields[-1][2])):
+        if not cert_der.startswith(_SAN, extension[2]):
+            continue
+        value = der.children(cert_der, extension)[-1]
+        for tag, _, start, end in der.children(cert_der, der.top(cert_der, value[2])):
+            if tag == _RFC822_NAME:
+                plain.append(cert_der[start:end].decode("ascii"))
+            elif tag == _OTHER_NAME and cert_der.startswith(_SMTP_UTF8, start):
+                text = der.top(cert_der, der.top(cert_der, start + len(_SMTP_UTF8))[2])
+                international.append(cert_der[text[2] : text[3]].decode())
+    return (*plain, *international)
+
+
+def _fields(cert_der: bytes) -> list[der.Node]:
+    """Give the fields of a TBSCertificate with a version (RFC 5280 §4.1)."""
+    return der.children(cert_der, der.children(cert_der, der.top(cert_der))[0])
+
+
+def json_text(value: object) -> str:
+    """Write JSON as it stands in the log: always the same octets for the same facts."""
+    return _ENCODER.encode(value)
 
 
 def link(before: bytes, number: int, at: int, kind: str, serial: str | None, detail: str) -> bytes:
     """Give the hash of an entry of the log, which takes in the hash of the one before."""
-    entry = json.dumps([number, at, kind, serial, detail], separators=(",", ":"))
+    entry = json_text([number, at, kind, serial, detail])
     return hashlib.sha256(before + entry.encode()).digest()
 
 

@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 __all__ = ["empty_folder", "fill_new", "unlink_all", "write_new", "write_over"]
 
 
-def write_new(path: str, data: bytes, *, mode: int) -> None:
+def write_new(path: str, data: bytes | Iterable[bytes], *, mode: int) -> None:
     """Write a file that must not exist yet, whole and on the disk, or leave none.
 
-    The mode is as given, never wider, whatever the umask.
+    ``data`` may come in pieces. The mode is as given, never wider, whatever the umask.
     """
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     descriptor = os.open(path, flags, mode)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
+            file.writelines((data,) if isinstance(data, bytes) else data)
             file.flush()
             os.fsync(file.fileno())
         _sync_folder(os.path.dirname(path) or ".")
@@ -44,8 +44,11 @@ def _sync_folder(folder: str) -> None:
         os.close(descriptor)
 
 
-def write_over(path: str, data: bytes, *, mode: int) -> None:
-    """Write a file beside ``path`` and rename it: the old one or the new, never a half."""
+def write_over(path: str, data: bytes | Iterable[bytes], *, mode: int) -> None:
+    """Write a file beside ``path`` and rename it: the old one or the new, never a half.
+
+    ``data`` may come in pieces.
+    """
     beside = f"{path}.new"
     if os.path.lexists(beside):
         os.unlink(beside)  # left by who was killed here

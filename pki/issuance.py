@@ -6,7 +6,6 @@ Floor:  issuance (uses folder, ledger, orders, authority)
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import smime
@@ -14,7 +13,7 @@ from pki import archive, keys
 from pki.authority import Authority, halves, identity_of, moment, new_serial
 from pki.errors import RequestRefused
 from pki.escrow import may_be_kept
-from pki.facts import Issue, public_key_hash
+from pki.facts import Issue
 from pki.orders import Known, Order, Outcome
 from pki.profiles import Profile
 from pki.requests import CertificationRequest
@@ -109,9 +108,12 @@ class Issuance:
             return "encryption" if profile == "mailbox" else f"{profile}-encryption"
         return profile
 
-    def sign(self, order: Order, at: datetime, profile_name: str) -> Issue:
+    def sign(
+        self, order: Order, at: datetime, profile_name: str, profile: Profile | None = None
+    ) -> Issue:
         """Sign what is ordered under a profile that is looked up; it is not recorded yet."""
-        assert isinstance(order.profile, Profile)
+        chosen = order.profile if profile is None else profile
+        assert isinstance(chosen, Profile)
         if self.records.ledger_of and profile_name != "ocsp-responder":
             raise RequestRefused(
                 "this CA has a successor, and signs nothing but what tells of revocation",
@@ -120,15 +122,14 @@ class Issuance:
         serial = new_serial()
         scope = self.records.scope(serial, profile_name)
         certificate = self._for_scope(scope).certify(
-            order.request, profile=order.profile, serial=serial, at=at
+            order.request, profile=chosen, serial=serial, at=at
         )
         return Issue(certificate, profile_name, scope, order.label, order.renews)
 
     def record(self, issues: Sequence[Issue], kept: Sequence[Pair] = ()) -> None:
         """Record certificates that were signed, and keys to keep, all in one commit."""
         if issues:
-            with self.ledger.writing() as log:
-                self._write(log, issues, kept)
+            self.ledger.write(lambda log: self._write(log, issues, kept))
 
     def _write(self, log: Writing, issues: Sequence[Issue], kept: Sequence[Pair]) -> None:
         log.record(issues, self.issuer, at=moment(None))
@@ -238,8 +239,7 @@ class Issuance:
     def _certify_group(self, orders: list[Order], at: datetime | None) -> list[Outcome]:
         when = moment(at)
         labels = [order.label for order in orders if order.label is not None]
-        hashes = [public_key_hash(order.request.public_key) for order in orders]
-        # Asked one after another, the number first: what others wrote since, `number` tells.
+        hashes = [order.request.key_id for order in orders]
         known = self.ledger.ask(lambda connection: Known(connection, labels, hashes))
         outcomes: list[Outcome] = []
         issues: dict[int, Issue] = {}
@@ -250,16 +250,16 @@ class Issuance:
                     chosen = self.profile(order.profile)
                     if order.lifetime_days is not None:
                         chosen = chosen.lasting(order.lifetime_days)
-                    signed = replace(order, profile=chosen)
                     name = self.profile_name(order.profile)
-                    issue = issues[place] = self.sign(signed, when, name)
+                    issue = issues[place] = self.sign(order, when, name, chosen)
                     outcome = Outcome(order, issue.certificate)
                     known.add(order, key_hash, issue.certificate)
                 except smime.SmimeError as refused:
                     outcome = Outcome(order, None, refused)
             outcomes.append(outcome)
         if issues:
-            with self.ledger.writing() as log:
+
+            def write(log: Writing) -> None:
                 if log.number != known.number:
                     # Others wrote while this group was signed: look again, now that they wait.
                     latest = Known(log.connection, labels, hashes)
@@ -276,6 +276,8 @@ class Issuance:
                 self._write(log, list(issues.values()), kept)
                 for place, issue in issues.items():
                     _note_stated(log, orders[place].request, issue)
+
+            self.ledger.write(write)
         return outcomes
 
 

@@ -3,18 +3,21 @@
 Each entry of the log holds the hash of the one before. What the other tables say
 follows from the log, so ``pki.audit`` can tell whether somebody changed either.
 
-Floor:  ledger (uses writing and questions; knows no key and signs nothing)
+Floor:  ledger (uses writing, together and questions; knows no key and signs nothing)
 """
 
 from __future__ import annotations
 
 import contextlib
+from itertools import groupby
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING
 
 from pki import tables
 from pki.facts import REASON_NAMES, RELEASED, Record, Revocation, from_seconds, serial_text
-from pki.questions import MAX_AT_ONCE, MAX_PAGE, RECORDS, head_of, records
+from pki.questions import MAX_AT_ONCE, MAX_PAGE, RECORDS, addressed, head_of, records
 from pki.tables import Prepared, sql, translated
+from pki.together import Together
 from pki.writing import Writing
 
 if TYPE_CHECKING:
@@ -50,19 +53,24 @@ _STATUS = sql.select(
     tables.certificates, tables.revocations, _table.serial == tables.revocations.c.serial
 )
 _STATUSES = _STATUS.where(_table.serial.in_(sql.bindparam("asked", expanding=True)))
+# Takes the lock before anything is read: else two that have read cannot both go on to write.
+_BEGIN, _COMMIT = Prepared(sql.text("BEGIN IMMEDIATE")), Prepared(sql.text("COMMIT"))
 _STATUS_OF_ONE = Prepared(_STATUS.where(_table.serial == sql.bindparam("asked")))
 
 
 class Ledger:
     """The tables of one CA, opened; a context manager. Threads may share it."""
 
-    __slots__ = ("_alone", "_idle", "_reader", "_writer")
+    __slots__ = ("_alone", "_idle", "_reader", "_together", "_writer")
 
     def __init__(self, engine: sql.Engine) -> None:
         self._alone = tables.alone(engine)
         self._idle: list[sql.Connection] = []
         self._reader = tables.reader(engine)
-        self._writer = tables.writer(engine)
+        # SQLite needs none: who asks writes on the same connection, and finds what it
+        # read before in its cache still.
+        self._together = Together()
+        self._writer = None if engine.dialect.name == "sqlite" else tables.writer(engine)
 
     @classmethod
     def open(cls, url: str | sql.URL) -> Self:
@@ -103,10 +111,7 @@ class Ledger:
         """
         with translated():
             while True:
-                try:
-                    connection, kept = self._idle.pop(), True  # no other thread has it now
-                except IndexError:
-                    connection, kept = self._alone.connect(), False
+                connection, kept = self._take()
                 try:
                     answer = question(connection)
                 except BaseException as error:
@@ -120,11 +125,38 @@ class Ledger:
                 self._idle.append(connection)
                 return answer
 
+    def _take(self) -> tuple[sql.Connection, bool]:
+        """Take a connection that is kept, or a new one: no other thread has it now."""
+        try:
+            return self._idle.pop(), True
+        except IndexError:
+            return self._alone.connect(), False
+
     @contextlib.contextmanager
     def writing(self) -> Iterator[Writing]:
         """Give the only writer there is at the moment; at its end all is on disk, or nothing."""
-        with translated(), self._writer.begin() as connection:
-            yield Writing(connection)
+        with self._together.turn, translated():
+            if self._writer is not None:
+                with self._writer.begin() as connection:
+                    yield Writing(connection)
+                return
+            connection, _ = self._take()
+            try:
+                _BEGIN.run(connection)
+                yield Writing(connection)
+                _COMMIT.run(connection)
+            except BaseException:
+                connection.close()  # the pool rolls back what is open
+                raise
+            self._idle.append(connection)
+
+    def write(self, step: Callable[[Writing], Answer]) -> Answer:
+        """Let ``step`` write, and give its answer when that is on the disk.
+
+        What other threads want to write meanwhile goes along in the same commit, each step
+        whole or not at all: so many threads are not bound to one sync of the disk each.
+        """
+        return self._together.write(step, self.writing)
 
     # --- questions ----------------------------------------------------------
 
@@ -198,6 +230,16 @@ class Ledger:
             asked.append(sql.or_(reason.is_(None), reason == RELEASED))
         with self.reading() as connection:
             return records(connection, RECORDS.where(*asked).order_by(table.number).limit(limit))
+
+    def holders(self) -> Iterator[tuple[str, list[Record]]]:
+        """Give each address, in lower case and in order, with its certificates, oldest first.
+
+        One state of the ledger from beginning to end, and never more than some hundred
+        certificates in memory.
+        """
+        with self.reading() as connection:
+            for address, pairs in groupby(addressed(connection), key=itemgetter(0)):
+                yield address, sorted((one for _, one in pairs), key=attrgetter("number"))
 
     def statuses(
         self, serials: Sequence[int], issuer: int | None = None

@@ -14,7 +14,7 @@ import smime
 from pki.errors import RequestRefused
 from pki.facts import REASONS
 from pki.profiles import Profile
-from pki.questions import head_of, holders, labelled
+from pki.questions import head_of, holders, labelled, of_one
 from pki.requests import CertificationRequest
 
 if TYPE_CHECKING:
@@ -56,6 +56,13 @@ class Known:
     __slots__ = ("_holders", "_made", "number")
 
     def __init__(self, connection: sql.Connection, labels: list[str], hashes: list[bytes]) -> None:
+        if len(hashes) == 1:
+            label = labels[0] if labels else None
+            self.number, made, held = of_one(connection, label, hashes[0])
+            self._made = {record.label: record.certificate for record in made}
+            self._holders = {hashes[0]: held}
+            return
+        # One after another, the number first: what others wrote since, it tells.
         self.number = head_of(connection)[0]
         self._made = {record.label: record.certificate for record in labelled(connection, labels)}
         self._holders = holders(connection, hashes)

@@ -21,7 +21,7 @@ from pki.names import checked_address
 
 TYPE_CHECKING = False  # what typing.TYPE_CHECKING is, without importing typing
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from os import PathLike
 
     from cryptography import x509
@@ -33,8 +33,10 @@ __all__ = [
     "files_at",
     "ldif",
     "ldif_authority",
+    "ldif_pieces",
     "smimea",
     "smimea_owner",
+    "smimea_pieces",
     "static_files",
     "write_static",
 ]
@@ -56,12 +58,18 @@ def ldif(entries: Iterable[tuple[str, Sequence[x509.Certificate]]], dn: str) -> 
     Raises ``RequestRefused`` for what is no address, ``ValueError`` for a ``dn`` that names
     anything else.
     """
-    changes = [b"version: 1\n"]
+    return b"".join(ldif_pieces(entries, dn))
+
+
+def ldif_pieces(
+    entries: Iterable[tuple[str, Sequence[x509.Certificate]]], dn: str
+) -> Iterator[bytes]:
+    """Write the same piece by piece: as large as one entry."""
+    yield b"version: 1\n"
     for given, certificates in entries:
         name = entry_name(dn, given)
         ders = [to_der(one) for one in certificates]
-        changes.append(_change(name, {"userCertificate;binary": ders}))
-    return b"\n".join(changes)
+        yield b"\n" + _change(name, {"userCertificate;binary": ders})
 
 
 def entry_name(dn: str, address: str) -> str:
@@ -143,17 +151,24 @@ def smimea(
     >>> smimea([("hugh@example.com", ())])
     ''
     """
-    lines = []
+    return "".join(smimea_pieces(entries, ttl=ttl, generic=generic))
+
+
+def smimea_pieces(
+    entries: Iterable[tuple[str, Sequence[x509.Certificate]]],
+    *,
+    ttl: int = DEFAULT_TTL,
+    generic: bool = False,
+) -> Iterator[str]:
+    """Write the same piece by piece: as large as one record."""
     for address, certificates in entries:
         owner = smimea_owner(address)
         for certificate in certificates:
             der = to_der(certificate)
             text = (b"\3\0\0" + der).hex() if generic else der.hex()
             kind = f"TYPE53 \\# {len(der) + 3}" if generic else "SMIMEA 3 0 0"
-            lines.append(f"{owner} {ttl} IN {kind} (")
-            lines += [f"    {text[n : n + _ZONE_CHUNK]}" for n in range(0, len(text), _ZONE_CHUNK)]
-            lines.append(")")
-    return "".join(f"{line}\n" for line in lines)
+            lines = [f"    {text[n : n + _ZONE_CHUNK]}" for n in range(0, len(text), _ZONE_CHUNK)]
+            yield "\n".join((f"{owner} {ttl} IN {kind} (", *lines, ")\n"))
 
 
 def static_files(ca: Authority, crl: bytes = b"") -> dict[str, bytes]:

@@ -42,7 +42,8 @@ class Registrar:
 
     Every certificate is in the ledger, on the disk, before it is given back. The
     passphrase may be text, bytes, or a function that asks for it. Two processes
-    may have the same CA open.
+    may have the same CA open, and threads share one: what they issue at once is
+    recorded by one commit.
     """
 
     __slots__ = ("_clean", "_desk", "_lists", "ledger", "records")

@@ -9,6 +9,8 @@ Source: RFC 2986 for the request, RFC 9883 for the statement of possession
 
 from __future__ import annotations
 
+import hashlib
+
 from pki import keys
 from pki.errors import RequestRefused
 from pki.names import (
@@ -50,7 +52,16 @@ class CertificationRequest:
     that proof from a CSR. Neither believes a name: ``authorise`` adds them.
     """
 
-    __slots__ = ("addresses", "hosts", "name", "proof", "public_key", "stated_by", "subject")
+    __slots__ = (
+        "_spki",
+        "addresses",
+        "hosts",
+        "name",
+        "proof",
+        "public_key",
+        "stated_by",
+        "subject",
+    )
 
     public_key: keys.PublicKey
     addresses: tuple[str, ...]
@@ -89,6 +100,7 @@ class CertificationRequest:
         subject: dict[str, str],
     ) -> None:
         self.public_key = checked_key
+        self._spki = b""
         # Dicts, not sets: the order given is the order in the certificate.
         self.addresses = tuple(dict.fromkeys(checked_address(one) for one in addresses))
         self.hosts = tuple(dict.fromkeys(_checked_server(one) for one in hosts))
@@ -102,11 +114,16 @@ class CertificationRequest:
         return f"<CertificationRequest {self.name or names or 'unnamed'}>"
 
     @property
+    def spki(self) -> bytes:
+        """The SubjectPublicKeyInfo of the key, in DER."""
+        if not self._spki:
+            self._spki = keys.spki(self.public_key)
+        return self._spki
+
+    @property
     def key_id(self) -> bytes:
         """SHA-256 of the public key: by it one key in two certificates is found."""
-        import hashlib
-
-        return hashlib.sha256(keys.spki(self.public_key)).digest()
+        return hashlib.sha256(self.spki).digest()
 
     @classmethod
     def parse(cls, data: bytes, *, find: Find | None = None) -> Self:

@@ -212,8 +212,10 @@ def connect(url: str | sql.URL) -> sql.Engine:
             made = made.set(drivername="postgresql+psycopg")
             engine = sql.create_engine(made, pool_pre_ping=True)
         elif made.get_backend_name() == "sqlite":
+            # As many connections as there are threads: the ledger keeps them.
+            many = {"max_overflow": -1} if made.database else {}
             engine = sql.create_engine(
-                made, connect_args={"timeout": LOCK_SECONDS, "isolation_level": None}
+                made, connect_args={"timeout": LOCK_SECONDS, "isolation_level": None}, **many
             )
             sql.event.listen(engine, "connect", _sqlite_settings)
             sql.event.listen(engine, "begin", _sqlite_begin)

@@ -5,8 +5,8 @@ Floor:  writing (uses questions, tables and facts)
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import json
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -23,6 +23,7 @@ from pki.facts import (
     addresses_of,
     facts_of,
     issued_detail,
+    json_text,
     link,
     serial_text,
 )
@@ -38,6 +39,9 @@ __all__ = ["Writing"]
 
 _MOVE_HEAD = Prepared(
     sql.update(tables.head).values(number=sql.bindparam("last"), hash=sql.bindparam("last_hash"))
+)
+_SAVE, _KEEP, _UNDO = (
+    Prepared(sql.text(f"{words}SAVEPOINT step")) for words in ("", "RELEASE ", "ROLLBACK TO ")
 )
 _NEW_EVENTS = Prepared(sql.insert(tables.events))
 _NEW_CERTIFICATES = Prepared(sql.insert(tables.certificates))
@@ -82,7 +86,7 @@ class Writing:
         rows = []
         for number, (kind, serial, facts) in enumerate(entries, first):
             text = None if serial is None else serial_text(serial)
-            detail = json.dumps(facts, sort_keys=True, separators=(",", ":"))
+            detail = json_text(facts)
             self._hash = link(self._hash, number, when, kind, text, detail)
             rows.append(
                 {
@@ -98,6 +102,21 @@ class Writing:
         _NEW_EVENTS.run(self.connection, rows)
         _MOVE_HEAD.run(self.connection, {"last": self._number, "last_hash": self._hash})
         return range(first, self._number + 1)
+
+    @contextlib.contextmanager
+    def apart(self) -> Iterator[None]:
+        """Undo what was written inside, and only that, if it fails."""
+        before = self._number, self._hash
+        _SAVE.run(self.connection)
+        try:
+            yield
+        except sql.exc.DBAPIError:
+            raise  # nobody knows what is left of the transaction: all of it is undone
+        except Exception:
+            _UNDO.run(self.connection)
+            self._number, self._hash = before
+            raise
+        _KEEP.run(self.connection)
 
     def issuer(self, certificate: x509.Certificate, *, at: datetime) -> int:
         """Give the number of an issuing CA; at the first time it is recorded."""
@@ -138,7 +157,7 @@ class Writing:
             rows.append(row)
             held += [
                 {"address": address, "serial": row["serial"]}
-                for address in {a.lower() for a in addresses_of(issue.certificate)}
+                for address in {a.lower() for a in addresses_of(cert_der)}
             ]
             said = issued_detail(row)
             entries.append(("issued", issue.certificate.serial_number, said))

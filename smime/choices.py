@@ -58,8 +58,12 @@ def derives_for(wanted: str, capabilities: Iterable[Sequence[str]]) -> bool:
 
 
 def _all_say(name: str, capabilities: Iterable[Sequence[str]]) -> bool:
-    known = list(capabilities)
-    return bool(known) and all(name in one for one in known)
+    known = False
+    for one in capabilities:
+        if name not in one:
+            return False
+        known = True
+    return known
 
 
 def explain(policy: Policy, to: Iterable[Any]) -> str:

@@ -367,7 +367,10 @@ def _divided(
 
 
 def _is_wrapped(entity: Entity) -> bool:
-    return (entity.get("content-type") or "").lower().startswith(_WRAPPERS)
+    # Most mails are not: no field is read to say so.
+    return (entity.mentions(b"multipart/") or entity.mentions(b"pkcs7-mime")) and (
+        entity.get("content-type") or ""
+    ).lower().startswith(_WRAPPERS)
 
 
 def _sign(
@@ -476,8 +479,10 @@ def _seals(
     capabilities = [one.capabilities for one in readers]
     cipher = policy.choose_cipher(capabilities)
     transport = policy.choose_transport(capabilities)
-    unique = {one.recipient_key.identifier: one.recipient_key for one in readers}
-    return list(unique.values()), cipher, transport, policy.derives_key(capabilities)
+    keys = [one.recipient_key for one in readers]
+    if len(keys) > 1:
+        keys = list({one.identifier: one for one in keys}.values())
+    return keys, cipher, transport, policy.derives_key(capabilities)
 
 
 def _made(source: Mail, data: bytes, out: Out | None) -> Mail:

@@ -407,9 +407,10 @@ class Policy:
         keys that fix their digest do not follow the policy.
         """
         used = list(dict.fromkeys(digests))
-        meant = self.micalg.lower().replace("-", "")
-        if self.micalg and (meant not in _MICALG or used == [meant]):
-            return self.micalg
+        if self.micalg:
+            meant = self.micalg.lower().replace("-", "")
+            if meant not in _MICALG or used == [meant]:
+                return self.micalg
         return ",".join(_MICALG[name] for name in used)
 
     def __setattr__(self, name: str, value: object) -> None:

@@ -142,13 +142,14 @@ def _certificates(arguments: argparse.Namespace) -> list[x509.Certificate]:
 
 def _say(arguments: argparse.Namespace, kept: Kept) -> int:
     from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.serialization import Encoding
 
     from pki.facts import addresses_of
 
     found = () if kept.agents is None else kept.agents.certificates
     who = [
         {
-            "addresses": list(addresses_of(one)),
+            "addresses": list(addresses_of(one.public_bytes(Encoding.DER))),
             "subject": one.subject.rfc4514_string(),
             "until": f"{one.not_valid_after_utc:%Y-%m-%d}",
             "sha256": one.fingerprint(SHA256()).hex(),

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import argparse
 import os
+from itertools import chain
 
 from pki.cli import common, options
 
 TYPE_CHECKING = False  # what typing.TYPE_CHECKING is, without importing typing
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from cryptography import x509
 
     from pki.folder import Records
@@ -76,19 +79,20 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.refuse(str(error))
     written: list[str] = []
     with common.opened(arguments) as (records, ledger):
-        lists = _lists(records, ledger)
-        people = readers(ledger) if arguments.zone or arguments.dn else {}
+        lists = _lists(records, ledger) if arguments.static or arguments.ca_dn else {}
+        people = People(ledger)
         if arguments.ldif:
-            ldif = publish.ldif(people.items(), arguments.dn)
+            own = b""
             if arguments.ca_dn:
                 own = publish.ldif_authority(arguments.ca_dn, records.issuing, *lists.values())
-                ldif += b"\n" + own.removeprefix(b"version: 1\n\n")
-            write_over(arguments.ldif, ldif, mode=0o644)
+                own = b"\n" + own.removeprefix(b"version: 1\n\n")
+            ldif = publish.ldif_pieces(people, arguments.dn)
+            write_over(arguments.ldif, chain(ldif, (own,)), mode=0o644)
             written.append(arguments.ldif)
         absent = _push(arguments, records, people, lists) if arguments.ldap else []
         if arguments.zone:
-            zone = publish.smimea(people.items(), ttl=arguments.ttl, generic=arguments.generic)
-            write_over(arguments.zone, zone.encode(), mode=0o644)
+            zone = publish.smimea_pieces(people, ttl=arguments.ttl, generic=arguments.generic)
+            write_over(arguments.zone, map(str.encode, zone), mode=0o644)
             written.append(arguments.zone)
         if arguments.static:
             files = _static(records, lists)
@@ -100,8 +104,7 @@ def run(arguments: argparse.Namespace) -> int:
             written += [os.path.join(arguments.static, name) for name in files]
         missing = records.crl_url and not lists and (arguments.static or arguments.ca_dn)
     if arguments.json:
-        held = sum(bool(certificates) for certificates in people.values())
-        common.say_json({"written": written, "people": held, "absent": absent})
+        common.say_json({"written": written, "people": people.held, "absent": absent})
     else:
         for path in written:
             common.announce(path)
@@ -115,7 +118,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _push(
     arguments: argparse.Namespace,
     records: Records,
-    people: dict[str, list[x509.Certificate]],
+    people: People,
     lists: dict[str, bytes],
 ) -> list[str]:
     """Change the directory itself; give the addresses that have no entry there."""
@@ -129,7 +132,7 @@ def _push(
         or (lambda: common.secret("Passphrase of the directory: ", "--ldap-passphrase-file")),
         ca_file=arguments.ldap_ca,
     ) as directory:
-        absent = directory.put(people.items(), arguments.dn)
+        absent = directory.put(people, arguments.dn)
         if arguments.ca_dn:
             directory.put_authority(arguments.ca_dn, records.issuing, *lists.values())
     return absent
@@ -138,30 +141,38 @@ def _push(
 def _static(records: Records, lists: dict[str, bytes]) -> dict[str, bytes]:
     from pki import publish
 
-    chain = (records.issuing, *records.above)
-    return publish.files_at(chain, records.root, ca_url=records.ca_url, lists=lists)
+    upwards = (records.issuing, *records.above)
+    return publish.files_at(upwards, records.root, ca_url=records.ca_url, lists=lists)
 
 
-def readers(ledger: Ledger) -> dict[str, list[x509.Certificate]]:
-    """Give the valid certificates of each address that can be written to; none is there too.
+class People:
+    """Each address with its valid certificates that can be written to; none is there too.
 
-    So what was published once and is revoked since is taken away again.
+    So what was published once and is revoked since is taken away again. They come from
+    the ledger anew each time: of a million people some hundred are in memory.
     """
-    from datetime import UTC, datetime
 
-    from pki.renewal import ending
-    from pki.rules import reads
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self.held = 0
+        """How many had one, the last time."""
 
-    now = common.now()
-    found: dict[str, list[x509.Certificate]] = {}
-    for record in ending(ledger, datetime.fromtimestamp(0, UTC)):
-        valid = record.not_before <= now and record.state(now) == "valid"
-        certificate = record.certificate
-        for address in record.addresses:
-            held = found.setdefault(address, [])
-            if valid and reads(certificate):
-                held.append(certificate)
-    return found
+    def __iter__(self) -> Iterator[tuple[str, list[x509.Certificate]]]:
+        from pki.rules import reads
+
+        now = common.now()
+        self.held = 0
+        for lower, records in self._ledger.holders():
+            # Spelt as in the certificates: what is before the @ may be told apart by case.
+            found: dict[str, list[x509.Certificate]] = {}
+            for record in records:
+                valid = record.not_before <= now and record.state(now) == "valid"
+                spelt = [address for address in record.addresses if address.lower() == lower]
+                now_theirs = [record.certificate] if valid and reads(record.certificate) else []
+                for address in spelt:
+                    found.setdefault(address, []).extend(now_theirs)
+            self.held += sum(map(bool, found.values()))
+            yield from found.items()
 
 
 def _lists(records: Records, ledger: Ledger) -> dict[str, bytes]:

@@ -10,6 +10,7 @@ Source: RFC 5652 §6.2.2; RFC 5753 for ECDH, RFC 8418 for X25519 and X448
 from __future__ import annotations
 
 import os
+from functools import cache
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.kdf.x963kdf import X963KDF
@@ -22,7 +23,9 @@ from smime.cms.der import (
     NULL,
     OCTET_STRING,
     SEQUENCE,
+    around,
     children,
+    head,
     integer,
     octet_string,
     oid_text,
@@ -122,31 +125,58 @@ def _shared_info(wrap_algorithm: bytes, ukm: bytes, wrap: int) -> bytes:
 
 
 def _ephemeral(curve: str) -> tuple[Any, bytes]:
-    """Return a fresh private key on the curve and its algorithm and public key as written."""
+    """Return a fresh private key on the curve and its public key, as octets."""
     if curve in _CURVES:
         private = ec.generate_private_key(_CURVES[curve])
-        point = private.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
-        algorithm = sequence(alg.EC_PUBLIC_KEY)
-        return private, algorithm + tlv(0x03, b"\x00" + point)
+        return private, private.public_key().public_bytes(
+            Encoding.X962, PublicFormat.UncompressedPoint
+        )
     from cryptography.hazmat.primitives.asymmetric import x448, x25519
 
     made: Any = (
         x25519.X25519PrivateKey.generate() if curve == "x25519" else x448.X448PrivateKey.generate()
     )
-    algorithm = sequence(alg.X25519 if curve == "x25519" else alg.X448)
-    return made, algorithm + tlv(0x03, b"\x00" + made.public_key().public_bytes_raw())
+    return made, made.public_key().public_bytes_raw()
+
+
+@cache
+def _written_once(curve: str, wrap: int) -> tuple[bytes, ...]:
+    """Return what is the same in every recipient info for a curve and a length of key wrap.
+
+    That is what stands before the sender's public key, between it and the keying
+    material, and behind that up to the readers; and what stands in
+    ECC-CMS-SharedInfo before and behind the keying material. With HKDF there is none.
+    """
+    how, _, scheme = WRITTEN[curve]
+    if curve in _CURVES:
+        octets, algorithm = 1 + 2 * ((_CURVES[curve].key_size + 7) // 8), alg.EC_PUBLIC_KEY
+    else:
+        octets, algorithm = (32, alg.X25519) if curve == "x25519" else (56, alg.X448)
+    wrap_algorithm = sequence(alg.KEY_WRAP[wrap])
+
+    def originator(point: bytes) -> bytes:
+        key = sequence(algorithm) + tlv(0x03, b"\x00" + point)
+        return _THREE + tlv(0xA0, tlv(0xA1, key))
+
+    start, behind_point = around(originator, octets)
+    before_ukm, end, info = behind_point, b"", (_shared_info(wrap_algorithm, b"", wrap), b"")
+    if how == "x963":
+        before, end = around(lambda ukm: tlv(0xA1, octet_string(ukm)), UKM_OCTETS)
+        before_ukm += before
+        info = around(lambda ukm: _shared_info(wrap_algorithm, ukm, wrap), UKM_OCTETS)
+    return start, before_ukm, end + sequence(scheme, wrap_algorithm), *info
 
 
 def info(content_key: bytes, readers: Sequence[Agreeing], curve: str) -> bytes:
     """Return one KeyAgreeRecipientInfo for readers on one curve."""
-    how, digest, scheme = WRITTEN[curve]
-    private, originator = _ephemeral(curve)
+    how, digest, _ = WRITTEN[curve]
+    wrap = min(len(content_key), 32)  # the key of a code can be longer than that of any wrap
+    start, before_ukm, end, info_start, info_end = _written_once(curve, wrap)
+    private, point = _ephemeral(curve)
     # With HKDF it would be salt and shared info in one (RFC 8418 §2.2), and there
     # are readers that forget the former; an ephemeral key does not need it.
     ukm = os.urandom(UKM_OCTETS) if how == "x963" else b""
-    wrap = min(len(content_key), 32)  # the key of a code can be longer than that of any wrap
-    wrap_algorithm = sequence(alg.KEY_WRAP[wrap])
-    shared_info = _shared_info(wrap_algorithm, ukm, wrap)
+    shared_info = b"".join((info_start, ukm, info_end))
     sealed = []
     for one in readers:
         secret = (
@@ -156,15 +186,8 @@ def info(content_key: bytes, readers: Sequence[Agreeing], curve: str) -> bytes:
         )
         wrapping_key = _derive(how, digest, secret, b"", shared_info, wrap)
         wrapped = aes_key_wrap(wrapping_key, content_key)
-        sealed.append(sequence(one.identifier, octet_string(wrapped)))
-    return tlv(
-        0xA1,
-        _THREE
-        + tlv(0xA0, tlv(0xA1, originator))
-        + (tlv(0xA1, octet_string(ukm)) if ukm else b"")
-        + sequence(scheme, wrap_algorithm)
-        + sequence(*sealed),
-    )
+        sealed.append(sequence(one.identifier, head(OCTET_STRING, len(wrapped)), wrapped))
+    return tlv(0xA1, b"".join((start, point, before_ukm, ukm, end, sequence(*sealed))))
 
 
 def read(data: bytes, node: Node) -> list[Sealed]:

@@ -14,6 +14,7 @@ from smime.errors import LimitExceeded, MalformedMail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
     from typing import TypeAlias
 
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 __all__ = [
     "NULL",
     "Indefinite",
+    "around",
     "children",
-    "enclose",
     "head",
     "integer",
     "octet_string",
@@ -38,6 +39,8 @@ __all__ = [
 
 MAX_CHILDREN = 20_000  # more elements in one structure than any real message has recipients
 MAX_LENGTH_OCTETS = 8
+
+_TWO_DIGITS = tuple(b"%02d" % number for number in range(100))
 
 INTEGER = 0x02
 OCTET_STRING = 0x04
@@ -77,10 +80,17 @@ def tlv(tag: int, content: bytes) -> bytes:
     return head(tag, len(content)) + content
 
 
-def enclose(tag: int, parts: list[bytes]) -> list[bytes]:
-    """Put tag and length before the pieces of a content, without joining them yet."""
-    parts.insert(0, head(tag, sum(map(len, parts))))
-    return parts
+def around(write: Callable[[bytes], bytes], octets: int) -> tuple[bytes, bytes]:
+    r"""Return what ``write`` puts before and behind a content of so many octets, at most 256.
+
+    With it a structure that is the same in every message is written once.
+
+    >>> around(octet_string, 12)
+    (b'\x04\x0c', b'')
+    """
+    content = bytes(range(octets))
+    before, _, behind = write(content).partition(content)
+    return before, behind
 
 
 def sequence(*parts: bytes) -> bytes:
@@ -90,7 +100,8 @@ def sequence(*parts: bytes) -> bytes:
 
 def set_of(*parts: bytes) -> bytes:
     """Return a SET OF in DER order (X.690 §11.6)."""
-    return tlv(SET, b"".join(sorted(parts)))
+    content = parts[0] if len(parts) == 1 else b"".join(sorted(parts))
+    return head(SET, len(content)) + content
 
 
 def octet_string(content: bytes) -> bytes:
@@ -143,11 +154,23 @@ def oid_text(content: bytes) -> str:
 
 def time(moment: datetime) -> bytes:
     """Return a Time: UTCTime up to 2049, GeneralizedTime after (RFC 5652 §11.3)."""
-    year, month, day, hour, minute, second = moment.utctimetuple()[:6]
-    rest = b"%02d%02d%02d%02d%02dZ" % (month, day, hour, minute, second)
-    if 1950 <= year < 2050:
-        return b"\x17\x0d%02d%b" % (year % 100, rest)
-    return b"\x18\x0f%04d%b" % (year, rest)
+    away = moment.utcoffset()
+    if away:
+        moment = moment.replace(tzinfo=None) - away
+    century, year = divmod(moment.year, 100)
+    digits = _TWO_DIGITS  # a table and one join: several times as fast as to format
+    rest = (
+        digits[year],
+        digits[moment.month],
+        digits[moment.day],
+        digits[moment.hour],
+        digits[moment.minute],
+        digits[moment.second],
+        b"Z",
+    )
+    if 1950 <= moment.year < 2050:
+        return b"".join((b"\x17\x0d", *rest))
+    return b"".join((b"\x18\x0f", digits[century], *rest))
 
 
 def top(data: bytes, at: int = 0, end: int | None = None) -> Node:

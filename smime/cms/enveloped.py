@@ -8,6 +8,7 @@ Source: RFC 5652 §6, §8; RFC 5083 and RFC 5084 for AES-GCM; RFC 3565 for AES-C
 from __future__ import annotations
 
 import os
+from functools import cache
 
 from smime.cms import algorithms as alg
 from smime.cms import ciphers, recipients
@@ -18,8 +19,8 @@ from smime.cms.der import (
     OCTET_STRING,
     SEQUENCE,
     SET,
+    around,
     children,
-    enclose,
     head,
     integer,
     octet_string,
@@ -61,7 +62,8 @@ _ID_ENVELOPED_DATA = tlv(0x06, alg.ENVELOPED_DATA)
 _ID_AUTH_ENVELOPED_DATA = tlv(0x06, alg.AUTH_ENVELOPED_DATA)
 _ID_ENCRYPTED_DATA = tlv(0x06, alg.ENCRYPTED_DATA)
 _SALT = b"The Cryptographic Message Syntax"  # RFC 9709 §2
-_ZERO = integer(0)
+_VERSIONS = tuple(integer(number) for number in range(5))  # RFC 5652 §6.1
+_ZERO = _VERSIONS[0]
 
 FAILED = "the content could not be opened with the key that it names"
 
@@ -92,10 +94,8 @@ def build(
     """
     frame = Frame(readers, cipher, transport, derived, extras)
     ciphertext, tag = ciphers.seal(cipher, frame.key, frame.nonce, content, extras.authenticated)
-    parts = [frame.described, head(0x80, len(ciphertext)), ciphertext]
-    parts = [frame.start, *enclose(0x30, parts), extras.tail(tag)]
-    parts = [frame.outer, *enclose(0xA0, enclose(0x30, parts))]
-    return b"".join(enclose(0x30, parts))
+    tail = extras.tail(tag)
+    return b"".join((frame.before(len(ciphertext), len(tail)), ciphertext, tail))
 
 
 class Frame:
@@ -121,12 +121,10 @@ class Frame:
         derived: bool = False,
         extras: Extras = PLAIN,
     ) -> None:
-        identifier, key_octets, mode, _ = alg.CIPHERS[cipher]
+        _, key_octets, mode, _ = alg.CIPHERS[cipher]
         self.nonce = os.urandom(ciphers.NONCE_OCTETS[mode])
-        parameters = octet_string(self.nonce)
-        if mode in ("gcm", "ccm"):
-            parameters = sequence(parameters, integer(ciphers.TAG_OCTETS))
-        algorithm = sequence(identifier, parameters)
+        before_nonce, after_nonce = _around_nonce(cipher)
+        algorithm = before_nonce + self.nonce + after_nonce
         self.extras = extras
         if readers[0].kind == "content key":
             self._start_encrypted(readers)
@@ -138,7 +136,7 @@ class Frame:
             else:
                 # RFC 5652 §6.1: 2 with unprotected attributes.
                 version = max(version, 2) if extras.unprotected else version
-                self.outer, self.start = _ID_ENVELOPED_DATA, integer(version) + infos
+                self.outer, self.start = _ID_ENVELOPED_DATA, _VERSIONS[version] + infos
         if derived:
             self.key = derive(self.key, algorithm)
             algorithm = sequence(alg.CEK_HKDF_SHA256, algorithm)
@@ -152,10 +150,36 @@ class Frame:
         assert isinstance(reader, ContentKey)
         self.key = reader.value
         self.outer = _ID_ENCRYPTED_DATA
-        self.start = integer(2) if self.extras.unprotected else _ZERO
+        self.start = _VERSIONS[2] if self.extras.unprotected else _ZERO
+
+    def before(self, octets: int, tail_octets: int) -> bytes:
+        """Return what stands before so many octets of ciphertext, and a tail, in DER."""
+        inner = self.described + head(0x80, octets)
+        length = len(inner) + octets
+        start = b"".join((self.start, head(SEQUENCE, length), inner))
+        length = len(start) + octets + tail_octets
+        within = head(SEQUENCE, length)
+        length += len(within)
+        explicit = head(0xA0, length)
+        length += len(self.outer) + len(explicit)
+        return b"".join((head(SEQUENCE, length), self.outer, explicit, within, start))
 
     def __repr__(self) -> str:
         return "<Frame of a sealed content>"
+
+
+@cache
+def _around_nonce(cipher: str) -> tuple[bytes, bytes]:
+    """Return what stands around the nonce in the AlgorithmIdentifier of a cipher, as written."""
+    identifier, _, mode, _ = alg.CIPHERS[cipher]
+
+    def write(nonce: bytes) -> bytes:
+        parameters = octet_string(nonce)
+        if mode in ("gcm", "ccm"):
+            parameters = sequence(parameters, integer(ciphers.TAG_OCTETS))
+        return sequence(identifier, parameters)
+
+    return around(write, ciphers.NONCE_OCTETS[mode])
 
 
 def derive(key: bytes, algorithm: bytes) -> bytes:

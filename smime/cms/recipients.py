@@ -155,7 +155,7 @@ def seal(content_key: bytes, readers: Sequence[Reader], how: str) -> tuple[bytes
         else:
             infos.append(one.info(content_key, how))
     infos += [agreement.info(content_key, group, curve) for curve, group in by_curve.items()]
-    return set_of(*infos), max((one.version for one in readers), default=0)
+    return set_of(*infos), max([one.version for one in readers], default=0)
 
 
 class OpeningKey:

@@ -69,12 +69,7 @@ def sealed_pieces(
     ciphers.check_length(cipher, len(frame.nonce), source.size)
     size = source.size // 16 * 16 + 16 if padded else source.size
     tail = len(extras.tail(b"" if padded else bytes(ciphers.TAG_OCTETS)))
-    inner = frame.described + head(0x80, size)
-    body = frame.start + head(0x30, len(inner) + size) + inner
-    length = len(body) + size + tail
-    explicit = head(0x30, length)
-    outer = frame.outer + head(0xA0, len(explicit) + length) + explicit
-    yield head(0x30, len(outer) + length) + outer + body
+    yield frame.before(size, tail)
     for piece in source.pieces():
         yield encryptor.update(piece)
     yield encryptor.finalize()

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from smime.cms import attributes as attrs
 from smime.cms.algorithms import DATA, DIGEST_ALGORITHM, DIGESTS, SIGNED_DATA, digest
-from smime.cms.der import enclose, head, integer, oid, sequence, set_of, tlv
+from smime.cms.der import head, integer, oid, sequence, set_of, tlv
 from smime.cms.names import issuer_and_serial
 from smime.cms.schemes import FIXED_DIGEST, Keyed, check_pure_length
 from smime.errors import KeyProblem, NotSupported
@@ -39,7 +39,18 @@ _END = b"\x00\x00"
 class _Way:
     """One way in which a key signs, ready to be used many times."""
 
-    __slots__ = ("after", "before", "digest", "fill", "fixed_octets", "more", "sign", "sign_hashed")
+    __slots__ = (
+        "_around",
+        "after",
+        "before",
+        "certificates_der",
+        "digest",
+        "fill",
+        "fixed_octets",
+        "more",
+        "sign",
+        "sign_hashed",
+    )
 
     before: bytes
     """Version, signer identifier and digest algorithm."""
@@ -53,6 +64,29 @@ class _Way:
     sign_hashed: Callable[[bytes], bytes] | None
     fill: Callable[[bytes, datetime], bytes]
     """Makes the attributes of plain data of digest and time."""
+    certificates_der: tuple[bytes, ...]
+
+    def __init__(self) -> None:
+        self._around: dict[tuple[int, int], tuple[bytes, bytes]] = {}
+
+    def detached(self, signed: bytes, value: bytes) -> bytes:
+        """Return the ContentInfo over detached plain data: these attributes, and their value.
+
+        All else in it is the same while their lengths are, so it is cut out of the
+        first one that was made.
+        """
+        lengths = len(signed), len(value)
+        around = self._around.get(lengths)
+        if around is None:
+            infos = tlv(0x31, _signer_info(self, signed, value))
+            digest_set = _DIGEST_SET[self.digest]
+            made = _assemble(digest_set, self.certificates_der, infos, DATA, b"", True)
+            # From the end: value, signature algorithm, attributes (but for their tag).
+            value_at = len(made) - len(value)
+            after_at = value_at - len(head(0x04, len(value))) - len(self.after)
+            around = made[: after_at - len(signed) + 1], made[after_at:value_at]
+            self._around[lengths] = around
+        return b"".join((around[0], signed[1:], around[1], value))
 
 
 class SigningKey:
@@ -122,6 +156,7 @@ class SigningKey:
     def _make(self, signature: str, digest_name: str, cades: bool) -> _Way:
         signer = self._keyed.signer(signature, digest_name)
         way = _Way()
+        way.certificates_der = self.certificates_der
         way.digest = signer.digest
         way.before = _ONE + self._sid + DIGEST_ALGORITHM[signer.digest]
         way.after = signer.algorithm
@@ -200,6 +235,8 @@ def build(
         if not signed_attributes:
             # The ordinary case, as short as it can be.
             signed = way.fill(digest(way.digest, content), at)
+            if detached:
+                return way.detached(signed, way.sign(signed)), [way.digest]
             info = _signer_info(way, signed, way.sign(signed))
             infos, digest_set = tlv(0x31, info), _DIGEST_SET[way.digest]
             made = _assemble(digest_set, only.certificates_der, infos, DATA, content, detached)
@@ -307,9 +344,8 @@ def _assemble(
     if not detached:
         inner += tlv(0xA0, tlv(0x04, content))
     joined = b"".join(certificates)
-    parts = [start, head(0x30, len(inner)), inner, head(0xA0, len(joined)), joined, infos]
-    parts = [_ID_SIGNED_DATA, *enclose(0xA0, enclose(0x30, parts))]
-    return b"".join(enclose(0x30, parts))
+    signed = sequence(start, head(0x30, len(inner)), inner, head(0xA0, len(joined)), joined, infos)
+    return sequence(_ID_SIGNED_DATA, head(0xA0, len(signed)), signed)
 
 
 class Frame:

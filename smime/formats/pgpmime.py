@@ -212,11 +212,9 @@ def keys_apart(given: Any) -> tuple[tuple[PgpKey, ...], Any]:
 
     The rest is as it was given where no OpenPGP key is in it.
     """
-    if given == ():
-        return (), ()
-    if _is_openpgp(given):
-        return (given,), ()
-    if not hasattr(given, "__iter__") or isinstance(given, (str, bytes, bytearray, memoryview)):
+    if not hasattr(given, "__iter__"):
+        return ((given,), ()) if _is_openpgp(given) else ((), given)
+    if isinstance(given, (str, bytes, bytearray, memoryview)):
         return (), given
     several = tuple(given)
     found = tuple(one for one in several if _is_openpgp(one))

@@ -82,7 +82,7 @@ def refuse_trust(trust: Trusts | None) -> None:
 
 def refuse_bcc(entity: Entity, readers: Sequence[Recipient]) -> None:
     """Refuse to seal one mail for open and for blind readers: it would name them all."""
-    if not any(field.key == "bcc" for field in entity.fields):
+    if not entity.mentions(b"bcc") or not any(field.key == "bcc" for field in entity.fields):
         return
     named = {*addresses(entity, "to"), *addresses(entity, "cc"), *addresses(entity, "from")}
     for blind in addresses(entity, "bcc"):

@@ -21,7 +21,7 @@ from smime.mime.multipart import split_signed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from smime.mime.entity import Entity
     from smime.source import Piece
@@ -69,10 +69,17 @@ def base64_lines(data: bytes) -> bytes:
     >>> base64_lines(b"hi")
     b'aGk=\r\n'
     """
+    return b"".join(_base64_blocks(data))
+
+
+def _base64_blocks(data: bytes) -> Sequence[bytes]:
+    """Return the same as pieces that are still to be joined."""
     if len(data) > _BLOCK_OCTETS:
-        return b"".join(
-            base64_lines(data[at : at + _BLOCK_OCTETS]) for at in range(0, len(data), _BLOCK_OCTETS)
-        )
+        return [
+            block
+            for at in range(0, len(data), _BLOCK_OCTETS)
+            for block in _base64_blocks(data[at : at + _BLOCK_OCTETS])
+        ]
     # A Struct cuts the flat text into lines at the speed of memcpy, several
     # times as fast as any encoder that writes the line ends itself.
     flat = b64encode(data)
@@ -80,8 +87,11 @@ def base64_lines(data: bytes) -> bytes:
     cutter = _cutters.get(lines)
     if cutter is None:
         cutter = _cutters[lines] = struct.Struct(f"{LINE_OCTETS}s" * lines)
-    tail = (flat[lines * LINE_OCTETS :], b"") if rest else (b"",)
-    return b"\r\n".join((*cutter.unpack_from(flat), *tail))
+    joined = b"\r\n".join(cutter.unpack_from(flat))
+    if not rest:
+        return (joined, b"\r\n") if lines else ()
+    last = flat[lines * LINE_OCTETS :]
+    return (joined, b"\r\n", last, b"\r\n") if lines else (last, b"\r\n")
 
 
 def lines_of(pieces: Iterable[Piece]) -> Iterator[bytes]:
@@ -147,7 +157,7 @@ def signed_end(signature_der: bytes, boundary: bytes) -> bytes:
             b'Content-Disposition: attachment; filename="smime.p7s"\r\n'
             b"Content-Description: S/MIME Cryptographic Signature\r\n"
             b"\r\n",
-            base64_lines(signature_der),
+            *_base64_blocks(signature_der),
             b"\r\n--",
             boundary,
             b"--\r\n",
@@ -162,15 +172,18 @@ def wrap_sealed(cms_der: bytes, kind: str, outer: bytes = b"") -> bytes:
     ``authEnvelopedData``, ``compressedData``, or ``receipt``; ``outer`` are the
     message's own header fields.
     """
-    return sealed_start(kind, outer) + base64_lines(cms_der)
+    return b"".join((outer, _SEALED_START[kind], *_base64_blocks(cms_der)))
 
 
 def sealed_start(kind: str, outer: bytes = b"") -> bytes:
     """Return what stands before the base64 text of an application/pkcs7-mime."""
+    return outer + _SEALED_START[kind]
+
+
+def _sealed_start(kind: str) -> bytes:
     name = b"smime.p7z" if kind == "compressedData" else b"smime.p7m"  # RFC 8551 §3.2.1
     return b"".join(
         (
-            outer,
             b"MIME-Version: 1.0\r\nContent-Type: application/pkcs7-mime; smime-type=",
             _SMIME_TYPE[kind].encode("ascii"),
             b';\r\n name="',
@@ -181,6 +194,9 @@ def sealed_start(kind: str, outer: bytes = b"") -> bytes:
             b'"\r\n\r\n',
         )
     )
+
+
+_SEALED_START = {kind: _sealed_start(kind) for kind in _SMIME_TYPE}
 
 
 class Wrapped:

@@ -29,7 +29,7 @@ Source: RFC 8551 §3.1, RFC 3156 §3, RFC 2045 §6, RFC 2049 §4
 from __future__ import annotations
 
 import re
-from io import IncrementalNewlineDecoder
+from io import BytesIO, IncrementalNewlineDecoder
 
 from smime.errors import LimitExceeded, MalformedMail
 from smime.mime.entity import split_entity
@@ -99,11 +99,8 @@ def _is_plain(entity: bytes, travels: bool) -> bool:
     """Whether it is canonical but for blanks at line ends."""
     if not entity.isascii() or b"\0" in entity:
         return False
-    if travels:
-        if not _lines_are_short(entity):
-            return False
-        if _has_from_line(entity):
-            return False
+    if travels and (not _lines_are_short(entity) or _has_from_line(entity)):
+        return False
     return _line_ends(entity) in _ONLY_CRLF
 
 
@@ -126,6 +123,9 @@ def _line_ends(data: bytes) -> str | tuple[str, ...] | None:
     """Return the kinds of line end that occur: CRLF, bare LF, bare CR."""
     # Python's text files must know the same; their decoder is the fastest to ask.
     decoder = IncrementalNewlineDecoder(None, translate=False)
+    if len(data) <= _CHUNK:
+        decoder.decode(data.decode("latin-1"), True)
+        return decoder.newlines
     for at in range(0, len(data), _CHUNK):
         decoder.decode(data[at : at + _CHUNK].decode("latin-1"))
     decoder.decode("", final=True)
@@ -175,7 +175,8 @@ def _rewrite(raw: bytes, default: str, depth: int) -> bytes:
         return _around(entity, _rewrite(entity.body, "text/plain", depth + 1))
     if plain and blank_at >= entity.body_at and kind.startswith("text/") and not _is_wide(entity):
         # Ordinary text with blanks at line ends, and nothing else to be done to it.
-        return _head(entity, "quoted-printable", tidy=True) + _to_quoted_printable(entity.body)
+        body = _to_quoted_printable(entity.body, blank_at - entity.body_at)
+        return _head(entity, "quoted-printable", tidy=True) + body
     return _leaf(entity, kind, plain)
 
 
@@ -259,20 +260,24 @@ def _mostly_ascii(text: bytes) -> bool:
     return eight_bit * 2 <= len(text)  # above, nobody can read it and base64 is far shorter
 
 
-def _to_quoted_printable(text: bytes) -> bytes:
-    """``text`` has lines that end in CRLF, and neither NUL nor bare CR."""
+def _to_quoted_printable(text: bytes, blank_at: int = 0) -> bytes:
+    """``text`` has lines that end in CRLF, and neither NUL nor bare CR.
+
+    Before ``blank_at`` no line ends in a blank.
+    """
     if (
         b"=" not in text
         and not _has_from_line(text)
         and text.isascii()
         and not text.endswith((b" ", b"\t"))
-        and max(map(len, text.splitlines()), default=0) < SHORT_LINE
+        and max(map(len, BytesIO(text).readlines()), default=0) < SHORT_LINE + 2
     ):
         # Ordinary text: blanks before a line end are all that the encoding
         # changes, and dashes that could become a delimiter.
-        quick = text.replace(b" \r\n", b"=20\r\n")
-        if b"\t" in quick:
-            quick = quick.replace(b"\t\r\n", b"=09\r\n")
+        rest = text[blank_at:].replace(b" \r\n", b"=20\r\n")
+        if b"\t" in rest:
+            rest = rest.replace(b"\t\r\n", b"=09\r\n")
+        quick = text[:blank_at] + rest
         if b"-" not in quick or not (quick.startswith(b"--") or b"\n--" in quick):
             return quick
     from binascii import b2a_qp

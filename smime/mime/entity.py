@@ -204,9 +204,7 @@ class Entity:
     def _find(self, start: bytes) -> str | None:
         """Return the value of the first field that begins so: line end, name in lower case."""
         raw, head_at, end = self.raw, self.head_at, self.body_at
-        lower = self._lower
-        if lower is None:
-            lower = self._lower = b"\n" + raw[head_at:end].lower()
+        lower = self._lower or self._lowered()
         at = lower.find(start)
         while at >= 0:
             at += len(start)
@@ -220,6 +218,17 @@ class Entity:
                 return _unfolded(raw[at : end if stop < 0 else stop])
             at = lower.find(start, at)
         return None
+
+    def mentions(self, word: bytes) -> bool:
+        """Whether a word, in lower case, stands anywhere in the header block, in any case.
+
+        A quick look: what is not mentioned is no name and no value of a field.
+        """
+        return word in (self._lower or self._lowered())
+
+    def _lowered(self) -> bytes:
+        self._lower = lower = b"\n" + self.raw[self.head_at : self.body_at].lower()
+        return lower
 
     def get_all(self, name: str) -> list[str]:
         """Values of all fields of this name, in order."""

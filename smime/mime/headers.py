@@ -27,6 +27,8 @@ Source: RFC 9788 §2 for hp and HP-Outer, §3.2 for hcp_baseline and hcp_shy, §
 
 from __future__ import annotations
 
+import re
+
 from smime.errors import LimitExceeded
 from smime.mime.addresses import addresses
 from smime.mime.canonical import MAX_LINE, canonical, is_canonical, to_crlf
@@ -87,6 +89,12 @@ _LAYERS = frozenset(
         "multipart/signed",
     }
 )  # fmt: skip
+
+# A header block of nothing but structural fields, with the empty line behind it.
+_ONLY_STRUCTURE = re.compile(
+    rb"(?:(?i:content-)[!-9;-~]*+[ \t]*+:[^\n]*+\n(?:[ \t][^\n]*+\n)*+)++\r\n"
+)
+_TYPE_FIELD = re.compile(rb"(?im)^content-type[ \t]*+:")
 
 _OBSCURED_SUBJECT = b"Subject: [...]\r\n"
 _REMOVED = frozenset({"comments", "keywords"})
@@ -186,10 +194,13 @@ def divide(
     message: list[Field] = []
     inside: list[Field] = []
     block = entity.header_block
-    if travels and _is_whole(entity):
+    whole = _is_whole(entity)
+    if travels and whole:
         return Divided(b"", canonical(entity.raw), b"")
     # One look at all of it serves for the mail that is canonical already.
     fit = is_canonical(entity.raw, travels=travels)
+    if fit and whole:
+        return Divided(b"", entity.raw, b"")
     lines = block if fit else to_crlf(block)
     fields = entity.fields if lines is block else Entity(lines, 0, len(lines)).fields
     for field in fields:
@@ -201,8 +212,6 @@ def divide(
             if mode != "none" and not _stays_outside(key):
                 inside.append(field)
 
-    if fit and _is_whole(entity):
-        return Divided(b"", entity.raw, b"")
     # In the ordinary mail all fields are fit to be inside as they stand.
     tidy = lines.endswith(b"\n") and ((fit and travels) or is_canonical(lines))
     copy_of = _as_it_stands if tidy else written_7bit
@@ -263,13 +272,11 @@ def _with_display(
 
 def _is_whole(entity: Entity) -> bool:
     """Whether an entity says of what type it is, and has nothing in its head but what it is."""
-    size, typed = 2, False
-    for field in entity.fields:
-        if not field.key.startswith("content-"):
-            return False
-        size += len(field.raw)
-        typed = typed or field.key == "content-type"
-    return typed and entity.head_at == 0 and size == entity.body_at
+    return (
+        entity.head_at == 0
+        and _ONLY_STRUCTURE.fullmatch(entity.raw, 0, entity.body_at) is not None
+        and _TYPE_FIELD.search(entity.raw, 0, entity.body_at) is not None
+    )
 
 
 def _as_it_stands(field: Field) -> bytes:

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -37,7 +38,7 @@ ROOT = Path(__file__).parents[2]
 AT = datetime(2026, 11, 24, 12, tzinfo=UTC)
 CERTIFIED = {"p256": 5_000, "p384": 1_500, "ed25519": 5_000, "rsa3072": 600, "rsa4096": 400}
 ORDERS = 4_000
-SINGLES = 300
+SINGLES, THREADS = 600, 8
 LOOKUPS = 300
 ANSWERS = 2_000
 LISTS = {"100,000": 100_000, "1,000,000": 1_000_000}
@@ -158,7 +159,12 @@ def durable(folder: Path) -> Rows:
                 taken.append(time.perf_counter() - between)
                 worked.append(time.process_time() - busy)
                 synced.append(between - began)
-        assert ca.ledger.count() == 3 * ORDERS + SINGLES
+        asked = orders(SINGLES, "thread")
+        with ThreadPoolExecutor(THREADS) as pool:
+            began, busy = time.perf_counter(), time.process_time()
+            list(pool.map(lambda order: ca.certify(order.request, label=order.label), asked))
+        clock, worked_together = time.perf_counter() - began, time.process_time() - busy
+        assert ca.ledger.count() == 3 * ORDERS + 2 * SINGLES
     rows.append(
         [
             "one after another",
@@ -166,6 +172,14 @@ def durable(folder: Path) -> Rows:
             rate(SINGLES, sum(taken)),
             f"{rate(SINGLES, sum(synced))} syncs of the disk, "
             f"{statistics.median(synced) / statistics.median(taken):.2f}x",
+        ]
+    )
+    rows.append(
+        [
+            f"{THREADS} threads, each one after another",
+            rate(SINGLES, worked_together),
+            rate(SINGLES, clock),
+            f"{statistics.median(synced) * SINGLES / clock:.2f}x",
         ]
     )
     return rows

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
@@ -99,10 +99,6 @@ def test_set_of_is_sorted_by_encoding() -> None:
     assert der.set_of(b"\x04\x01b", b"\x04\x01a") == b"\x31\x06\x04\x01a\x04\x01b"
 
 
-def test_enclose_is_tlv_without_joining() -> None:
-    assert b"".join(der.enclose(0x30, [b"ab", b"c"])) == der.tlv(0x30, b"abc")
-
-
 WRITTEN = [
     der.tlv(tag, bytes(octets))
     for tag in (0x02, 0x30, 0x80, 0xA0, 0x1F)
@@ -145,3 +141,31 @@ def test_the_quick_way_reads_what_the_plain_way_does(
         found = type(problem).__name__
 
     assert found == plain_children(bytes(data), start, end)
+
+
+@given(
+    moment=st.datetimes(datetime(1900, 1, 2), datetime(2200, 1, 1)),
+    hours=st.integers(min_value=-14, max_value=14),
+)
+def test_times_are_in_utc(moment: datetime, hours: int) -> None:
+    """Written from the fields as they are formatted by others, whatever the zone."""
+    moment = moment.replace(tzinfo=timezone(timedelta(hours=hours)))
+    digits = moment.astimezone(UTC).strftime("%m%d%H%M%SZ")
+    year = moment.astimezone(UTC).year
+    short = 1950 <= year < 2050
+    text = f"{year % 100:02}{digits}" if short else f"{year:04}{digits}"
+
+    assert der.time(moment) == der.tlv(0x17 if short else 0x18, text.encode())
+
+
+@given(value=st.binary(min_size=8, max_size=256), inside=st.booleans())
+def test_what_stands_around_a_content_fits_every_content_of_its_length(
+    value: bytes, inside: bool
+) -> None:
+    def write(content: bytes) -> bytes:
+        parts = [der.integer(3), der.octet_string(content)]
+        return der.sequence(*parts, der.NULL) if inside else der.sequence(*parts)
+
+    before, behind = der.around(write, len(value))
+
+    assert before + value + behind == write(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from smime import Policy
 from smime.cms import attribute, attributes, signatures, signed
+from smime.cms.algorithms import digest
 from smime.cms.der import NULL, octet_string, oid, sequence, tlv
 from smime.errors import KeyProblem, LimitExceeded, SignatureRejected
 from tests.cms import forge
@@ -47,6 +49,27 @@ def checked(blob: bytes, policy: Policy = MODERN) -> signatures.CheckedSignature
 def attributes_of(blob: bytes) -> dict[str, Any]:
     signer = asn1.ContentInfo.load(blob)["content"]["signer_infos"][0]
     return {one["type"].dotted: one["values"] for one in signer["signed_attrs"]}
+
+
+@given(
+    content=st.binary(max_size=40),
+    at=st.datetimes(datetime(1950, 1, 2), datetime(2060, 1, 1), timezones=st.just(UTC)),
+)
+@pytest.mark.parametrize("kind", ["rsa", "p256", "p521", "ed25519"])
+def test_detached_signatures_are_written_alike_each_time(
+    kind: str, content: bytes, at: datetime
+) -> None:
+    """What is kept of a first message for the next ones changes nothing of what they are."""
+    key = signing_key(kind)
+
+    blob, _ = signed.build(content, [key], detached=True, at=at, policy=MODERN)
+
+    assert asn1.ContentInfo.load(blob, strict=True).copy().dump(force=True) == blob
+    (check,) = signatures.check(signatures.read(blob), signatures.Content(content), policy=MODERN)
+    assert check.holds
+    if kind not in ("p256", "p521"):  # whose values differ from one to the next
+        pieces = signed.frame([key], detached=True, at=at, policy=MODERN)
+        assert blob == pieces.after({key.digest: digest(key.digest, content)})
 
 
 # --- cmsAlgorithmProtection (RFC 6211) ----------------------------------------

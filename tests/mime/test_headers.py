@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smime.mime import headers
 from smime.mime.canonical import is_canonical
 from smime.mime.entity import Field, split_entity
 from smime.mime.headers import divide, protected, readable
@@ -108,6 +109,40 @@ def test_an_entity_already_split_is_taken_as_well(raw, mode):
         other.inner,
         other.sealed_outer,
     )
+
+
+FIELD_LINES = [
+    b"Content-Type: text/plain\r\n", b"content-type:text/html\r\n", b"Content-ID: <a@b>\r\n",
+    b"Content-Description: a\r\n b\r\n", b"Content-Description : a\r\n", b"MIME-Version: 1.0\r\n",
+    b"Subject: Content-Type: x\r\n", b"no field\r\n", b"Content- Type: x\r\n",
+    b"Content-Disposition: a\r\n\tb\r\n", b"Content-Language: de\n", b"Content-Type\r\n",
+]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(FIELD_LINES), max_size=5), st.sampled_from([b"\r\n", b"\n", b""]))
+def test_an_entity_of_its_own_is_told_by_its_fields(lines, empty):
+    """It has a type and no field but what it is, each with what is folded below it."""
+    entity = split_entity(b"".join([*lines, empty, b"body\r\n"]))
+    keys = [field.key for field in entity.fields]
+    octets = sum(len(field.raw) for field in entity.fields)
+
+    expected = (
+        all(key.startswith("content-") for key in keys)
+        and "content-type" in keys
+        and entity.header_block.endswith(b"\n\r\n")
+        and octets + 2 == entity.body_at
+    )
+
+    assert headers._is_whole(entity) == expected
+
+
+@pytest.mark.parametrize("name", ["bcc", "BCC", "Bcc "])
+def test_a_word_of_a_header_block_is_found_in_any_case(name):
+    entity = split_entity(f"To: a@b.example\r\n{name}: c@d.example\r\n\r\nof bob\r\n".encode())
+
+    assert entity.mentions(b"bcc")
+    assert entity.mentions(b"@d.ex")
+    assert not entity.mentions(b"bob")
 
 
 def test_lf_and_crlf_give_the_same():

@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 import pki
 from pki import publish
 from pki.bundle import to_der
+from pki.cli.publish import People
+from tests.pki.house import quick
 from tests.support.peers import Peer
 
 DN = "mail={address},ou=people,dc=example,dc=org"
@@ -195,3 +197,26 @@ def test_a_name_server_takes_the_zone(
     start = made.index("\n", made.index("(")) + 1
     zone.write_text(head + made[:start].rstrip(" ") + made[start:].lstrip()[1:])
     assert bind.attempt("example.org", zone).returncode
+
+
+def test_people_of_a_ledger_are_spelt_as_in_their_certificates(tmp_path: Path) -> None:
+    with quick(tmp_path / "ca") as ca:
+        many = ("Zoe@chess.example", "alice@chess.example")
+        first, second, gone = (
+            ca.issue(*addresses, algorithm="p256").certificate
+            for addresses in (many, ("zoe@chess.example",), ("bob@chess.example",))
+        )
+        ca.revoke(gone.serial_number)
+        later = ca.certify(pki.CertificationRequest(first.public_key(), many))
+        people = People(ca.ledger)
+
+        found = list(people)
+
+        assert found == [
+            ("alice@chess.example", [first, later]),
+            ("bob@chess.example", []),
+            ("Zoe@chess.example", [first, later]),
+            ("zoe@chess.example", [second]),
+        ]
+        assert people.held == 3
+        assert list(people) == found  # and again

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -190,8 +191,9 @@ def test_a_mail_without_from_and_one_with_two(world: World) -> None:
 
 
 def test_warnings_are_told_apart_from_notes(world: World) -> None:
-    dated = datetime(2026, 11, 24, 12, tzinfo=UTC)
-    signed = bytes(smime.sign(LETTER, by=world.alice, at=dated)).replace(b"\r\n", b"\n")
+    today = f"Date: {datetime.now(UTC):%a, %d %b %Y %H:%M:%S} +0000".encode()
+    letter = re.sub(rb"Date: [^\r\n]+", today, LETTER)
+    signed = bytes(smime.sign(letter, by=world.alice)).replace(b"\r\n", b"\n")
     view = shown(signed, world)
     assert ([one.code for one in view.warnings], [one.code for one in view.notes]) == (
         [],
