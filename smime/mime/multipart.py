@@ -60,13 +60,17 @@ def cut(body: bytes, boundary: bytes) -> Cuts:
     dashes = 0 if body.startswith(mark[1:]) else body.find(mark) + 1 or -1
     while dashes >= 0 and not closed:
         after = dashes + len(mark) - 1
-        line_end = _LINE_END.match(body, after)
-        if line_end:
+        # The common ends of a delimiter's line, written out.
+        end = after + 2 if body.startswith(b"\r\n", after) else after + 1
+        if body[end - 1 : end] != b"\n":
+            line_end = _LINE_END.match(body, after)
+            end = 0 if line_end is None else line_end.end()
+            closed = line_end is not None and line_end[1] is not None
+        if end:
             start = max(dashes - (2 if body[dashes - 2 : dashes] == b"\r\n" else 1), 0)
+            lines.append((start, end))
             # The line break that ends this line may be the one before the next.
-            after = line_end.end() - 1
-            lines.append((start, line_end.end()))
-            closed = line_end[1] is not None
+            after = end - 1
             if len(lines) - 1 > MAX_PARTS:
                 raise LimitExceeded(f"the multipart has more than {MAX_PARTS} parts")
         else:

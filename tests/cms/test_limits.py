@@ -49,6 +49,8 @@ NOT_REFUSED = {
     "signatures.MAX_COUNTERSIGNATURES": "more are not looked at",
     "signatures.MAX_COUNTERSIGNATURE_DEPTH": "deeper ones are not looked at",
     "signatures.MAX_TIME_STAMPS": "more are not looked at",
+    "signerinfo.MAX_FIELD_OCTETS": "what is longer is read each time",
+    "signerinfo.MAX_KNOWN_FIELDS": "what was read is forgotten and read again",
     "signerinfo.MAX_CERTIFICATES": "more are not looked at",
     "signerinfo.MAX_CRLS": "more are not looked at",
     "signerinfo.MAX_OCSP": "more are not looked at",
