@@ -145,6 +145,7 @@ class CrlRecord:
     next_update: datetime
     covers: int
     """The last entry of the log that it takes in."""
+    sha256: bytes
 
 
 def serial_text(serial: int) -> str:

@@ -208,4 +208,5 @@ def last_crl(connection: sql.Connection, issuer: int, scope: str) -> CrlRecord |
         from_seconds(row.this_update),
         from_seconds(row.next_update),
         row.covers,
+        row.sha256,
     )

@@ -324,13 +324,16 @@ class Registrar:
         """
         return self._lists.crl(scope, delta, at, lifetime)
 
-    def crl_due(self, scope: str = "", *, at: datetime | None = None) -> bool:
+    def crl_due(
+        self, scope: str = "", *, at: datetime | None = None, published: bytes | None = None
+    ) -> bool:
         """Tell whether a new full list is called for.
 
         That is so if there is none, if something changed since, or if less than
-        half of its time is left.
+        half of its time is left; also if what is ``published`` (DER) is not the last one
+        that was signed: who was to put it there did not come to that.
         """
-        return self._lists.due(scope, at)
+        return self._lists.due(scope, at, published)
 
     def scopes(self) -> tuple[str, ...]:
         """Name the lists that this CA's certificates point to; one without a name covers all."""

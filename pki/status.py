@@ -6,6 +6,7 @@ Source: RFC 5280 §5 for the lists, RFC 6960 §4.2.2.2 for who may answer
 
 from __future__ import annotations
 
+import hashlib
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -67,16 +68,19 @@ class Lists:
         entries = log.revoked_entries(issuer, scope or None, None if base is None else base.covers)
         covers = log.number
         made = crl.build(self._signing, self._desk.authority.certificate, entries, form)
-        log.crl(issuer, scope, CrlRecord(number, form.base, when, until, covers), made)
+        digest = hashlib.sha256(made).digest()
+        log.crl(issuer, scope, CrlRecord(number, form.base, when, until, covers, digest))
         return made
 
-    def due(self, scope: str, at: datetime | None) -> bool:
+    def due(self, scope: str, at: datetime | None, published: bytes | None = None) -> bool:
         """Tell whether a new full list is called for (``Registrar.crl_due``)."""
         when, issuer = moment(at), self._desk.issuer
         with self._desk.ledger.writing() as log:
             last = log.last_crl(issuer, scope)
             changed = log.last_change(issuer, scope or None)
         if last is None or changed > last.covers:
+            return True
+        if published is not None and hashlib.sha256(published).digest() != last.sha256:
             return True
         return when >= last.this_update + (last.next_update - last.this_update) / 2
 

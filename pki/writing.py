@@ -266,9 +266,8 @@ class Writing:
         """Give the last full CRL of that scope."""
         return last_crl(self.connection, issuer, scope)
 
-    def crl(self, issuer: int, scope: str, made: CrlRecord, crl_der: bytes) -> None:
+    def crl(self, issuer: int, scope: str, made: CrlRecord) -> None:
         """Record a CRL that was signed."""
-        digest = hashlib.sha256(crl_der).digest()
         row = {
             "issuer": issuer,
             "scope": scope,
@@ -278,8 +277,10 @@ class Writing:
             "next_update": int(made.next_update.timestamp()),
             "covers": made.covers,
         }
-        number = self.note("crl", row | {"sha256": digest.hex()}, at=made.this_update)
-        self.connection.execute(sql.insert(tables.crls).values(number=number, sha256=digest, **row))
+        number = self.note("crl", row | {"sha256": made.sha256.hex()}, at=made.this_update)
+        self.connection.execute(
+            sql.insert(tables.crls).values(number=number, sha256=made.sha256, **row)
+        )
 
 
 def _allow_change(serial: int, before: int | None, reason: int) -> None:

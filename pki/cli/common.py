@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 MAX_PASSPHRASE_OCTETS = 4_096  # the first line of a file; more is a wrong file
 MAX_ASKED = 3  # a person who mistypes three times wants to read the hint
+MAX_CRL_OCTETS = 268_435_456  # five million entries
 MAX_CERTIFICATE_OCTETS = 1_048_576  # of a file that names a certificate
 _GENERATED_CHARACTERS = 26  # of 5 bits each: 130 bits
 _LAPSES_SOON_DAYS = 2  # a list is warned of so long before its end: over a weekend
@@ -52,6 +53,7 @@ def opened(arguments: argparse.Namespace) -> Iterator[tuple[Records, Ledger]]:
     """Open the CA's ledger without its keys, and warn of a list that ends soon."""
     records = records_of(arguments)
     with records.ledger() as ledger:
+        finish(records, ledger)
         yield records, ledger
         warn_lapsing(ledger)
 
@@ -64,8 +66,24 @@ def registrar(arguments: argparse.Namespace) -> Iterator[Registrar]:
     records = records_of(arguments)
     passphrase = given_or_asked(arguments, records.name)
     with Registrar.load(records.folder, passphrase=passphrase) as ca:
+        finish(records, ca.ledger)
         yield ca
         warn_lapsing(ca.ledger)
+
+
+def finish(records: Records, ledger: Ledger) -> None:
+    """Hand over the keys, or take them away, of commands that were killed before they did."""
+    from pki.handover import unfinished
+
+    for one in unfinished(records.folder):
+        try:
+            recorded = one.settle(ledger)
+        except OSError as error:
+            tell(f"a key made by a command that was killed waits still: {error}")
+            continue
+        for path, _ in one.paths:
+            what = "made" if recorded else "not made, and not certified,"
+            tell(f"{path}: {what} by a command that was killed")
 
 
 def now() -> datetime:

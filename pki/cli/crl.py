@@ -28,7 +28,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--if-due",
         action="store_true",
-        help="only if something changed or half of the last list's time is over; for cron",
+        help="only if something changed, half of the last list's time is over, or the file is "
+        "not the last list; for cron",
     )
     parser.add_argument(
         "--complete", action="store_true", help="one list for all, where there are several"
@@ -58,11 +59,12 @@ def run(arguments: argparse.Namespace) -> int:
             scopes = ("",) if arguments.complete else ca.scopes()
             several = scopes != ("",)
             for scope in scopes:
-                if arguments.if_due and not ca.crl_due(scope):
+                path = _path(output, folder, scope, several, arguments.delta)
+                there = None if arguments.delta else _published(path)
+                if arguments.if_due and not ca.crl_due(scope, published=there):
                     continue
                 days = timedelta(days=arguments.days)
                 crl = ca.crl(scope, delta=arguments.delta, lifetime=days)
-                path = _path(output, folder, scope, several, arguments.delta)
                 os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
                 write_over(path, crl, mode=0o644)
                 made.append(path)
@@ -77,6 +79,15 @@ def run(arguments: argparse.Namespace) -> int:
     if not made:
         common.announce("no list is due")
     return 0
+
+
+def _published(path: str) -> bytes:
+    """Give the list that is there; who was killed before it wrote it left another, or none."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(common.MAX_CRL_OCTETS)
+    except FileNotFoundError:
+        return b""
 
 
 def _path(output: str | None, folder: str, scope: str, several: bool, delta: bool) -> str:

@@ -12,10 +12,16 @@ import contextlib
 import os
 
 from pki.cli import common, options
+from pki.errors import LedgerProblem
+from pki.handover import HandOver
 
 TYPE_CHECKING = False  # what typing.TYPE_CHECKING is, without importing typing
 if TYPE_CHECKING:
     from typing import Self
+
+    import smime
+    from pki.ledger import Ledger
+    from pki.registrar import Registrar
 
 __all__ = ["Delivery", "arguments"]
 
@@ -46,8 +52,9 @@ class Delivery:
         self.compat: str = given.compat
         self._path: str | None = given.write_passphrase
         self._secret = common.given_passphrase(given.p12_passphrase_file, given.p12_passphrase_env)
-        self._shown = False
-        self._staged: list[tuple[str, str]] = []
+        self._shown = self._told = False
+        self._staged: HandOver | None = None
+        self._ledger: Ledger | None = None
         if not self._secret and not self._path:
             common.demand_terminal(
                 "the passphrase of the .p12", "--write-passphrase or --p12-passphrase-file"
@@ -65,41 +72,48 @@ class Delivery:
 
     def write(self, files: list[tuple[str, bytes, int]]) -> None:
         """Write all of them, and the passphrase where that was asked for, or none."""
-        self.stage(files)
-        self.publish()
+        self._staged = HandOver.stage([*self._own(), *files])
+        self._publish()
 
-    def stage(self, files: list[tuple[str, bytes, int]]) -> None:
+    def _own(self) -> list[tuple[str, bytes, int]]:
+        return [(self._path, f"{self.secret()}\n".encode(), 0o600)] if self._path else []
+
+    def stage(
+        self, files: list[tuple[str, bytes, int]], ca: Registrar, identity: smime.Identity
+    ) -> None:
         """Write them beside where they shall be, so that only a rename is left; or none."""
-        also = [(self._path, f"{self.secret()}\n".encode(), 0o600)] if self._path else []
-        mark = os.urandom(4).hex()
-        staged = [(path, _beside(path, mark), data, mode) for path, data, mode in [*also, *files]]
-        common.write_all([(beside, data, mode) for _, beside, data, mode in staged])
-        self._staged = [(path, beside) for path, beside, _, _ in staged]
+        serials = [one.serial_number for one in common.certificates_of(identity)]
+        whole = [(os.path.abspath(path), data, mode) for path, data, mode in files]
+        own = [(os.path.abspath(path), data, mode) for path, data, mode in self._own()]
+        self._ledger = ca.ledger
+        self._staged = HandOver.stage([*own, *whole], ca.records.folder, serials)
+        self._show(files)  # now: who is killed after this has a key that opens
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, failed: type[BaseException] | None, *exc: object) -> None:
-        """Publish what was staged inside, or take it away if that failed."""
+        """Publish what was staged inside, or take it away if it was not recorded."""
         if failed is None:
-            self.publish()
-            return
-        for _, beside in self._staged:
-            with contextlib.suppress(OSError):  # the failure before is the one to tell
-                os.unlink(beside)
+            self._publish()
+        elif self._staged is not None and self._ledger is not None:
+            # The failure before is the one to tell; what is open still the next command does.
+            with contextlib.suppress(OSError, LedgerProblem):
+                self._staged.settle(self._ledger)
 
-    def publish(self) -> None:
+    def _publish(self) -> None:
         """Give the staged files their names, and tell the person what there is to tell."""
-        for path, beside in self._staged:
-            common.refuse_unwritable(path)
-            os.rename(beside, path)
-        names = [path for path, _ in self._staged if path.endswith((".p12", ".pfx"))]
+        assert self._staged is not None
+        self._staged.publish()
+        self._show([(path, b"", 0) for path, _ in self._staged.paths])
+
+    def _show(self, files: list[tuple[str, bytes, int]]) -> None:
+        if self._told:
+            return
+        self._told = True
+        names = [path for path, _, _ in files if path.endswith((".p12", ".pfx"))]
         what = names[0] if len(names) == 1 else "the .p12"
         if self.compat == "legacy":
             common.tell(f"{what} is weakly encrypted, as asked: hand it over, do not mail it")
         if self._shown:
             common.tell(f"passphrase of {what}, shown this once: {self.secret()}")
-
-
-def _beside(path: str, mark: str) -> str:
-    return os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.{mark}")

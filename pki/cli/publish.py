@@ -24,7 +24,6 @@ EXAMPLE = (
     "smimetool ca publish --static /srv/www/pki --zone smimea.zone "
     "--ldif people.ldif --dn 'uid={local},ou=people,dc=chess,dc=example'"
 )
-MAX_CRL_OCTETS = 268_435_456  # five million entries
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -185,5 +184,5 @@ def _lists(records: Records, ledger: Ledger) -> dict[str, bytes]:
         ):
             if url and os.path.exists(name):
                 with open(name, "rb") as file:
-                    found[records.url(url, scope)] = file.read(MAX_CRL_OCTETS)
+                    found[records.url(url, scope)] = file.read(common.MAX_CRL_OCTETS)
     return found

@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
         def stage(identity: smime.Identity) -> None:
             pem = to_pem(*common.certificates_of(identity), *ca.chain)
             p12 = identity.to_p12(secret, compat=new.compat)
-            new.stage([(pem_path, pem, 0o644), (arguments.output, p12, 0o600)])
+            new.stage([(pem_path, pem, 0o644), (arguments.output, p12, 0o600)], ca, identity)
 
         with new:
             identity = ca.rekey(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -20,3 +21,12 @@ def quick_locks() -> Iterator[None]:
         patch.setattr(pki.keys, "SEAL_ROUNDS", 1_000)
         patch.setattr(pbe, "MODERN_ROUNDS", 1_000)
         yield
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick_locks: None) -> Path:
+    """An empty folder with two passphrase files, and the folder of the test."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ca-pass").write_text("of the CA\nnot this line\n")
+    (tmp_path / "p12-pass").write_bytes("für alice\r\n".encode())
+    return tmp_path

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,6 +73,11 @@ def reopened(folder: Path | str) -> pki.Registrar:
         pki.Authority(key, records.issuing, (records.root,)), records, records.ledger()
     )
 
+
+# --- the command in a process of its own ---------------------------------------------
+
+COMMAND = [sys.executable, "-P", "-m", "smime", "ca"]
+ENVIRONMENT = {"PYTHONPATH": str(Path(__file__).parents[2]), "PATH": os.environ["PATH"]}
 
 # --- what a person types, in a folder with the files ca-pass and people-pass ---------
 

@@ -26,7 +26,8 @@ from pki.audit import audit
 from pki.cli import main
 from pki.folder import Records
 from tests.pki.house import quick
-from tests.pki.test_cli import Terminal, run
+from tests.pki.test_cli_process import run
+from tests.pki.test_cli_terminal import Terminal
 
 REPOSITORY = Path(__file__).parents[2]
 PASS = ("--passphrase-file", "ca-pass")

@@ -1,4 +1,4 @@
-"""``smimetool ca`` as people type it: with options, at a terminal, and without one."""
+"""``smimetool ca init, issue, show`` as people type them, with options."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import os
 import re
 import shutil
 import stat
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -20,19 +18,6 @@ import smime
 from pki.cli import main
 from pki.folder import Records
 from tests.support.peers import Peer
-
-REPOSITORY = Path(__file__).parents[2]
-COMMAND = [sys.executable, "-P", "-m", "smime", "ca"]
-ENVIRONMENT = {"PYTHONPATH": str(REPOSITORY), "PATH": os.environ["PATH"]}
-
-
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick_locks: None) -> Path:
-    """An empty folder with two passphrase files, and the folder of the test."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "ca-pass").write_text("of the CA\nnot this line\n")
-    (tmp_path / "p12-pass").write_bytes("für alice\r\n".encode())
-    return tmp_path
 
 
 @pytest.fixture(scope="module")
@@ -342,179 +327,3 @@ def test_show_as_json(club: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert shown["version"] == 1
     assert shown["issued"] == 1
     assert len(shown["root_sha256"]) == 64
-
-
-# --- in a process of its own ------------------------------------------------
-
-
-def run(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
-        [*COMMAND, *arguments],
-        cwd=cwd,
-        env=ENVIRONMENT | environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=30,
-        check=False,
-    )
-
-
-def test_a_failure_is_one_line_a_hint_and_a_status(here: Path) -> None:
-    done = run("init", "club", cwd=here, LC_ALL="C")
-
-    assert done.returncode == 26
-    assert done.stdout == b""
-    assert len(done.stderr.splitlines()) == 2
-    assert b"hint: " in done.stderr
-
-
-def test_names_beyond_ascii_pass_in_any_locale(here: Path) -> None:
-    name = "国际象棋 Zürich"
-    options = ("--name", name, "--passphrase-file", "ca-pass")
-
-    assert run("init", "club", *options, cwd=here, PYTHONIOENCODING="ascii").returncode == 0
-    shown = run("show", cwd=here, PYTHONIOENCODING="ascii")
-
-    assert shown.returncode == 0
-    assert rb"\u56fd" in shown.stdout
-    assert Records.load(here / "club").name == name
-
-
-def test_what_only_some_systems_have_is_not_imported(here: Path) -> None:
-    missing = "import sys; sys.modules.update(dict.fromkeys(['fcntl','pwd','grp','termios']))"
-    script = f"{missing}; import pki.cli; sys.exit(pki.cli.main(sys.argv[1:]))"
-    options = ["init", "club", "--name", "Club", "--passphrase-file", "ca-pass"]
-
-    done = subprocess.run(
-        [sys.executable, "-c", script, *options],
-        cwd=here,
-        env=ENVIRONMENT,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=30,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-
-
-def test_closed_output_is_said_before_anything_is_made(here: Path) -> None:
-    options = "init club --name Club --passphrase-file ca-pass"
-    line = " ".join([*COMMAND, options]) + " >&-"
-    done = subprocess.run(
-        ["/bin/sh", "-c", line], cwd=here, env=ENVIRONMENT, capture_output=True, check=False
-    )
-
-    assert done.returncode == 8
-    assert not (here / "club").exists()
-
-
-# --- at a terminal ----------------------------------------------------------
-
-
-class Terminal:
-    """A person at a terminal: waits for a question, types an answer."""
-
-    def __init__(self, *arguments: str, cwd: Path, **environment: str) -> None:
-        import pty
-
-        self.seen = b""
-        self.read = 0  # how much of it was waited for already
-        self.process, self.terminal = pty.fork()
-        if not self.process:  # the child, which becomes the command
-            os.chdir(cwd)
-            os.execve(COMMAND[0], [*COMMAND, *arguments], ENVIRONMENT | environment)
-
-    def answer(self, question: str, typed: str) -> None:
-        self._read_until(question.encode())
-        os.write(self.terminal, f"{typed}\n".encode())
-
-    def end(self) -> tuple[int, str]:
-        """Wait for its end; give its status and all that the terminal showed."""
-        self._read_until(None)
-        _, status = os.waitpid(self.process, 0)
-        os.close(self.terminal)
-        return os.waitstatus_to_exitcode(status), self.seen.decode()
-
-    def _read_until(self, text: bytes | None) -> None:
-        """Read to the text after what was read before, or to the end."""
-        import select
-
-        while text is None or text not in self.seen[self.read :]:
-            ready, _, _ = select.select([self.terminal], [], [], 20)
-            assert ready, f"waited for {text!r}, saw {self.seen!r}"
-            try:
-                piece = os.read(self.terminal, 4096)
-            except OSError:  # how Linux says that the other side is gone
-                piece = b""
-            self.seen += piece
-            if not piece:
-                assert text is None, f"ended before {text!r}, saw {self.seen!r}"
-                return
-        self.read = self.seen.index(text, self.read) + len(text)
-
-
-terminal = pytest.mark.skipif(os.name != "posix", reason="platform: no pseudo-terminals")
-
-
-@terminal
-def test_a_ca_and_a_user_made_at_a_terminal(here: Path) -> None:
-    """Init asks name, passphrase twice, both URLs; issue asks the passphrases."""
-    init = Terminal("init", "club", cwd=here)
-    init.answer("Name of the CA: ", "Chess Club CA")
-    init.answer("Passphrase for the CA's keys: ", "horse")
-    init.answer("The same again: ", "hores")
-    init.answer("The two differ.\r\nPassphrase for the CA's keys: ", "horse")
-    init.answer("The same again: ", "horse")
-    init.answer("URL of the revocation list: ", "http://ca.example/ca.crl")
-    init.answer("URL of the CA's certificate: ", "")
-    init.answer("URL of the OCSP responder: ", "http://ca.example/ocsp")
-    status, seen = init.end()
-    assert status == 0, seen
-    assert "cannot be" in seen
-    assert "horse" not in seen
-
-    made = Terminal("issue", "a@chess.example", "--key", "p256", "-o", "a.p12", cwd=here)
-    made.answer("Passphrase of Chess Club CA: ", "horse")
-    made.answer("empty to have one made up: ", "")
-    status, seen = made.end()
-    assert status == 0, seen
-    secret = re.search(r"shown this once: ([a-z2-7]{26})\r\n", seen)
-    assert secret
-    alice = smime.Identity.load(here / "a.p12", passphrase=secret[1])
-    assert (
-        b"http://ca.example/ca.crl"
-        in alice.certificate.extensions.get_extension_for_class(
-            x509.CRLDistributionPoints
-        ).value.public_bytes()
-    )
-
-    own = Terminal("issue", "b@chess.example", "--key", "p256", "-o", "b.p12", cwd=here)
-    own.answer("Passphrase of Chess Club CA: ", "horse")
-    own.answer("empty to have one made up: ", "battery")
-    own.answer("The same again: ", "battery")
-    assert own.end()[0] == 0
-    assert smime.Identity.load(here / "b.p12", passphrase="battery").addresses
-
-
-@terminal
-def test_three_times_different_is_enough(here: Path) -> None:
-    init = Terminal("init", "club", "--name", "Club", cwd=here)
-    for _ in range(3):
-        init.answer("Passphrase for the CA's keys: ", "one")
-        init.answer("The same again: ", "two")
-    status, seen = init.end()
-
-    assert status == 26, seen
-    assert not (here / "club").exists()
-
-
-@terminal
-def test_interrupted_at_a_question_leaves_nothing(here: Path) -> None:
-    init = Terminal("init", "club", "--name", "Club", cwd=here)
-    init._read_until(b"Passphrase for the CA's keys: ")
-    os.write(init.terminal, b"\x03")
-    status, seen = init.end()
-
-    assert status == 130, seen
-    assert "Traceback" not in seen
-    assert not (here / "club").exists()

@@ -256,3 +256,7 @@ def test_a_list_is_due_when_something_changed_or_half_its_time_is_over(ca: pki.R
     ca.crl(at=AT)
     give(ca, "bob")  # changes no list
     assert not ca.crl_due(at=AT)
+    last = ca.crl(at=AT)
+    assert not ca.crl_due(at=AT, published=last)
+    for other in (b"", last[:-1], ca.crl(at=AT, delta=True)):
+        assert ca.crl_due(at=AT, published=other)
