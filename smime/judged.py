@@ -59,7 +59,7 @@ _log = logging.getLogger("smime")
 class World:
     """What signatures are judged by: all that the caller handed in, and no key."""
 
-    __slots__ = ("evidence", "parse", "policy", "sender", "times", "trusts")
+    __slots__ = ("_no_chain", "evidence", "parse", "policy", "sender", "times", "trusts")
 
     def __init__(
         self,
@@ -76,6 +76,7 @@ class World:
         self.policy = policy.as_of(times.earliest)
         self.times = times
         self.parse = judging.parser(trusts)
+        self._no_chain = judging.wants_no_chain(trusts)
 
     def check(
         self, data: signatures.SignedData, content: AnyContent
@@ -97,7 +98,7 @@ class World:
                 certificate=certificate,
                 sender=sender,
                 at=self.times.at,
-                certificates=data.certificates(),
+                certificates=() if self._no_chain else data.certificates(),
                 crls=data.crls,
                 ocsp=data.ocsp,
                 sender_reason=reason,

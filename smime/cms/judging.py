@@ -59,6 +59,11 @@ def parser(trusts: tuple[Trust, ...]) -> Callable[[bytes], x509.Certificate | No
     return kept[0] if kept else parse_certificate
 
 
+def wants_no_chain(trusts: tuple[Trust, ...]) -> bool:
+    """Say whether all of them look at the signer's certificate alone, so that others can wait."""
+    return all(getattr(one, "wants_no_chain", False) for one in trusts)
+
+
 def best(trusts: tuple[Trust, ...], claim: Claim) -> Judgement:
     """Ask every trust; the first good answer counts, else the one that found a path."""
     if claim.policy.weak_until is not None:
@@ -135,7 +140,7 @@ def judged(
             certificate=certificate,
             sender=sender,
             at=times.at,
-            certificates=data.certificates(),
+            certificates=() if wants_no_chain(trusts) else data.certificates(),
             crls=data.crls,
             ocsp=data.ocsp,
             sender_asked=sender is not None,
