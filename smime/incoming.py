@@ -206,7 +206,7 @@ def _taken_apart(
         with given:
             copy = keep(given.pieces())
         try:
-            return PeeledFile(copy, world, opening)
+            return PeeledFile(copy, world, opening, pgp_keys)
         except NeededWhole:
             given = b"".join(copy.pieces())
     if isinstance(certified, tuple):
@@ -394,6 +394,7 @@ class _Peeled:
         self.damaged = taken.damaged or self.damaged
         if taken.stopped is not None:
             raise taken.stopped
+        assert isinstance(taken.content, bytes)
         self.content = taken.content
 
     def _take_compressed(self, wrapped: form.Wrapped) -> None:

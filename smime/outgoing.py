@@ -14,8 +14,9 @@ from smime.errors import KeyProblem
 from smime.formats import packing
 from smime.formats import pgpout as pgp
 from smime.formats import smime as form
+from smime.formats.attributes import signed_attributes
 from smime.formats.large import Large, NotCanonical, Parted
-from smime.formats.readers import refuse_bcc, refuse_trust, vouching
+from smime.formats.readers import refuse_bcc, vouching
 from smime.keys.choice import chosen, refuse_strangers
 from smime.keys.roles import recipients_of, signers_of
 from smime.mail import Mail, write_out
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from smime.keys import Addressee, Identity, Recipient, Sender
     from smime.mail import Out, Source
     from smime.mime.entity import Entity
+    from smime.pgp import PgpKey
     from smime.policy import Policy
     from smime.protocols import Trusts
     from smime.source import Piece
@@ -74,7 +76,7 @@ def sign(
     if key is not None:
         if opaque:
             raise TypeError("an OpenPGP key signs in the open: leave opaque=True out")
-        return _protected(mail, policy, "clear", small=pgp.Signing(key, policy, at).small, out=out)
+        return _by_openpgp(mail, policy, "clear", pgp.Signing(key, policy, at), out)
     signers = signers_of(others)
     when = moment(at)
 
@@ -107,7 +109,8 @@ def encrypt(
 
     With ``trust`` the path and the revocation of each certificate are judged as a
     signer's are, with what ``evidence`` adds; without it, nobody is asked, and
-    ``Mail.unverified`` of the result names the readers.
+    ``Mail.unverified`` of the result names the readers. Of OpenPGP keys it is asked
+    whose they are: of a keyring, or of ``Pinned``.
 
     A ``PgpKey`` or several, all of one keyring, seal in the form of OpenPGP: its
     content shows whether it was changed, and Bcc readers are not named in it.
@@ -120,11 +123,9 @@ def encrypt(
     """
     keys, rest = pgp.apart(to, "to")
     if keys:
-        refuse_trust(trust)
-        way = pgp.Sealing(keys, policy)
-        return _protected(
-            mail, policy, "cipher", travels=False, look=way.look, small=way.small, out=out
-        )
+        way = pgp.Sealing(keys, policy, trust=_openpgp_trust(trust, evidence))
+        made = _by_openpgp(mail, policy, "cipher", way, out, travels=False)
+        return _say_unverified(made, keys, trust)
     readers = recipients_of(rest)
     vouch = vouching(trust, evidence, policy)
 
@@ -164,9 +165,11 @@ def protect(
     """
     key, certified = pgp.signer_of(by)
     if key is not None:
-        refuse_trust(trust)
-        way = pgp.Sealing(pgp.openpgp_readers(to), policy, signer=key, to_self=to_self, at=at)
-        return _protected(mail, policy, "cipher", look=way.look, small=way.small, out=out)
+        asked = _openpgp_trust(trust, evidence)
+        keys = pgp.openpgp_readers(to)
+        way = pgp.Sealing(keys, policy, signer=key, to_self=to_self, at=at, trust=asked)
+        made = _by_openpgp(mail, policy, "cipher", way, out)
+        return _say_unverified(made, keys, trust)
     (signer,) = _one(certified)
     others = recipients_of(pgp.certified(to))
     readers = _with_self(others, signer, to_self)
@@ -218,9 +221,9 @@ def protect_each(
     key, certified = pgp.signer_of(by)
     inner, _, sealed_outer = _divided(split_entity(bytes(source)), policy, "cipher")
     if key is not None:
-        refuse_trust(trust)
         packing.refuse(policy)
-        return pgp.copies(inner, sealed_outer, key, to, to_self, policy, at)
+        asked = _openpgp_trust(trust, evidence)
+        return pgp.copies(inner, sealed_outer, key, to, to_self, policy, at, asked)
     (signer,) = _one(certified)
     when = moment(at)
     signed_inner = _sign(packing.small(inner, policy), (signer,), False, policy, when)
@@ -239,10 +242,32 @@ def protect_each(
     return copies()
 
 
-def _say_unverified(mail: Mail, readers: Sequence[Recipient], trust: Trusts | None) -> Mail:
+def _openpgp_trust(trust: Trusts | None, evidence: Evidence | None) -> Trusts | None:
+    if evidence is not None:
+        raise TypeError("evidence= is for certificates: OpenPGP keys bring theirs along")
+    return trust
+
+
+def _say_unverified(
+    mail: Mail, readers: Sequence[Recipient] | Sequence[PgpKey], trust: Trusts | None
+) -> Mail:
     if trust is None:
         mail._unverified = tuple([address for one in readers for address in one.addresses])
     return mail
+
+
+def _by_openpgp(
+    mail: Source,
+    policy: Policy,
+    mode: str,
+    way: pgp.Signing | pgp.Sealing,
+    out: Out | None,
+    travels: bool = True,
+) -> Mail:
+    look, small, large = way.look, way.small, way.large
+    return _protected(
+        mail, policy, mode, look=look, small=small, large=large, travels=travels, out=out
+    )
 
 
 def _protected(
@@ -251,24 +276,18 @@ def _protected(
     mode: str,
     *,
     small: Callable[[bytes, bytes, bytes], bytes],
-    large: Callable[[Octets, bytes, bytes], Iterator[Piece]] | None = None,
+    large: Callable[[Octets, bytes, bytes], Iterator[Piece]],
     look: Callable[[Entity, Mail], None] | None = None,
     travels: bool = True,
     out: Out | None,
 ) -> Mail:
     """Divide the mail, protect what goes inside and write it to ``out``.
 
-    ``small`` protects octets, ``large`` what is read from a file in pieces, or None; both
+    ``small`` protects octets, ``large`` what is read from a file in pieces; both
     are given the entity to protect, and the fields outside when it is signed and
     when it is sealed.
     """
-    if large is None:
-        packing.refuse(policy)
-    if (
-        large is not None
-        and out is not None
-        and (hasattr(mail, "__fspath__") or hasattr(mail, "read"))
-    ):
+    if out is not None and (hasattr(mail, "__fspath__") or hasattr(mail, "read")):
         opened = Large.open(mail)
         if isinstance(opened, Large):
             with opened:
@@ -390,7 +409,7 @@ def _sign(
         detached=not opaque,
         at=when,
         policy=policy,
-        signed_attributes=(*_preference(signers), *_receipt_request(policy)),
+        signed_attributes=signed_attributes(signers, policy),
     )
     if opaque:
         return form.wrap_sealed(blob, "signedData", outer)
@@ -416,28 +435,8 @@ def _sign_pieces(
         outer,
         at=when,
         policy=policy,
-        signed_attributes=(*_preference(signers), *_receipt_request(policy)),
+        signed_attributes=signed_attributes(signers, policy),
     )
-
-
-def _preference(signers: Sequence[Identity]) -> tuple[bytes, ...]:
-    """Name the certificate to write to, where it is another one than signs (RFC 8551 §2.5.3)."""
-    first = signers[0]
-    if len(signers) > 1 or first.recipient.certificate is first.certificate:
-        return ()
-    from cryptography.hazmat.primitives.serialization import Encoding
-
-    from smime.cms.preference import write_preference
-
-    return (write_preference(first.recipient.certificate.public_bytes(Encoding.DER)),)
-
-
-def _receipt_request(policy: Policy) -> tuple[bytes, ...]:
-    if not policy.receipts_to:
-        return ()
-    from smime.cms.receipt import write_request
-
-    return (write_request(policy.receipts_to),)
 
 
 def _seal(

@@ -4,7 +4,7 @@ The ordinary forms are taken off so. Whatever else a mail can be is needed
 whole: ``NeededWhole`` says so, and the caller takes it into memory.
 
 Floor:  peeling (uses judged, formats, keys, mime, cms)
-Source: RFC 8551 §3
+Source: RFC 8551 §3, RFC 3156
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ from smime.cms import algorithms as alg
 from smime.cms import enveloped, sealing, signatures, signing, stream
 from smime.cms.content import name as content_name
 from smime.errors import DecryptionFailed, LimitExceeded, MalformedMail, NotSupported, SmimeError
-from smime.formats import packing
+from smime.formats import packing, pgpmime
+from smime.formats import pgplayers as pgp
 from smime.formats import smime as form
 from smime.formats.spooled import Decoded, Keeping, RegionContent, spans
 from smime.judged import MAX_LAYERS, Judged, Sealed, Signed
 from smime.mail import Mail
+from smime.mime.canonical import crlf_form
 from smime.mime.entity import split_entity
 from smime.mime.headers import protected
 from smime.mime.multipart import boundary_of
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from smime.judged import Taken, World
     from smime.mime.entity import Entity
     from smime.mime.headers import Protected
+    from smime.pgp import PgpKey
 
 __all__ = ["NeededWhole", "PeeledFile"]
 
@@ -50,11 +53,21 @@ class PeeledFile:
     cannot be got at.
     """
 
-    stopped = damaged = None
+    stopped: SmimeError | None = None
+    """Why the content of an OpenPGP layer could not be got at."""
+    damaged: MalformedMail | None = None
+    """Why its signature could not be read, where the content is there all the same."""
 
-    def __init__(self, source: Region, world: World, keys: tuple[Key, ...]) -> None:
+    def __init__(
+        self,
+        source: Region,
+        world: World,
+        keys: tuple[Key, ...],
+        pgp_keys: tuple[PgpKey, ...] = (),
+    ) -> None:
         self.world = world
         self.keys = keys
+        self.pgp_keys = pgp_keys
         self.source = self.content = source
         """``content`` is exactly what was signed or sealed, innermost layer."""
         self.outer = self.inner = self.content.head()
@@ -72,15 +85,17 @@ class PeeledFile:
                 raise DecryptionFailed(enveloped.FAILED) from stopped
             raise
         finally:
-            self.keys = ()
+            self.keys = self.pgp_keys = ()
+        if self.unauthenticated and (self.stopped, self.damaged) != (None, None):
+            self.stopped = DecryptionFailed(enveloped.FAILED)
         self.found = Judged(
             world,
             self.taken,
             outer=self.outer,
             inner=self.inner,
             payload=payload,
-            stopped=None,
-            damaged=None,
+            stopped=self.stopped,
+            damaged=self.damaged,
             unauthenticated=self.unauthenticated,
             opened_by=self.opened_by,
             kept=self.content,
@@ -114,6 +129,8 @@ class PeeledFile:
         entity = self.inner
         kind = entity.content_type.value
         body = self.content.part(entity.body_at)
+        if (wrapped := pgpmime.recognise_stored(entity, body)) is not None:
+            return self._take_openpgp(wrapped)
         if kind == "multipart/signed":
             self._take_detached(entity, body)
             return True
@@ -128,6 +145,27 @@ class PeeledFile:
         if b"-----BEGIN " in beginning or b"\nSig:" in beginning:
             raise NeededWhole  # a text may be a layer of its own
         return False
+
+    def _take_openpgp(self, wrapped: pgpmime.Wrapped) -> bool:
+        repair = crlf_form if self.world.policy.line_ends == "repair" else None
+        rings = pgp.rings_of(self.world.trusts, self.pgp_keys)
+        taken = pgp.take(wrapped, self.pgp_keys, rings, self.world.times.at, repair)
+        if taken.opened_by is not None:
+            self._was_sealed(taken.opened_by.label)
+        self.taken += taken.layers
+        self.damaged = taken.damaged or self.damaged
+        self.stopped = taken.stopped
+        if taken.stopped is not None:
+            return False
+        assert not isinstance(taken.content, bytes)
+        self.content = taken.content
+        return True
+
+    def _was_sealed(self, by: str) -> None:
+        self.opened_by = by
+        for one in self.taken:
+            if isinstance(one, (Signed, pgp.SignedLayer)):
+                one.sealed_form = True
 
     def _take_detached(self, entity: Entity, body: Region) -> None:
         protocol = entity.content_type.params.get("protocol", "").strip().lower()
@@ -185,11 +223,9 @@ class PeeledFile:
             self.content = kept.region()
         layer = Sealed(label, envelope)
         assert envelope.opened_by is not None
-        layer.by = self.opened_by = envelope.opened_by.label
+        layer.by = envelope.opened_by.label
         self.unauthenticated = self.unauthenticated or not envelope.tagged
-        for one in self.taken:
-            if isinstance(one, Signed):
-                one.sealed_form = True
+        self._was_sealed(layer.by)
         self.taken.append(layer)
 
     def _take_opaque(self, label: str, source: Decoded) -> None:
@@ -222,7 +258,7 @@ class PeeledFile:
             )
 
     def _payload(self) -> Protected | None:
-        if not self.taken:
+        if not self.taken or self.stopped is not None:
             return None
         payload = protected(self.inner, self.outer)
         if payload is None:

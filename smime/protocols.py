@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from smime.pgp.backend import SignatureFacts
+    from smime.pgp.listing import KeyFacts
     from smime.report import Finding, Note
 
 __all__ = [
@@ -119,6 +120,12 @@ class PgpClaim:
     """The moment to judge at, with a time zone."""
     sender_reason: str = ""
     policy: Policy = MODERN
+    key: KeyFacts | None = field(default=None, repr=False)
+    """What the keyring says of the key in which it was found, for a trust that has no keys."""
+    use: str = "sign"
+    """What the key is for: ``sign``, or ``encrypt`` for one to seal mail to. Then ``signature``
+    names the primary key and nothing more, and ``sender`` is whom the mail is for, if it is known.
+    """
 
 
 @dataclass(frozen=True, slots=True)

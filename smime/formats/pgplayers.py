@@ -10,6 +10,7 @@ Source: RFC 3156; RFC 9580 §5.2 for signatures
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NamedTuple
 
 from smime.errors import DecryptionFailed, KeyProblem, MalformedMail, SmimeError
 from smime.policy import moment
@@ -22,9 +23,11 @@ if TYPE_CHECKING:
     from typing import Any
 
     from smime.formats.pgpmime import Wrapped
+    from smime.formats.spooled import Region
     from smime.mime.entity import Entity
     from smime.pgp import PgpKey, PgpKeyring
     from smime.pgp.backend import Decrypted, SignatureFacts
+    from smime.pgp.listing import KeyFacts
     from smime.policy import Policy
     from smime.protocols import Judgement, Trust
 
@@ -62,7 +65,8 @@ class Opener:
 
 def rings_of(trusts: Iterable[Trust], keys: Iterable[PgpKey]) -> tuple[PgpKeyring, ...]:
     """Return the keyrings in which the keys of signers are looked for, each once."""
-    found: list[Any] = [one for one in trusts if hasattr(one, "judge_openpgp")]
+    vouching = [one for one in trusts if hasattr(one, "judge_openpgp")]
+    found: list[Any] = [getattr(one, "keyring", None) or one for one in vouching]
     found += [one.keyring for one in keys]
     return tuple({id(one): one for one in found if hasattr(one, "engine")}.values())
 
@@ -73,9 +77,7 @@ def open_sealed(wrapped: Wrapped, keys: Sequence[PgpKey]) -> tuple[Decrypted, Op
     Raises ``DecryptionFailed``, ``KeyProblem`` for a locked key, ``MalformedMail``,
     ``NotSupported`` and ``LimitExceeded``; no plaintext leaves then.
     """
-    from smime.pgp.packets import read_sealed
-
-    sealed = read_sealed(wrapped.blob)
+    sealed = wrapped.sealed
     if not keys:
         raise DecryptionFailed(
             "the mail is sealed, and no OpenPGP key was given",
@@ -104,7 +106,7 @@ class Taken:
     __slots__ = ("content", "damaged", "layers", "opened_by", "stopped")
 
     def __init__(self) -> None:
-        self.content = b""
+        self.content: bytes | Region = b""
         self.layers: list[SignedLayer | Layer] = []
         """One, or two where one message is sealed and signed (RFC 3156 §6.2)."""
         self.opened_by: Opener | None = None
@@ -141,20 +143,26 @@ def take(
         taken.stopped = stopped
         return taken
     taken.layers.append(opened_layer(wrapped, message, taken.opened_by, keys))
-    taken.content = message.content
+    taken.content = content = _content_of(message)
     if message.signatures or message.checked:
-        layer.check(message.content, message.signatures, rings, at)
+        layer.check(content, message.signatures, rings, at)
         layer.take_checked(message.checked, rings)
         taken.layers.append(layer)
     return taken
 
 
+def _content_of(message: Decrypted) -> bytes | Region:
+    if message.stored is None:
+        return message.content
+    from smime.formats.spooled import Region
+
+    return Region.over(message.stored)
+
+
 def sealed_layer(wrapped: Wrapped) -> Layer:
     """Describe a layer that did not open, as far as it can be read."""
-    from smime.pgp.packets import read_sealed
-
     try:
-        named = read_sealed(wrapped.blob).recipients[:MAX_NAMED]
+        named = wrapped.sealed.recipients[:MAX_NAMED]
     except SmimeError:
         named = ()
     return Layer("encrypted", wrapped.form, algorithm="OpenPGP", recipients=named, opened=False)
@@ -162,17 +170,25 @@ def sealed_layer(wrapped: Wrapped) -> Layer:
 
 def opened_layer(wrapped: Wrapped, message: Decrypted, by: Opener, keys: Sequence[PgpKey]) -> Layer:
     """Describe a layer that was opened; it was whole and unchanged."""
-    from smime.pgp.packets import read_sealed
-
     return Layer(
         "encrypted",
         wrapped.form,
         algorithm=message.cipher,
         authenticated=True,
         opened_by=by.label,
-        recipients=read_sealed(wrapped.blob).recipients[:MAX_NAMED],
+        recipients=wrapped.sealed.recipients[:MAX_NAMED],
         notes=_about([one.keyring for one in keys]),
     )
+
+
+class _Check(NamedTuple):
+    """What the mathematics of one signature gave, and what is known of its key."""
+
+    facts: SignatureFacts
+    key: KeyFacts | None
+    """What the keyring that has the key knows of it; nothing where it does not hold."""
+    named: tuple[str, ...]
+    notes: tuple[Note, ...] = ()
 
 
 class SignedLayer:
@@ -182,18 +198,18 @@ class SignedLayer:
 
     def __init__(self, form: str) -> None:
         self.form = form
-        self.checks: list[tuple[SignatureFacts, tuple[str, ...], tuple[Note, ...]]] = []
+        self.checks: list[_Check] = []
         self.sealed_form = False
         self.notes: tuple[Note, ...] = ()
 
     def check(
         self,
-        content: bytes,
+        content: bytes | Region,
         signatures: Sequence[bytes],
         rings: Sequence[PgpKeyring],
         at: datetime,
         repair: Callable[[bytes], bytes] | None = None,
-    ) -> bytes:
+    ) -> bytes | Region:
         """Hold the signatures against the content; return it in the form that was signed.
 
         ``repair`` gives the form with CRLF, which is what was signed if all is well
@@ -201,9 +217,9 @@ class SignedLayer:
         others, who put CRLF back first, take it for bad.
         """
         self.notes = _about(rings)
-        fixed = repair(content) if repair is not None and b"\n" in content else content
-        forms: list[tuple[bytes, tuple[Note, ...]]] = [(content, ())]
-        if fixed != content:
+        fixed = _repaired(content, repair)
+        forms: list[tuple[bytes | Region, tuple[Note, ...]]] = [(content, ())]
+        if fixed is not None:
             forms.insert(0, (fixed, (_LINE_ENDS,)))
         used = content
         for one in signatures:
@@ -216,14 +232,17 @@ class SignedLayer:
                 if facts.state != "bad":
                     break
             named = known.addresses_of(facts.primary or facts.key) if known is not None else ()
-            self.checks.append((facts, named, notes))
+            key = known.facts_of(facts.primary) if known is not None else None
+            self.checks.append(_Check(facts, key, named, notes))
         return used
 
     def take_checked(self, checked: Sequence[SignatureFacts], rings: Sequence[PgpKeyring]) -> None:
         """Take what the engine found while it opened."""
         for facts in checked:
             found = (ring.addresses_of(facts.primary or facts.key) for ring in rings)
-            self.checks.append((facts, next((one for one in found if one), ()), ()))
+            keys = (ring.facts_of(facts.primary) for ring in rings)
+            key = next((one for one in keys if one is not None), None)
+            self.checks.append(_Check(facts, key, next((one for one in found if one), ())))
 
     def judged(
         self,
@@ -238,14 +257,28 @@ class SignedLayer:
             "signed",
             self.form,
             signatures=tuple(
-                _signature_check(
-                    facts, named, notes, _judged(facts, trusts, sender, reason, at, policy), at
-                )
-                for facts, named, notes in self.checks
+                _signature_check(one, _judged(one, trusts, sender, reason, at, policy), at)
+                for one in self.checks
             ),
             covers="sealed form" if self.sealed_form else "content",
             notes=self.notes,
         )
+
+
+def _repaired(
+    content: bytes | Region, repair: Callable[[bytes], bytes] | None
+) -> bytes | Region | None:
+    """Return the content with CRLF; None if it has them, or is to stay as it is."""
+    if repair is None:
+        return None
+    if isinstance(content, bytes):
+        fixed = repair(content) if b"\n" in content else content
+        return fixed if fixed != content else None
+    from smime.formats.spooled import keep
+
+    # It only ever grows.
+    grown = sum(map(len, content.crlf())) != content.size
+    return keep(content.crlf()) if grown else None
 
 
 def signatures_of(wrapped: Wrapped) -> tuple[bytes, ...]:
@@ -254,11 +287,12 @@ def signatures_of(wrapped: Wrapped) -> tuple[bytes, ...]:
 
     if wrapped.problem is not None:
         raise wrapped.problem
-    return read_signatures(wrapped.blob)
+    blob = wrapped.blob
+    return read_signatures(blob if isinstance(blob, bytes) else blob[:])
 
 
 def _first_answer(
-    content: bytes, signature: bytes, rings: Sequence[PgpKeyring], at: datetime
+    content: bytes | Region, signature: bytes, rings: Sequence[PgpKeyring], at: datetime
 ) -> tuple[SignatureFacts, PgpKeyring | None]:
     """Ask the keyrings in turn; the first that has the key answers."""
     from smime.pgp.backend import SignatureFacts
@@ -299,7 +333,7 @@ def text_notes(entity: Entity) -> list[Note]:
 
 
 def _judged(
-    facts: SignatureFacts,
+    check: _Check,
     trusts: Sequence[Trust],
     sender: str | None,
     reason: str,
@@ -307,11 +341,12 @@ def _judged(
     policy: Policy,
 ) -> Judgement | None:
     """Return the best answer of those who know OpenPGP keys; None where nobody need be asked."""
+    facts = check.facts
     if facts.state != "holds":
         return None
     from smime.protocols import Judgement, PgpClaim
 
-    claim = PgpClaim(facts, sender, at, sender_reason=reason, policy=policy)
+    claim = PgpClaim(facts, sender, at, sender_reason=reason, policy=policy, key=check.key)
     answers: list[Judgement] = []
     for one in trusts:
         ask = getattr(one, "judge_openpgp", None)
@@ -328,13 +363,8 @@ def _judged(
     return Judgement(path, _NOT_REACHED, _NOT_REACHED, _NOT_REACHED, _NOT_REACHED)
 
 
-def _signature_check(
-    facts: SignatureFacts,
-    named: tuple[str, ...],
-    notes: tuple[Note, ...],
-    judgement: Judgement | None,
-    at: datetime,
-) -> SignatureCheck:
+def _signature_check(check: _Check, judgement: Judgement | None, at: datetime) -> SignatureCheck:
+    facts, named = check.facts, check.named
     intact, genuine = _mathematics(facts)
     name = facts.primary or facts.key
     return SignatureCheck(
@@ -350,7 +380,7 @@ def _signature_check(
         signed_at=facts.created,
         digest_algorithm=facts.digest,
         fingerprint=name,
-        notes=notes,
+        notes=check.notes,
         addresses=named,
     )
 

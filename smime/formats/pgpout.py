@@ -9,6 +9,8 @@ Source: RFC 3156 §5 signed, §4 sealed, §6 both
 from __future__ import annotations
 
 from smime.formats import pgpmime
+from smime.formats.packing import refuse
+from smime.formats.readers import refuse_unvouched
 from smime.keys.choice import refuse_strangers
 from smime.keys.roles import recipients_of
 from smime.mail import Mail
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from smime.mime.entity import Entity
     from smime.pgp import PgpKey
     from smime.policy import Policy
+    from smime.protocols import Trusts
+    from smime.source import Piece, Source
 
 __all__ = ["Sealing", "Signing", "apart", "certified", "copies", "openpgp_readers", "signer_of"]
 
@@ -30,7 +34,10 @@ __all__ = ["Sealing", "Signing", "apart", "certified", "copies", "openpgp_reader
 class Signing:
     """How a mail is signed with an OpenPGP key."""
 
+    look = None
+
     def __init__(self, signer: PgpKey, policy: Policy, at: datetime | None) -> None:
+        refuse(policy)
         self._signer = signer
         self._policy = policy
         self._at = at
@@ -38,6 +45,10 @@ class Signing:
     def small(self, inner: bytes, outer: bytes, _: bytes) -> bytes:
         """Protect an entity in memory; ``outer`` are the fields outside."""
         return pgpmime.sign(inner, self._signer, self._policy, self._at, outer)
+
+    def large(self, inner: Source, outer: bytes, _: bytes) -> Iterator[Piece]:
+        """Protect an entity that is read piece by piece."""
+        return pgpmime.sign_pieces(inner, self._signer, self._policy, self._at, outer)
 
 
 class Sealing:
@@ -51,7 +62,10 @@ class Sealing:
         signer: PgpKey | None = None,
         to_self: bool = False,
         at: datetime | None = None,
+        trust: Trusts | None = None,
     ) -> None:
+        refuse(policy)
+        self._trust = trust
         self._others = readers
         self._readers = _with_self(readers, signer, to_self)
         self._policy = policy
@@ -60,15 +74,31 @@ class Sealing:
         self._blind: tuple[str, ...] = ()
 
     def look(self, entity: Entity, named: Mail) -> None:
-        """Learn from the mail who is a blind reader. Raises ``KeyProblem`` for strangers."""
+        """Learn from the mail who is a blind reader.
+
+        Raises ``KeyProblem`` for strangers, and for whom nobody vouches for.
+        """
         if self._policy.readers == "named":
             also = self._signer.addresses if self._signer is not None else ()
             refuse_strangers(self._others, named.recipients, also=also)
+        refuse_unvouched(self._trust, self._others, named.recipients, self._policy, self._at)
         self._blind = pgpmime.blind_readers(entity)
 
     def small(self, inner: bytes, _: bytes, sealed_outer: bytes) -> bytes:
         """Protect an entity in memory; ``sealed_outer`` are the fields outside."""
         return pgpmime.seal(
+            inner,
+            self._readers,
+            self._policy,
+            blind=self._blind,
+            signer=self._signer,
+            at=self._at,
+            outer=sealed_outer,
+        )
+
+    def large(self, inner: Source, _: bytes, sealed_outer: bytes) -> Iterator[Piece]:
+        """Protect an entity that is read piece by piece."""
+        return pgpmime.seal_pieces(
             inner,
             self._readers,
             self._policy,
@@ -87,6 +117,7 @@ def copies(
     to_self: bool,
     policy: Policy,
     at: datetime | None,
+    trust: Trusts | None,
 ) -> Iterator[Mail]:
     """Sign once, and seal what was signed for one reader after the other (RFC 3156 §6.1)."""
     signed_inner = pgpmime.sign(inner, signer, policy, at)
@@ -94,9 +125,13 @@ def copies(
     def made() -> Iterator[Mail]:
         for one in to:
             (reader,) = openpgp_readers(one)
+            refuse_unvouched(trust, (reader,), (), policy, at)
             readers = _with_self((reader,), signer, to_self)
             sealed = pgpmime.seal(signed_inner, readers, policy, outer=outer)
-            yield Mail._made(sealed, recipients=reader.addresses)
+            made = Mail._made(sealed, recipients=reader.addresses)
+            if trust is None:
+                made._unverified = reader.addresses
+            yield made
 
     return made()
 

@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 
     from smime.keys import Recipient
     from smime.mime.entity import Entity
+    from smime.pgp import PgpKey
     from smime.policy import Policy
     from smime.protocols import Trusts
     from smime.trust import Evidence
 
     Vouch = Callable[[Recipient, datetime], KeyProblem | None]
 
-__all__ = ["refuse_bcc", "refuse_trust", "vouching"]
+__all__ = ["refuse_bcc", "refuse_unvouched", "vouching"]
 
 
 def vouching(
@@ -74,10 +75,50 @@ def vouching(
     return vouch
 
 
-def refuse_trust(trust: Trusts | None) -> None:
-    """Raise ``TypeError`` for ``trust`` where the readers have OpenPGP keys."""
-    if trust is not None:
-        raise TypeError("trust= judges certificates; for OpenPGP the keyring says whose a key is")
+def refuse_unvouched(
+    trust: Trusts | None,
+    readers: Sequence[PgpKey],
+    addresses: Sequence[str],
+    policy: Policy,
+    at: datetime | None = None,
+) -> None:
+    """Ask ``trust`` whose the OpenPGP keys of the readers are, if it is given.
+
+    ``addresses`` are those to whom the mail goes: a reader's key has to be known for
+    those of them that it names. Raises ``KeyProblem`` that names who is not vouched for.
+    """
+    if trust is None:
+        return
+    from smime.formats.judging import trusts  # late: most do not ask
+    from smime.pgp.backend import SignatureFacts
+    from smime.policy import moment
+    from smime.protocols import PgpClaim
+
+    asked = [one for one in trusts(trust) if hasattr(one, "judge_openpgp")]
+    if not asked:
+        raise TypeError(
+            "trust= vouches for no OpenPGP keys: give a PgpKeyring, or smime.Pinned(fingerprint)"
+        )
+    when = moment(at)
+    problems: list[str] = []
+    missing: list[str] = []
+    for one in readers:
+        named: list[str | None] = [
+            a for a in addresses if any(same_address(a, own) for own in one.addresses)
+        ]
+        asking = SignatureFacts("not-signed", one.fingerprint, one.fingerprint)
+        for address in named or [None]:
+            claim = PgpClaim(asking, address, when, policy=policy, key=one.facts, use="encrypt")
+            judgements = [trust.judge_openpgp(claim) for trust in asked]
+            if any(judgement.good for judgement in judgements):
+                continue
+            best = next((j for j in judgements if j.path.accepted), judgements[0])
+            found = (best.path, best.revocation, best.usage, best.address, best.time)
+            why = "; ".join(dict.fromkeys(f.reason for f in found if not f.accepted))
+            problems.append(f"the OpenPGP key of {address or one!r} is not to be believed: {why}")
+            missing += [address] if address else one.addresses
+    if problems:
+        raise KeyProblem("; ".join(problems), missing=tuple(dict.fromkeys(missing)))
 
 
 def refuse_bcc(entity: Entity, readers: Sequence[Recipient]) -> None:

@@ -1,18 +1,15 @@
-"""What is too large to hold, kept in an unnamed file, and read there as often as needed.
+"""Mails and their parts that are too large to hold, kept in an unnamed file (``stored``).
 
-Only what was copied into such a file is ever looked at: whatever becomes of the
-file that a mail came from, what was checked is what is handed out.
-
-Floor:  formats (uses mime, cms, source, release)
+Floor:  formats (uses mime, cms, source, stored)
 Source: RFC 2046 §5.1 for parts; RFC 8551 §3.1.1 for line ends
 """
 
 from __future__ import annotations
 
 import re
-import weakref
 from itertools import pairwise
 
+from smime import stored
 from smime.cms import algorithms as alg
 from smime.cms.armour import base64_pieces
 from smime.cms.contents import HashedContent
@@ -23,13 +20,12 @@ from smime.mime.canonical import to_crlf
 from smime.mime.entity import MAX_HEADER_OCTETS, Entity, split_entity
 from smime.mime.multipart import MAX_LOOKALIKES, MAX_PARTS
 from smime.mime.transfer import BASE64_DAMAGED
-from smime.release import Release, spool
-from smime.source import PIECE_OCTETS, Source
+from smime.source import Source
+from smime.stored import Stored
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from typing import BinaryIO
 
     from smime.source import Piece
 
@@ -41,49 +37,15 @@ _BEGINNING_OCTETS = 64 * 1024
 _LINE_END = re.compile(rb"(--)?+[ \t]*+(?:\r?\n|\r?\Z)")
 
 
-class _Owned:
-    """A file that is closed when nobody has it any more."""
+class Region(Stored):
+    """A mail or a part of one, in a file that nobody else writes to."""
 
-    __slots__ = ("__weakref__", "file")
+    __slots__ = ()
 
-    def __init__(self, file: BinaryIO) -> None:
-        self.file = file
-        weakref.finalize(self, file.close)
-
-
-class Region:
-    """Octets in a file that nobody else writes to."""
-
-    __slots__ = ("_owned", "_start", "size")
-
-    def __init__(self, owned: _Owned, start: int, size: int) -> None:
-        self._owned = owned
-        self._start = start
-        self.size = size
-
-    def pieces(self) -> Iterator[bytes]:
-        """Yield the octets; others may read the same file meanwhile."""
-        at = 0
-        while piece := self.read(at, PIECE_OCTETS):
-            at += len(piece)
-            yield piece
-
-    def read(self, at: int, count: int) -> bytes:
-        """Return so many octets, fewer at the end."""
-        count = min(count, self.size - at)
-        if count <= 0:
-            return b""
-        file = self._owned.file
-        file.seek(self._start + at)
-        found = file.read(count)
-        if len(found) != count:
-            raise OSError("a temporary file was cut short")
-        return found
-
-    def part(self, start: int, end: int | None = None) -> Region:
-        """Return a part of it."""
-        stop = self.size if end is None else end
-        return Region(self._owned, self._start + start, stop - start)
+    @classmethod
+    def over(cls, stored: Stored) -> Region:
+        """Look at what is stored as a part of a mail."""
+        return cls(stored._owned, stored._start, stored.size)
 
     def head(self) -> Entity:
         """Return the header block as an entity without its body."""
@@ -91,38 +53,29 @@ class Region:
         entity = split_entity(beginning)
         return Entity(beginning[: entity.body_at], entity.head_at, entity.body_at)
 
+    def crlf(self) -> Iterator[bytes]:
+        """Yield the form with CRLF; below the header of a part that is binary nothing changes."""
+        head = self.head()
+        body = self.part(head.body_at)
+        yield to_crlf(head.raw)
+        if head.transfer_encoding == "binary":
+            yield from body.pieces()
+            return
+        for piece in with_crlf(body.pieces()):
+            yield bytes(piece)
 
-class Keeping(Release):
+
+class Keeping(stored.Keeping):
     """Takes a content into an unnamed file, where it stays to be looked at."""
-
-    def __init__(self) -> None:
-        self._file: BinaryIO = spool()
-        self._size = 0
-        self._is_taken = False
-
-    def write(self, piece: Piece) -> object:
-        self._size += len(piece)
-        return self._file.write(piece)
-
-    def publish(self) -> None:
-        pass
-
-    def discard(self) -> None:
-        if not self._is_taken:
-            self._file.close()
 
     def region(self) -> Region:
         """Return what was written; the file goes with the last who has it."""
-        self._is_taken = True
-        return Region(_Owned(self._file), 0, self._size)
+        return Region.over(self.stored())
 
 
 def keep(pieces: Iterable[Piece]) -> Region:
     """Return a copy of the octets that nobody else can change. Raises ``OSError``."""
-    with Keeping() as kept:
-        for piece in pieces:
-            kept.write(piece)
-        return kept.region()
+    return Region.over(stored.keep(pieces))
 
 
 class Decoded(Source):
@@ -164,7 +117,7 @@ class RegionContent(HashedContent):
     @property
     def region(self) -> Region:
         """The content in the form in which a signature fitted."""
-        return keep(self._crlf()) if self.repaired else self._region
+        return keep(self._region.crlf()) if self.repaired else self._region
 
     def digest(self, name: str, repaired: bool = False) -> bytes | None:
         """Return the digest, of the repaired form if asked; None where there is none."""
@@ -177,21 +130,10 @@ class RegionContent(HashedContent):
             return None
         hasher = alg.new_hash(name)
         octets = 0
-        for piece in self._crlf() if repaired else self._region.pieces():
+        for piece in self._region.crlf() if repaired else self._region.pieces():
             hasher.update(piece)
             octets += len(piece)
         return None if repaired and octets == self._region.size else hasher.digest()
-
-    def _crlf(self) -> Iterator[bytes]:
-        """Yield the form with CRLF; below the header of a part that is binary nothing changes."""
-        head = self._region.head()
-        body = self._region.part(head.body_at)
-        yield to_crlf(head.raw)
-        if head.transfer_encoding == "binary":
-            yield from body.pieces()
-            return
-        for piece in with_crlf(body.pieces()):
-            yield bytes(piece)
 
     def forms(self, kind: str, name: str) -> list[bytes]:
         """Return what a signature without attributes may cover: its digest.

@@ -1,23 +1,36 @@
-"""pysequoia asked: whether it is there, and its exceptions as one of ours.
+"""pysequoia asked: whether it is there, what it takes, and its exceptions as one of ours.
 
-Floor:  pgp (uses errors, packets)
+Floor:  pgp (uses errors, inflating)
 """
 
 from __future__ import annotations
 
 import os
 import tempfile
+from contextlib import contextmanager
 
-from smime.errors import LimitExceeded
-from smime.pgp.packets import MAX_INFLATED
+from smime.errors import KeyProblem, LimitExceeded, NotSupported
+from smime.pgp.inflating import Allowance
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
     from typing import Any
 
-__all__ = ["INSTALL", "Refused", "ask", "decrypted", "has_sequoia"]
+__all__ = [
+    "INSTALL",
+    "Refused",
+    "ask",
+    "decrypted",
+    "growing_to",
+    "has_sequoia",
+    "no_decryptor",
+    "refuse_moment",
+    "text_of",
+]
 
+_NO_SUBKEY = "No suitable decryption subkey"
 INSTALL = "pip install 'smimetool[sequoia]'"
 
 
@@ -52,24 +65,55 @@ def decrypted(library: Any, data: bytes, **how: Any) -> tuple[bytes, list[Any]]:
     without a name, which the system stops growing. The library holds Python's lock in the
     meantime, so that no other thread meets the limit. Nothing is read before it succeeded.
     """
-    import resource
-
     with tempfile.TemporaryFile() as source, tempfile.TemporaryFile() as target:
         source.write(data)
         source.flush()
-        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-        limit = MAX_INFLATED if soft == resource.RLIM_INFINITY else min(soft, MAX_INFLATED)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
-        try:
-            names = (f"/dev/fd/{one.fileno()}" for one in (source, target))
+        names = (f"/dev/fd/{one.fileno()}" for one in (source, target))
+        with growing_to(Allowance(len(data)).limit, target.fileno()):
             found = ask(library.decrypt_file, *names, **how).valid_sigs
-        except Refused:
-            if os.fstat(target.fileno()).st_size >= limit:
-                raise LimitExceeded(
-                    f"the OpenPGP message grows to more than {MAX_INFLATED} octets"
-                ) from None
-            raise
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         target.seek(0)
         return target.read(), found
+
+
+@contextmanager
+def growing_to(allowed: int, target: int) -> Iterator[None]:
+    """Let no file of this process grow beyond what is allowed; ``target`` is the one that may.
+
+    What was ``Refused`` because of it is ``LimitExceeded``.
+    """
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    limit = allowed if soft == resource.RLIM_INFINITY else min(soft, allowed)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        yield
+    except Refused:
+        if os.fstat(target).st_size >= limit:
+            raise LimitExceeded(f"the OpenPGP message grows to more than {limit} octets") from None
+        raise
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def no_decryptor(why: str) -> Exception:
+    if _NO_SUBKEY in why:
+        return NotSupported("Sequoia's library opens nothing with keys that are expired")
+    return KeyProblem(
+        "the OpenPGP key is locked, and its passphrase is missing or wrong",
+        hint="give it to the keyring: smime.PgpKeyring(data, passphrase=...)",
+    )
+
+
+def refuse_moment(at: datetime | None) -> None:
+    if at is not None:
+        raise NotSupported("Sequoia's library works as of now only")
+
+
+def text_of(passphrase: bytes | None) -> str | None:
+    if not passphrase:
+        return None
+    try:
+        return passphrase.decode()
+    except UnicodeDecodeError:
+        raise NotSupported("a passphrase for Sequoia is text in UTF-8") from None

@@ -27,11 +27,17 @@ if TYPE_CHECKING:
     from smime.pgp.gnupg import GnuPG
     from smime.pgp.packets import Sealed
     from smime.pgp.sequoia import Sequoia
+    from smime.stored import Data
 
 __all__ = ["Auto"]
 
-# Sequoia holds Python's lock while it works: beyond some hundredths of a second, gpg does it.
+# Sequoia holds Python's lock while it works: beyond some hundredths of a second, and for
+# whatever is in a file, gpg does it.
 MAX_QUICK = 4 << 20
+
+
+def _is_quick(data: Data) -> bool:
+    return isinstance(data, bytes) and len(data) <= MAX_QUICK
 
 
 class Auto:
@@ -49,7 +55,7 @@ class Auto:
 
     def sign(
         self,
-        data: bytes,
+        data: Data,
         key: str,
         *,
         passphrase: bytes | None = None,
@@ -58,7 +64,7 @@ class Auto:
     ) -> Signed:
         """See ``Backend.sign``."""
         beyond = self._is_beyond(key)
-        if beyond or (len(data) <= MAX_QUICK and self.sequoia.can_sign(key)):
+        if beyond or (_is_quick(data) and self.sequoia.can_sign(key)):
             try:
                 return self.sequoia.sign(data, key, passphrase=passphrase, digest=digest, at=at)
             except NotSupported:
@@ -67,14 +73,14 @@ class Auto:
         return self.gnupg.sign(data, key, passphrase=passphrase, digest=digest, at=at)
 
     def check(
-        self, data: bytes, signatures: Sequence[bytes], *, at: datetime | None = None
+        self, data: Data, signatures: Sequence[bytes], *, at: datetime | None = None
     ) -> tuple[SignatureFacts, ...]:
         """See ``Backend.check``."""
         return tuple(self._check(data, one, at) for one in signatures)
 
-    def _check(self, data: bytes, signature: bytes, at: datetime | None) -> SignatureFacts:
+    def _check(self, data: Data, signature: bytes, at: datetime | None) -> SignatureFacts:
         beyond = packet_version(signature) == 6
-        if beyond or (at is None and len(data) <= MAX_QUICK):
+        if beyond or (at is None and _is_quick(data)):
             (facts,) = self.sequoia.check(data, (signature,), at=at)
             if beyond or facts.state == "holds" or (facts.key and self._is_beyond(facts.key)):
                 return facts
@@ -86,7 +92,7 @@ class Auto:
 
     def encrypt(
         self,
-        data: bytes,
+        data: Data,
         to: Sequence[str],
         *,
         hidden: Sequence[str] = (),
@@ -98,7 +104,7 @@ class Auto:
     ) -> Encrypted:
         """See ``Backend.encrypt``. For keys that GnuPG knows everybody can read what is written."""
         beyond = self._is_beyond(*to, *hidden, *([sign_with] if sign_with else []))
-        quick = len(data) <= MAX_QUICK and (not sign_with or self.sequoia.can_sign(sign_with))
+        quick = _is_quick(data) and (not sign_with or self.sequoia.can_sign(sign_with))
         if beyond or quick:
             try:
                 made = self.sequoia.encrypt(

@@ -2,7 +2,8 @@
 
 The engine says what is mathematically so, one answer per signature; whose key
 that is, and whether it may speak for somebody, is judged elsewhere. Everything
-is octets: an engine knows no mail.
+is octets: an engine knows no mail. Octets in memory give octets in memory; what is
+read piece by piece gives a file, and nothing larger than a piece is held for it.
 
 Floor:  pgp (uses nothing)
 Source: RFC 9580 for the algorithms' numbers (§9)
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from smime.pgp.packets import Sealed
+    from smime.stored import Data, Stored
 
 __all__ = [
     "DIGESTS",
@@ -90,13 +92,15 @@ class Encrypted:
     """An encrypted message."""
 
     message: bytes
-    """Armoured, lines ended by CRLF."""
+    """Armoured, lines ended by CRLF; empty for what is ``stored``."""
     cipher: str
     """``AES-256``."""
     digest: str = ""
     """The digest under the signature inside, if there is one."""
     version: int = 1
     """1 for content with MDC, which everybody reads, 2 for AEAD (RFC 9580 §5.13.2)."""
+    stored: Stored | None = None
+    """The message as packets, where the data came in pieces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +116,8 @@ class Decrypted:
     """The signatures inside, as packets: for ``check`` with exactly this content."""
     checked: tuple[SignatureFacts, ...] = ()
     """Or what the engine found of them, where it does not hand them out."""
+    stored: Stored | None = None
+    """The content of a message in a file; ``content`` is empty then."""
 
 
 class Opening(Protocol):
@@ -139,7 +145,7 @@ class Backend(Protocol):
 
     def sign(
         self,
-        data: bytes,
+        data: Data,
         key: str,
         *,
         passphrase: bytes | None = None,
@@ -153,14 +159,14 @@ class Backend(Protocol):
         ...
 
     def check(
-        self, data: bytes, signatures: Sequence[bytes], *, at: datetime | None = None
+        self, data: Data, signatures: Sequence[bytes], *, at: datetime | None = None
     ) -> tuple[SignatureFacts, ...]:
         """Hold signature packets against the data; one answer each, in their order."""
         ...
 
     def encrypt(
         self,
-        data: bytes,
+        data: Data,
         to: Sequence[str],
         *,
         hidden: Sequence[str] = (),

@@ -1,11 +1,10 @@
 """GnuPG as the engine: one short run of gpg per question, with a status pipe of its own.
 
-The only module that starts a program, and gpg (with gpgconf, which ends its
-agents) the only program. Every run has a time limit, asks nobody anything, and
-sees binary packets that were taken apart before (``packets``); ``status`` alone
-says what came of it.
+The only program is gpg, with gpgconf, which ends its agents. Every run has a time
+limit, asks nobody anything, and sees binary packets that were taken apart before
+(``packets``); ``status`` alone says what came of it.
 
-Floor:  pgp (uses errors, backend, packets, status, strict)
+Floor:  pgp (uses errors, backend, packets, running, status, strict, stored)
 Source: GnuPG's manual for the options
 """
 
@@ -16,15 +15,17 @@ import re
 import shutil
 import subprocess
 import tempfile
-import threading
 from dataclasses import replace
 from functools import cache
 
 from smime.errors import DecryptionFailed, KeyProblem, LimitExceeded, NotSupported, SmimeError
 from smime.pgp import status as said
 from smime.pgp.backend import Decrypted, Encrypted, SignatureFacts, Signed
-from smime.pgp.packets import AEAD, MAX_INFLATED, PROTECTED, enarmor, read_message
+from smime.pgp.inflating import MAX_INFLATED
+from smime.pgp.packets import AEAD, PROTECTED, enarmor, read_message
+from smime.pgp.running import INSTALL, Run, communicate
 from smime.pgp.strict import KNOWN_VERSIONS, is_strict, packet_version
+from smime.stored import has_bare_cr, size_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,17 +34,18 @@ if TYPE_CHECKING:
 
     from smime.pgp.backend import Opening
     from smime.pgp.packets import Sealed
+    from smime.stored import Data
 
-__all__ = ["GnuPG", "Run", "end_agents", "find_gpg", "version_of"]
+__all__ = ["INSTALL", "GnuPG", "Run", "end_agents", "find_gpg", "version_of"]
 
 TIME_LIMIT_SECONDS = 60.0  # 50 MiB take one; generating RSA-4096 on a slow machine, some ten
+LEAST_OCTETS_A_SECOND = 1 << 20  # of large data: a fiftieth of what a slow machine does
 MAX_PASSPHRASE = 255  # octets that gpg-agent takes
 MAX_ANSWERS = 200  # of 255 octets: a pipe holds 65,536
 LARGE = 1 << 20  # octets
 MAX_TRIALS = 32  # runs to open one message, for readers that are not named
 MAX_RECIPIENTS = 10_000  # each is an argument of 42 octets; together they must fit a command line
 LEAST_VERSION = (2, 2, 8)  # earlier ones could be made to write status lines (CVE-2018-12020)
-INSTALL = "install GnuPG: apt install gnupg, brew install gnupg, or https://gnupg.org/download"
 
 _ARGUMENTS = (
     "--no-options", "--batch", "--no-tty", "--no-verbose", "--no-greeting",
@@ -59,21 +61,7 @@ _FORMS = {
     "clear": ("--clear-sign",),
 }
 _VERSION = re.compile(r"gpg \(GnuPG[^)]*\) (\d+)\.(\d+)\.(\d+)")
-_BARE_CR = re.compile(rb"\r(?!\n)")
 _FINGERPRINT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-
-
-class Run:
-    """What came of one run of gpg."""
-
-    __slots__ = ("exit_status", "messages", "output", "status")
-
-    def __init__(self, exit_status: int, output: bytes, status: said.Status, messages: str) -> None:
-        self.exit_status = exit_status
-        self.output = output
-        self.status = status
-        self.messages = messages
-        """For a log only: what gpg says to people decides nothing."""
 
 
 def find_gpg() -> str:
@@ -134,16 +122,18 @@ class GnuPG:
     def run(
         self,
         *arguments: str,
-        data: bytes = b"",
+        data: Data = b"",
         beside: bytes | None = None,
         passphrase: bytes | None = None,
         answers: Sequence[bytes] = (),
         at: datetime | None = None,
-        limit_seconds: float = TIME_LIMIT_SECONDS,
+        limit_seconds: float | None = None,
     ) -> Run:
         """Run gpg once; ``{beside}`` in an argument stands for a file with those octets.
 
-        ``answers`` are lines that it reads when it asks something, secret ones among them.
+        Data that is no bytes is given to it piece by piece, with time for its size, and
+        what it writes then goes into a file. ``answers`` are lines that it reads when it
+        asks something, secret ones among them.
 
         Raises ``LimitExceeded`` when it does not end in time, ``KeyProblem`` for
         a passphrase that cannot be one, ``NotSupported`` if gpg cannot be run.
@@ -169,57 +159,18 @@ class GnuPG:
                 theirs.append(_unnamed_file(beside))
             named = f"-&{theirs[-1]}"
             command += [one.replace("{beside}", named) for one in arguments]
-            return self._communicate(command, data, ours, theirs, limit_seconds)
+            if limit_seconds is None:
+                limit_seconds = TIME_LIMIT_SECONDS + size_of(data) / LEAST_OCTETS_A_SECOND
+            return communicate(command, data, self.home, ours, theirs, limit_seconds)
         finally:
             for one in (*ours, *theirs):
                 os.close(one)
-
-    def _communicate(
-        self, command: list[str], data: bytes, ours: list[int], theirs: list[int], limit: float
-    ) -> Run:
-        try:
-            process = subprocess.Popen(  # noqa: S603  # options of ours, and whole fingerprints
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                pass_fds=theirs,
-                env=_environment(self.home),
-            )
-        except OSError as problem:
-            raise NotSupported(f"gpg cannot be run: {problem}", hint=INSTALL) from problem
-        while theirs:
-            os.close(theirs.pop())
-        lines: list[bytes] = []
-        reader = threading.Thread(target=_read_all, args=(ours.pop(), lines), daemon=True)
-        reader.start()
-        try:
-            output, messages = process.communicate(data, timeout=limit)
-        except subprocess.TimeoutExpired as late:
-            process.kill()
-            process.communicate()
-            raise LimitExceeded(
-                f"gpg did not answer within {limit:g} seconds",
-                hint="another program may hold the keyring, or the key waits for somebody",
-            ) from late
-        except BaseException:
-            process.kill()
-            process.communicate()
-            raise
-        # An agent that gpg started holds none of these pipes: the end of gpg is their end.
-        reader.join(limit)
-        return Run(
-            process.returncode,
-            output,
-            said.read(b"".join(lines)),
-            messages.decode("utf-8", "replace"),
-        )
 
     # --- what a backend does --------------------------------------------------
 
     def sign(
         self,
-        data: bytes,
+        data: Data,
         key: str,
         *,
         passphrase: bytes | None = None,
@@ -268,12 +219,12 @@ class GnuPG:
         return run.output
 
     def check(
-        self, data: bytes, signatures: Sequence[bytes], *, at: datetime | None = None
+        self, data: Data, signatures: Sequence[bytes], *, at: datetime | None = None
     ) -> tuple[SignatureFacts, ...]:
         """See ``Backend.check``. Each signature is a run: no other one can disturb it."""
         return tuple(self._check(data, one, at) for one in signatures)
 
-    def _check(self, data: bytes, signature: bytes, at: datetime | None) -> SignatureFacts:
+    def _check(self, data: Data, signature: bytes, at: datetime | None) -> SignatureFacts:
         if (version := packet_version(signature)) not in KNOWN_VERSIONS:
             text = f"the signature is of version {version}, which is not known"
             return SignatureFacts("unsupported", reason=text)
@@ -281,12 +232,12 @@ class GnuPG:
             "--no-armor", "--verify", "--", "{beside}", "-", data=data, beside=signature, at=at
         )
         facts = said.checked(run.status, run.exit_status)
-        loose = facts.text and _BARE_CR.search(data) is not None
+        loose = facts.text and has_bare_cr(data)
         return replace(facts, loose=loose or not is_strict(signature))
 
     def encrypt(
         self,
-        data: bytes,
+        data: Data,
         to: Sequence[str],
         *,
         hidden: Sequence[str] = (),
@@ -300,7 +251,7 @@ class GnuPG:
         if len(to) + len(hidden) > MAX_RECIPIENTS:
             raise LimitExceeded(f"one message is sealed for at most {MAX_RECIPIENTS} OpenPGP keys")
         # gpg's own armour has a checksum, which old readers want, and takes its time.
-        plain = len(data) > LARGE
+        plain = not isinstance(data, bytes) or len(data) > LARGE
         arguments = [
             "--no-armor" if plain else "--armor",
             "--cipher-algo",
@@ -319,6 +270,8 @@ class GnuPG:
         )
         used = said.sealed(run.status, run.exit_status)
         signed = said.signed(run.status, run.exit_status)[0] if sign_with else ""
+        if run.stored is not None:
+            return Encrypted(b"", used, signed, stored=run.stored)
         armour = enarmor(run.output, "MESSAGE", b"\r\n") if plain else _crlf(run.output)
         return Encrypted(armour, used, signed)
 
@@ -359,8 +312,10 @@ class GnuPG:
                 # Without a key it was a wrong passphrase of the message itself.
                 failed = problem if key else DecryptionFailed(said.FAILED)
                 continue
-            message = read_message(run.output)
-            return Decrypted(message.content, opened_by, cipher, message.signatures)
+            message = read_message(run.output if run.stored is None else run.stored)
+            return Decrypted(
+                message.content, opened_by, cipher, message.signatures, stored=message.stored
+            )
         if failed is None or (isinstance(failed, DecryptionFailed) and not _named(sealed, keys)):
             failed = DecryptionFailed(
                 "the mail is sealed for other OpenPGP keys than those given",
@@ -371,7 +326,7 @@ class GnuPG:
 
 def _attempts(
     sealed: Sealed, keys: Sequence[Opening], passphrase: bytes | None
-) -> Iterator[tuple[bytes, str, bytes | Callable[[], bytes | None] | None]]:
+) -> Iterator[tuple[Data, str, bytes | Callable[[], bytes | None] | None]]:
     """Return what to try: message, fingerprint, and what opens it; keys that are named first."""
     left = MAX_TRIALS
     for key in sorted(keys, key=lambda one: not sealed.is_for(one.key_ids)):
@@ -419,20 +374,3 @@ def _unnamed_file(data: bytes) -> int:
         file.write(data)
         file.seek(0)
         return os.dup(file.fileno())
-
-
-def _read_all(end: int, lines: list[bytes]) -> None:
-    """Read a pipe to its end, and keep no more than a status may have."""
-    kept = 0
-    with os.fdopen(end, "rb") as file:
-        while piece := file.read1(65536):
-            if kept <= said.MAX_STATUS:
-                lines.append(piece)
-            kept += len(piece)
-
-
-def _environment(home: str | None) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name not in ("LANGUAGE", "LANG")}
-    if home is not None:
-        kept.pop("GNUPGHOME", None)
-    return {**kept, "LC_ALL": "C"}

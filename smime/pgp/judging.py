@@ -22,7 +22,7 @@ from smime.protocols import Judgement
 from smime.report import Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container
+    from collections.abc import Callable
     from datetime import datetime
 
     from smime.pgp.backend import SignatureFacts
@@ -30,10 +30,11 @@ if TYPE_CHECKING:
     from smime.policy import Policy
     from smime.protocols import PgpClaim
 
-__all__ = ["judge", "unknown_key", "weakness"]
+__all__ = ["judge", "judge_pinned", "unknown_key", "weakness"]
 
 DSA_BITS_MIN = 2048  # FIPS 186-4 §4.2; 1024 bits with SHA-1 is what old keys have
 FUTURE_SECONDS = 300  # clocks differ; mail that is signed later than that is not signed yet
+_WHOSE, _NAMES = "RFC 9580 §12", "RFC 9580 §5.11"
 # Digests that a policy may allow, by the name under which it does.
 _WEAK = {"sha1": "sha1", "ripemd160": "sha1", "md5": "md5"}
 
@@ -42,13 +43,18 @@ def judge(
     facts: KeyFacts,
     claim: PgpClaim,
     speaks_for: Callable[[UserId], bool],
-    loose: Container[str],
+    *,
+    dates: bool = True,
 ) -> Judgement:
-    """Judge a signature that holds, by this key.
+    """Judge a signature that holds, by this key; or whether mail may be sealed to it.
 
-    ``speaks_for`` says which user IDs count, ``loose`` has the fingerprints of the
-    parts that nothing binds which can be read in one way only.
+    ``speaks_for`` says which user IDs count; without ``dates`` it does not count that
+    the key expired.
     """
+    if claim.use == "encrypt":
+        return _judge_reader(facts, claim, speaks_for)
+    if not dates:
+        facts = _without_end(facts)
     signature = claim.signature
     key = facts.find(signature.key)
     made = signature.created
@@ -61,19 +67,92 @@ def judge(
     return Judgement(
         path=Finding.yes(f"the keyring has the key {facts.fingerprint}", "RFC 9580 §12"),
         revocation=revocation,
-        usage=_judge_usage(facts, key, signature, claim.policy, loose),
+        usage=_judge_usage(facts, key, signature, claim.policy),
         address=_judge_address(facts, claim, made, speaks_for),
         time=time,
     )
 
 
-def unknown_key(claim: PgpClaim) -> Judgement:
-    """Return the judgement of who does not know the key."""
+def judge_pinned(
+    claim: PgpClaim, fingerprint: str, *, sender: str | None, any_address: bool, dates: bool
+) -> Judgement:
+    """Judge a signature by the one key with this fingerprint, known from elsewhere.
+
+    It may speak for ``sender``; without it, for whom it names, or for anybody. What the key
+    says of itself counts: that it was revoked, too.
+    """
+    facts, name = claim.key, claim.signature.primary
+    if name != fingerprint:
+        text = f"the key {name or claim.signature.key} is not the pinned one"
+        return unknown_key(claim, Finding.no("pinned-differs", text, _WHOSE))
+    if facts is None or facts.fingerprint != fingerprint:
+        text = f"no keyring at hand has the pinned key {fingerprint}"
+        return unknown_key(claim, Finding.no("no-anchor", text, _WHOSE))
+    judged = judge(facts, claim, lambda _: True, dates=dates)
+    address = judged.address
+    if any_address:
+        address = Finding.open("not-asked", "the key is pinned for any address", _NAMES)
+    elif sender is not None and claim.sender is not None:
+        same = sender == claim.sender or same_address(
+            claim.sender, sender, any_case=claim.policy.local_part == "any-case"
+        )
+        address = (
+            Finding.yes(f"the key was pinned for {sender}", _NAMES)
+            if same
+            else Finding.no(
+                "address-differs", f"the key was pinned for {sender}, not {claim.sender}", _NAMES
+            )
+        )
+    path = judged.path
+    if path.accepted:
+        path = Finding.yes("the key is the pinned one", _WHOSE)
+    return replace(judged, path=path, address=address)
+
+
+def _without_end(facts: KeyFacts) -> KeyFacts:
+    keys = tuple(replace(one, expires=None, bound_until=None) for one in facts.keys)
+    return replace(facts, keys=keys)
+
+
+def _judge_reader(
+    facts: KeyFacts, claim: PgpClaim, speaks_for: Callable[[UserId], bool]
+) -> Judgement:
+    """Judge whether mail may be sealed to the key, for whom it is known to be."""
+    at, primary = claim.at, facts.primary
+    subkey = facts.encrypts_at(at)
+    revocation = Finding.yes("the key is not revoked", "RFC 9580 §5.2.3.31")
+    time = Finding.yes("the key is valid", "RFC 9580 §5.2.3.13")
+    usage = Finding.yes("the key may be written to", "RFC 9580 §5.2.3.29")
+    if primary.revoked_at(at):
+        text = f"the key {primary.fingerprint} was revoked"
+        revocation = Finding.no("revoked", text, "RFC 9580 §5.2.3.31")
+    elif primary.ends is not None and primary.ends <= at:
+        text = f"the key expired on {primary.ends:%Y-%m-%d}"
+        time = Finding.no("expired", text, "RFC 9580 §5.2.3.13")
+    elif subkey is None:
+        text = "no part of the key that is valid is meant for encryption"
+        usage = Finding.no("usage-wrong", text, "RFC 9580 §5.2.3.29")
+    else:
+        weak = (weakness(one, claim.policy) for one in (primary, subkey))
+        usage = next((one for one in weak if one is not None), usage)
+    path = Finding.yes(f"the keyring has the key {facts.fingerprint}", _WHOSE)
+    if claim.sender is not None:
+        address = _judge_address(facts, claim, at, speaks_for)
+    else:
+        address = Finding.open("not-asked", "no address was asked for", _NAMES)
+        if facts.user_ids and not any(speaks_for(i) and i.valid_at(at) for i in facts.user_ids):
+            text = f"nobody told GnuPG whose the key {facts.fingerprint} is"
+            path = Finding.no("no-trust", text, _WHOSE)
+    return Judgement(path=path, revocation=revocation, usage=usage, address=address, time=time)
+
+
+def unknown_key(claim: PgpClaim, path: Finding | None = None) -> Judgement:
+    """Return the judgement of who does not know the key; ``path`` says why not."""
     rule = "RFC 9580 §12"
     open_ = Finding.open("not-reached", "not asked, since the key is not known", rule)
     name = claim.signature.primary or claim.signature.key
     return Judgement(
-        path=Finding.no("no-anchor", f"the keyring does not have the key {name}", rule),
+        path=path or Finding.no("no-anchor", f"the keyring does not have the key {name}", rule),
         revocation=open_,
         usage=open_,
         address=open_,
@@ -123,7 +202,7 @@ def _judge_time(
 
 
 def _judge_usage(
-    facts: KeyFacts, key: Subkey, signature: SignatureFacts, policy: Policy, loose: Container[str]
+    facts: KeyFacts, key: Subkey, signature: SignatureFacts, policy: Policy
 ) -> Finding:
     if "sign" not in key.capabilities:
         return Finding.no(
@@ -145,7 +224,7 @@ def _judge_usage(
         if not marks or not one.usable:
             text = "gpg finds fault with the key, or nothing binds its parts together"
             return Finding.no("certificate-malformed", text, "RFC 9580 §10.1")
-        if one.fingerprint in loose and "loose" not in policy.weak:
+        if one.fingerprint in facts.loose and "loose" not in policy.weak:
             text = "what binds the key's parts together has numbers that others take for damaged"
             return Finding.no("weak-algorithm", text, "RFC 9580 §3.2")
         if not _digest_allowed(marks[0].digest, policy):

@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import string
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from smime.errors import KeyProblem, NotSupported
@@ -301,6 +302,10 @@ class PgpKeyring(OwnKeys):
             raise KeyProblem(f"the keyring has no key {wanted}")
         return PgpKey(self, facts, self._or_ours(passphrase))
 
+    def facts_of(self, fingerprint: str) -> KeyFacts | None:
+        """Return what is known of the key with this whole fingerprint of its primary key."""
+        return self._facts(fingerprint)
+
     def addresses_of(self, key: str) -> tuple[str, ...]:
         """Return the addresses that the owner of a key or subkey names; a key id will do.
 
@@ -380,6 +385,9 @@ class PgpKeyring(OwnKeys):
         elif found is not None and found.fingerprint != fingerprint:
             found = None
         if found is not None:
+            found = replace(
+                found, loose=self._loose.intersection(k.fingerprint for k in found.keys)
+            )
             with self._lock:
                 self._known[fingerprint] = found
         return found
@@ -437,7 +445,7 @@ class PgpKeyring(OwnKeys):
         facts = self._facts(claim.signature.primary)
         if facts is None:
             return judging.unknown_key(claim)
-        return judging.judge(facts, claim, self._speaks_for, self._loose)
+        return judging.judge(facts, claim, self._speaks_for)
 
     def _speaks_for(self, user_id: UserId) -> bool:
         return not self._is_own or user_id.vouched

@@ -128,6 +128,8 @@ class KeyFacts:
 
     keys: tuple[Subkey, ...]
     user_ids: tuple[UserId, ...]
+    loose: frozenset[str] = frozenset()
+    """Fingerprints of those of ``keys`` that nothing binds which can be read in one way only."""
 
     @property
     def secret(self) -> bool:

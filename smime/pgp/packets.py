@@ -5,21 +5,27 @@ what goes to one is first taken apart here: of an encrypted message, exactly one
 container and the session keys in front; of a signed one, exactly one content
 and its signatures. Nothing is decrypted or verified here.
 
-Floor:  pgp (uses errors)
-Source: RFC 9580 §4 for packets, §10.3 for what a message is, §6 for armour
+Floor:  pgp (uses errors, armour, inflating, stored)
+Source: RFC 9580 §4 for packets, §10.3 for what a message is, §7 for text in the clear
 """
 
 from __future__ import annotations
 
 import re
 
-from pybase64 import b64decode, encodebytes
-
 from smime.errors import LimitExceeded, MalformedMail, NotSupported
+from smime.pgp.armour import BLANKS, dearmor, dearmor_keys, enarmor
+from smime.pgp.inflating import Allowance, inflate
+from smime.stored import Behind, Keeping, Stored
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from typing import TypeAlias
+
+    from smime.stored import Data
+
+    Octets: TypeAlias = bytes | Stored
 
 __all__ = [
     "Message",
@@ -39,8 +45,8 @@ __all__ = [
 MAX_PACKETS = 20_000  # 10,000 recipients have to work; a key of many people's signatures has fewer
 MAX_PIECES = 200_000  # of partial lengths; GnuPG writes pieces of 8 KiB
 MAX_SIGNATURES = 16  # of one content; each is a run of the engine
+MAX_PART = 1 << 20  # octets of a session key or a signature; those of large keys have some 30,000
 MAX_NESTING = 3  # compressed in signed in compressed; more is an attack
-MAX_INFLATED = 256 << 20  # what a mail may grow to: five times what mail servers take
 
 SESSION_KEY, SIGNATURE, SESSION_KEY_PASSPHRASE, ONE_PASS = 1, 2, 3, 4
 COMPRESSED, UNPROTECTED, MARKER, LITERAL = 8, 9, 10, 11
@@ -48,18 +54,10 @@ PROTECTED, AEAD, PADDING = 18, 20, 21
 _STREAMED = frozenset({COMPRESSED, UNPROTECTED, LITERAL, PROTECTED, AEAD})
 _HIDDEN = "0" * 16
 
-_BEGIN = re.compile(rb"-----BEGIN PGP ([A-Z ]{1,40})-----[ \t]*+\r?\n")
-_HEADERS = re.compile(rb"(?:[!-9;-~]++:[^\n]*+\n)*+[ \t]*+\r?\n")
-_CHECKSUM = re.compile(rb"^=[A-Za-z0-9+/]{4}[ \t]*+\r?\n?", re.MULTILINE)
 _CLEARTEXT = re.compile(rb"-----BEGIN PGP SIGNED MESSAGE-----[ \t]*+\r?\n")
 # Others than Hash have been used to show as signed what is not (RFC 9580 §7.2).
 _HASHES = re.compile(rb"(?:Hash:[ \tA-Za-z0-9,/-]*+\r?\n)*+[ \t]*+\r?\n")
 _SIGNATURE_BLOCK = b"-----BEGIN PGP SIGNATURE-----"
-_KEY_BLOCK = re.compile(
-    rb"^-----BEGIN PGP (PUBLIC|PRIVATE) KEY BLOCK-----.*?^-----END PGP \1 KEY BLOCK-----",
-    re.MULTILINE | re.DOTALL,
-)
-_BLANKS = b" \t\r\n"
 
 
 class Packet:
@@ -68,7 +66,7 @@ class Packet:
     __slots__ = ("_data", "_pieces", "end", "start", "tag")
 
     def __init__(
-        self, tag: int, data: bytes, start: int, end: int, pieces: list[tuple[int, int]]
+        self, tag: int, data: Octets, start: int, end: int, pieces: list[tuple[int, int]]
     ) -> None:
         self.tag = tag
         self.start = start
@@ -88,6 +86,26 @@ class Packet:
             start, end = self._pieces[0]
             return self._data[start:end]
         return b"".join([self._data[start:end] for start, end in self._pieces])
+
+    @property
+    def whole(self) -> Octets:
+        """Header and body where they are: from a file a part of the file."""
+        data = self._data
+        return data.part(self.start, self.end) if isinstance(data, Stored) else self.raw
+
+    @property
+    def content(self) -> Octets:
+        """The body in the same way; put together in a file of its own where it comes in pieces."""
+        if not isinstance(self._data, Stored):
+            return self.body
+        parts = [self._data.part(start, end) for start, end in self._pieces]
+        if len(parts) == 1:
+            return parts[0]
+        with Keeping() as kept:
+            for one in parts:
+                for piece in one.pieces():
+                    kept.write(piece)
+            return kept.stored()
 
     def beginning(self, octets: int) -> bytes:
         """Return the first octets of the body; fewer if the first piece has fewer."""
@@ -118,7 +136,7 @@ class Sealed:
 
     def __init__(self, keys: list[tuple[str, Packet]], container: Packet) -> None:
         self._keys = keys
-        self.container = container.raw
+        self.container = container.whole
         self.container_tag = container.tag
         self.container_version = (container.beginning(1) or b"\0")[0]
         self.passphrases = sum(not name for name, _ in keys)
@@ -131,7 +149,7 @@ class Sealed:
     def recipients(self) -> tuple[str, ...]:
         return tuple(name for name, _ in self._keys if name)
 
-    def attempts(self, key_ids: Sequence[str]) -> list[bytes]:
+    def attempts(self, key_ids: Sequence[str]) -> list[Data]:
         """Return the message once for each session key that may be for one of these keys.
 
         Each copy has that session key alone: those that name one of ``key_ids``
@@ -140,11 +158,15 @@ class Sealed:
         """
         named = [packet for name, packet in self._keys if name and key_id_of(name) in key_ids]
         hidden = [packet for name, packet in self._keys if name == _HIDDEN]
-        return [packet.raw + self.container for packet in (*named, *hidden)]
+        return [self._with(packet) for packet in (*named, *hidden)]
 
-    def by_passphrase(self) -> list[bytes]:
+    def by_passphrase(self) -> list[Data]:
         """Return the message once for each session key for a passphrase."""
-        return [packet.raw + self.container for name, packet in self._keys if not name]
+        return [self._with(packet) for name, packet in self._keys if not name]
+
+    def _with(self, key: Packet) -> Data:
+        rest = self.container
+        return key.raw + rest if isinstance(rest, bytes) else Behind(key.raw, rest)
 
     def is_for(self, key_ids: Sequence[str]) -> bool:
         """Whether one of these keys is named as a reader."""
@@ -155,67 +177,21 @@ class Sealed:
 
 
 class Message:
-    """What a message says: the content as it stands, and the signatures on it, as packets."""
+    """What a message says: the content as it stands, and the signatures on it, as packets.
 
-    __slots__ = ("content", "signatures")
+    Of a message in a file the content is ``stored``, and ``content`` is empty.
+    """
 
-    def __init__(self, content: bytes, signatures: tuple[bytes, ...] = ()) -> None:
-        self.content = content
+    __slots__ = ("content", "signatures", "stored")
+
+    def __init__(self, content: Octets, signatures: tuple[bytes, ...] = ()) -> None:
+        self.content = content if isinstance(content, bytes) else b""
+        self.stored = None if isinstance(content, bytes) else content
         self.signatures = signatures
 
     def __repr__(self) -> str:
-        return f"<Message of {len(self.content)} octets, {len(self.signatures)} signatures>"
-
-
-def dearmor(data: bytes, *kinds: str) -> bytes:
-    r"""Return the octets in one block of armour; what is no armour comes back as it is.
-
-    ``kinds`` are those allowed: ``MESSAGE``, ``SIGNATURE``. Around the block only
-    blanks may stand. The checksum is not looked at (RFC 9580 §6.1): it protects
-    from nobody.
-
-    Raises ``MalformedMail`` for a block that is cut, of another kind, not
-    base64, or not alone.
-
-    >>> dearmor(b"-----BEGIN PGP MESSAGE-----\n\nywViAG5vdGU=\n-----END PGP MESSAGE-----\n")
-    b'\xcb\x05b\x00note'
-    """
-    if data[:1] >= b"\x80":
-        return data
-    text = data.strip(_BLANKS)
-    begin = _BEGIN.match(text)
-    if begin is None:
-        raise MalformedMail("this is no OpenPGP data: neither packets nor armour")
-    kind = begin[1].decode("ascii")
-    if kinds and kind not in kinds:
-        raise MalformedMail(f"an armoured {kind} stands where {' or '.join(kinds)} should")
-    end = b"-----END PGP " + begin[1] + b"-----"
-    headers = _HEADERS.match(text, begin.end())
-    if not text.endswith(end) or headers is None:
-        raise MalformedMail("the OpenPGP armour is cut short, or something follows it")
-    inside = text[headers.end() : -len(end)]
-    sum_line = _CHECKSUM.search(inside, max(len(inside) - 80, 0))
-    if sum_line is not None:
-        if inside[sum_line.end() :].strip(_BLANKS):
-            raise MalformedMail("the OpenPGP armour goes on after its checksum")
-        inside = inside[: sum_line.start()]
-    try:
-        return b64decode(b"".join(inside.split()), validate=True)
-    except ValueError as wrong:
-        raise MalformedMail("the OpenPGP armour is not base64") from wrong
-
-
-def enarmor(data: bytes, kind: str, line_end: bytes = b"\n") -> bytes:
-    """Return packets as armour, without a checksum (RFC 9580 §6.1)."""
-    lines = encodebytes(data)  # of 76 characters, as §6.2 allows
-    name = kind.encode("ascii")
-    return b"".join(
-        (
-            b"-----BEGIN PGP " + name + b"-----" + 2 * line_end,
-            lines if line_end == b"\n" else lines.replace(b"\n", line_end),
-            b"-----END PGP " + name + b"-----" + line_end,
-        )
-    )
+        octets = len(self.content if self.stored is None else self.stored)
+        return f"<Message of {octets} octets, {len(self.signatures)} signatures>"
 
 
 def read_cleartext(data: bytes) -> Message:
@@ -230,7 +206,7 @@ def read_cleartext(data: bytes) -> Message:
     >>> read_cleartext(hello + b"\nwgFx\n-----END PGP SIGNATURE-----\n").content
     b'hi\r\n--'
     """
-    text = data.strip(_BLANKS)
+    text = data.strip(BLANKS)
     begin = _CLEARTEXT.match(text)
     headers = _HASHES.match(text, begin.end()) if begin else None
     if headers is None:
@@ -251,24 +227,7 @@ def read_cleartext(data: bytes) -> Message:
     return Message(b"\r\n".join(lines), read_signatures(text[at:]))
 
 
-def dearmor_keys(data: bytes) -> bytes:
-    """Return the octets of all blocks of keys in a file; text may stand around them.
-
-    What is no text comes back as it is. Raises ``MalformedMail`` if there is no
-    block of keys, or one is damaged.
-    """
-    if data[:1] >= b"\x80":
-        return data
-    found = [
-        dearmor(match[0], "PUBLIC KEY BLOCK", "PRIVATE KEY BLOCK")
-        for match in _KEY_BLOCK.finditer(data)
-    ]
-    if not found:
-        raise MalformedMail("there is no OpenPGP key: neither packets nor armour of keys")
-    return b"".join(found)
-
-
-def packets(data: bytes) -> Iterator[Packet]:
+def packets(data: Octets) -> Iterator[Packet]:
     """Cut data into packets, to its last octet (RFC 9580 §4.2).
 
     Raises ``MalformedMail`` where a packet is cut or there is none, and
@@ -284,8 +243,8 @@ def packets(data: bytes) -> Iterator[Packet]:
         yield packet
 
 
-def _packet(data: bytes, start: int) -> Packet:
-    first = data[start]
+def _packet(data: Octets, start: int) -> Packet:
+    first = _octets(data, start, 1)[0]
     at = start + 1
     if not first & 0x80:
         raise MalformedMail("this is no OpenPGP packet")
@@ -324,34 +283,34 @@ def _packet(data: bytes, start: int) -> Packet:
         return Packet(tag, data, start, last.end, [*pieces, (at, last.end)])
 
 
-def _whole(tag: int, data: bytes, start: int, at: int, length: int) -> Packet:
+def _whole(tag: int, data: Octets, start: int, at: int, length: int) -> Packet:
     _octets(data, at, length, copy=False)
     return Packet(tag, data, start, at + length, [(at, at + length)])
 
 
-def _octets(data: bytes, at: int, length: int, *, copy: bool = True) -> bytes:
+def _octets(data: Octets, at: int, length: int, *, copy: bool = True) -> bytes:
     if at + length > len(data):
         raise MalformedMail("an OpenPGP packet is cut short")
     return data[at : at + length] if copy else b""
 
 
-def read_sealed(data: bytes) -> Sealed:
-    """Read an encrypted message, armoured or not.
+def read_sealed(data: Octets) -> Sealed:
+    """Read an encrypted message, armoured or not; in a file, not armoured.
 
     Raises ``MalformedMail`` unless it is session keys and exactly one container,
     and ``NotSupported`` for a container without protection against change.
     """
     keys: list[tuple[str, Packet]] = []
     container: Packet | None = None
-    for packet in packets(dearmor(data, "MESSAGE")):
+    for packet in packets(dearmor(data, "MESSAGE") if isinstance(data, bytes) else data):
         if packet.tag in (MARKER, PADDING):
             continue
         if container is not None:
             raise MalformedMail("something follows the encrypted message")
         if packet.tag == SESSION_KEY:
-            keys.append((_reader(packet), packet))
+            keys.append((_reader(packet), _small(packet)))
         elif packet.tag == SESSION_KEY_PASSPHRASE:
-            keys.append(("", packet))
+            keys.append(("", _small(packet)))
         elif packet.tag in (PROTECTED, AEAD, UNPROTECTED):
             container = packet
         else:
@@ -395,26 +354,32 @@ def read_signatures(data: bytes) -> tuple[bytes, ...]:
     found = [one for one in packets(dearmor(data, "SIGNATURE", "MESSAGE")) if one.tag != MARKER]
     if not found or any(one.tag != SIGNATURE for one in found):
         raise MalformedMail("this is no detached OpenPGP signature")
-    return _limited([one.raw for one in found])
+    return _limited(found)
 
 
-def _limited(signatures: list[bytes]) -> tuple[bytes, ...]:
+def _limited(signatures: list[Packet]) -> tuple[bytes, ...]:
     if len(signatures) > MAX_SIGNATURES:
         raise LimitExceeded(f"there are more than {MAX_SIGNATURES} OpenPGP signatures")
-    return tuple(signatures)
+    return tuple([_small(one).raw for one in signatures])
 
 
-def read_message(data: bytes) -> Message:
+def _small(packet: Packet) -> Packet:
+    if packet.end - packet.start > MAX_PART:
+        raise LimitExceeded(f"a part of an OpenPGP message has more than {MAX_PART} octets")
+    return packet
+
+
+def read_message(data: Octets) -> Message:
     """Read a message that is not, or no longer, encrypted (RFC 9580 §10.3).
 
     It holds exactly one content, perhaps compressed and signed. Raises
-    ``MalformedMail`` for anything else, and ``LimitExceeded`` for more than
-    ``MAX_INFLATED`` octets.
+    ``MalformedMail`` for anything else, and ``LimitExceeded`` for what grows to more than
+    ``inflating`` allows.
     """
-    return _message(data, 0)
+    return _message(data, 0, Allowance(len(data)))
 
 
-def _message(data: bytes, depth: int) -> Message:
+def _message(data: Octets, depth: int, allowance: Allowance) -> Message:
     if depth > MAX_NESTING:
         raise LimitExceeded(f"the OpenPGP message is nested more than {MAX_NESTING} deep")
     found = [one for one in packets(data) if one.tag not in (MARKER, PADDING)]
@@ -436,13 +401,13 @@ def _message(data: bytes, depth: int) -> Message:
         if after:
             raise MalformedMail("something follows the content of the OpenPGP message")
         signatures = found[:at]
-    raw = _limited([one.raw for one in signatures])
+    raw = _limited(signatures)
     if middle[0].tag == LITERAL:
-        return Message(_literal(middle[0].body), raw)
-    inner = _message(_inflate(middle[0].body), depth + 1)
+        return Message(_literal(middle[0].content), raw)
+    inner = _message(inflate(middle[0].content, allowance), depth + 1, allowance)
     if raw and inner.signatures:
         raise MalformedMail("the OpenPGP message is signed twice over, once inside the other")
-    return Message(inner.content, raw or inner.signatures)
+    return Message(inner.content if inner.stored is None else inner.stored, raw or inner.signatures)
 
 
 def _announced(one_pass: Packet) -> bytes:
@@ -461,34 +426,9 @@ def _kind(signature: Packet) -> bytes:
     return body[1:4]
 
 
-def _literal(body: bytes) -> bytes:
-    if len(body) < 2 or body[:1] not in b"btul1m" or len(body) < 6 + body[1]:
+def _literal(body: Octets) -> Octets:
+    start = body[:2]
+    if len(start) < 2 or start[:1] not in b"btul1m" or len(body) < 6 + start[1]:
         raise MalformedMail("the content of the OpenPGP message cannot be read")
-    return body[6 + body[1] :]
-
-
-def _inflate(body: bytes) -> bytes:
-    import bz2
-    import zlib
-
-    method, packed = body[:1], body[1:]
-    if method == b"\0":
-        return packed
-    reader: bz2.BZ2Decompressor | zlib._Decompress
-    if method == b"\1":
-        reader = zlib.decompressobj(-15)
-    elif method == b"\2":
-        reader = zlib.decompressobj()
-    elif method == b"\3":
-        reader = bz2.BZ2Decompressor()
-    else:
-        raise NotSupported("the OpenPGP message is compressed in a way that is not known")
-    try:
-        content = reader.decompress(packed, MAX_INFLATED + 1)
-    except (OSError, ValueError, zlib.error) as broken:
-        raise MalformedMail("the compressed OpenPGP message is damaged") from broken
-    if len(content) > MAX_INFLATED:
-        raise LimitExceeded(f"the OpenPGP message grows to more than {MAX_INFLATED} octets")
-    if not reader.eof:
-        raise MalformedMail("the compressed OpenPGP message is cut short")
-    return content
+    at = 6 + start[1]
+    return body[at:] if isinstance(body, bytes) else body.part(at)

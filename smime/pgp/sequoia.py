@@ -6,24 +6,33 @@ before), takes all subkeys that encrypt (it is shown one), reads the first of
 several signatures only (each is asked alone), and says of a signature that it
 holds, or nothing. Where it says nothing, nothing holds.
 
-It holds Python's lock while it works; who has large mails has GnuPG, too.
+It holds Python's lock while it works; who has large mails has GnuPG, too. How it
+is given what is in memory and what is in a file is in ``bulk``.
 
-Floor:  pgp (uses errors, backend, certs, packets, strict)
+Floor:  pgp (uses errors, asking, backend, bulk, certs, packets, strict)
 Source: RFC 9580
 """
 
 from __future__ import annotations
 
-import re
 from datetime import UTC
 
 from smime.errors import DecryptionFailed, KeyProblem, LimitExceeded, NotSupported
-from smime.pgp.asking import INSTALL, Refused, ask, decrypted
+from smime.pgp import bulk
+from smime.pgp.asking import (
+    INSTALL,
+    Refused,
+    ask,
+    no_decryptor,
+    refuse_moment,
+    text_of,
+)
 from smime.pgp.backend import DIGESTS, STRONG_DIGESTS, Decrypted, Encrypted, SignatureFacts, Signed
 from smime.pgp.certs import believed, only_subkey, read_certs, split_keys, unusable, with_secret
 from smime.pgp.packets import AEAD, PROTECTED, dearmor, enarmor, key_id_of, packets, read_sealed
 from smime.pgp.strict import is_strict, packet_version
 from smime.policy import moment
+from smime.stored import has_bare_cr
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,15 +43,14 @@ if TYPE_CHECKING:
     from smime.pgp.backend import Opening
     from smime.pgp.listing import KeyFacts
     from smime.pgp.packets import Sealed
+    from smime.stored import Data, Stored
 
 __all__ = ["Sequoia"]
 
 MAX_OCTETS = 64 << 20  # of a message: it is held several times while it is worked on
 FAILED = "the content could not be opened with this key"
-_BARE_CR = re.compile(rb"\r(?!\n)")
 # A handful of lines of a Rust backtrace follow; they tell nothing.
 _STRUCTURE = "Unexpected message structure"
-_NO_SUBKEY = "No suitable decryption subkey"
 
 
 class Sequoia:
@@ -216,7 +224,7 @@ class Sequoia:
 
     def sign(
         self,
-        data: bytes,
+        data: Data,
         key: str,
         *,
         passphrase: bytes | None = None,
@@ -224,13 +232,13 @@ class Sequoia:
         at: datetime | None = None,
     ) -> Signed:
         """See ``Backend.sign``. Raises ``NotSupported`` for another moment or digest."""
-        _refuse_moment(at)
+        refuse_moment(at)
         if digest not in ("", "sha512"):
             raise NotSupported(f"Sequoia signs with SHA-512, and not with {digest.upper()}")
         signer = self._signer(key, passphrase)
         lib = self._lib
         try:
-            raw = ask(lib.sign, signer, bytes(data), mode=lib.SignatureMode.DETACHED, armor=False)
+            raw = bulk.sign(lib, signer, data)
         except Refused as refused:
             raise KeyProblem(f"Sequoia made no signature: {refused}") from None
         made = lib.Sig.from_bytes(raw)
@@ -251,7 +259,7 @@ class Sequoia:
         if tsk is None:
             raise KeyProblem("the secret half of the OpenPGP key is not at hand, or is locked")
         try:
-            return ask(tsk.signer, _text(passphrase))
+            return ask(tsk.signer, text_of(passphrase))
         except Refused:
             raise KeyProblem(
                 "the OpenPGP key is locked, and its passphrase is missing or wrong; or no part of "
@@ -259,19 +267,18 @@ class Sequoia:
             ) from None
 
     def check(
-        self, data: bytes, signatures: Sequence[bytes], *, at: datetime | None = None
+        self, data: Data, signatures: Sequence[bytes], *, at: datetime | None = None
     ) -> tuple[SignatureFacts, ...]:
         """See ``Backend.check``. Each signature is asked alone: Sequoia sees the first only."""
-        octets = bytes(data)
-        return tuple(self._check(octets, one, at) for one in signatures)
+        return tuple(self._check(data, one, at) for one in signatures)
 
-    def _check(self, data: bytes, signature: bytes, at: datetime | None) -> SignatureFacts:
+    def _check(self, data: Data, signature: bytes, at: datetime | None) -> SignatureFacts:
         version = packet_version(signature)
         if version not in (4, 6):
             return SignatureFacts(
                 "unsupported", reason=f"the signature is of version {version}, which is not known"
             )
-        if at is not None or len(data) > MAX_OCTETS:
+        if at is not None or (isinstance(data, bytes) and len(data) > MAX_OCTETS):
             return SignatureFacts(
                 "unsupported", reason="Sequoia judges of small mails, and as of now"
             )
@@ -294,29 +301,29 @@ class Sequoia:
                 "unsupported", key=name, created=created, digest=digest, reason=text
             )
         try:
-            found = ask(self._lib.verify, data, lambda _: [cert], signature=sig).valid_sigs
+            found = bulk.verify(self._lib, data, cert, sig)
         except Refused:
             text = "the content was changed after signing, or the key could not sign it"
             return SignatureFacts("refused", key=name, created=created, digest=digest, reason=text)
-        if len(found) != 1 or found[0].certificate != cert.fingerprint or created is None:
+        if len(found) != 1 or found[0][0] != cert.fingerprint or created is None:
             return SignatureFacts(
                 "broken", key=name, reason="Sequoia's answer does not fit together"
             )
         text_kind = _kind_of(signature) == 1
         return SignatureFacts(
             "holds",
-            key=found[0].signing_key,
-            primary=found[0].certificate,
+            key=found[0][1],
+            primary=found[0][0],
             created=created,
             expires=None if sig.expiration is None else sig.expiration.astimezone(UTC),
             digest=digest,
             text=text_kind,
-            loose=(text_kind and _BARE_CR.search(data) is not None) or not is_strict(signature),
+            loose=(text_kind and has_bare_cr(data)) or not is_strict(signature),
         )
 
     def encrypt(
         self,
-        data: bytes,
+        data: Data,
         to: Sequence[str],
         *,
         hidden: Sequence[str] = (),
@@ -327,17 +334,17 @@ class Sequoia:
         at: datetime | None = None,
     ) -> Encrypted:
         """See ``Backend.encrypt``. Raises ``NotSupported`` for hidden readers and other ciphers."""
-        _refuse_moment(at)
+        refuse_moment(at)
         if hidden:
             raise NotSupported("Sequoia's library names all readers of a message")
         if cipher != "aes-256" or (sign_with and digest not in ("", "sha512")):
             raise NotSupported("Sequoia's library writes AES-256 and SHA-512")
-        if len(data) > MAX_OCTETS:
+        if isinstance(data, bytes) and len(data) > MAX_OCTETS:
             raise NotSupported(f"Sequoia is given at most {MAX_OCTETS} octets")
         certs, wanted = self._readers(to)
         signer = self._signer(sign_with, passphrase) if sign_with else None
         try:
-            message = ask(self._lib.encrypt, bytes(data), certs, signer, armor=False)
+            message = bulk.encrypt(self._lib, data, certs, signer)
         except Refused as refused:
             raise KeyProblem(f"Sequoia did not encrypt to these OpenPGP keys: {refused}") from None
         sealed = read_sealed(message)
@@ -345,10 +352,11 @@ class Sequoia:
         if named != wanted or sealed.container_tag != PROTECTED:
             raise KeyProblem("Sequoia encrypted to other parts of the OpenPGP keys than was asked")
         return Encrypted(
-            enarmor(message, "MESSAGE", b"\r\n"),
+            enarmor(message, "MESSAGE", b"\r\n") if isinstance(message, bytes) else b"",
             "AES-256",
             "sha512" if sign_with else "",
             sealed.container_version,
+            stored=None if isinstance(message, bytes) else message,
         )
 
     def _readers(self, to: Sequence[str]) -> tuple[list[Any], set[str]]:
@@ -382,34 +390,35 @@ class Sequoia:
         Sequoia looks at the signatures inside while it opens, and does not hand them
         out: what it said of them is in ``checked``.
         """
-        _refuse_moment(at)
+        refuse_moment(at)
         if sealed.container_tag == AEAD:
             raise NotSupported("Sequoia does not open GnuPG's own form of authenticated encryption")
         failed: Exception | None = None
+        version = sealed.container_version
         for key in keys:
             tsk = self._tsk(key.fingerprint)
             for data in sealed.attempts(key.key_ids) if tsk is not None else ():
                 try:
-                    decryptor = ask(tsk.decryptor, _text(key.passphrase()))
+                    decryptor = ask(tsk.decryptor, text_of(key.passphrase()))
                 except Refused as refused:
-                    failed = _no_decryptor(str(refused))
+                    failed = no_decryptor(str(refused))
                     continue
                 try:
-                    return self._open(data, key.fingerprint, decryptor=decryptor)
+                    return self._open(data, key.fingerprint, version, decryptor=decryptor)
                 except DecryptionFailed as problem:
                     failed = failed or problem
         if passphrase and sealed.passphrases:
             for data in sealed.by_passphrase():
                 try:
-                    return self._open(data, "", passwords=[_text(passphrase)])
+                    return self._open(data, "", version, passwords=[text_of(passphrase)])
                 except DecryptionFailed as problem:
                     failed = failed or problem
         if failed is not None:
             raise failed
         raise DecryptionFailed("the mail is not sealed for any of these OpenPGP keys")
 
-    def _open(self, data: bytes, by: str, **how: Any) -> Decrypted:
-        if len(data) > MAX_OCTETS:
+    def _open(self, data: Data, by: str, version: int, **how: Any) -> Decrypted:
+        if isinstance(data, bytes) and len(data) > MAX_OCTETS:
             raise LimitExceeded(f"Sequoia is given at most {MAX_OCTETS} octets")
         asked: list[str] = []
 
@@ -417,29 +426,29 @@ class Sequoia:
             asked.extend(ids)
             return [cert for one in ids if (cert := self._cert(one)) is not None]
 
-        label = "AEAD" if read_sealed(data).container_version == 2 else "MDC"
+        label = "AEAD" if version == 2 else "MDC"
         try:
-            content, found = decrypted(self._lib, data, store=store, **how)
+            content, found = bulk.decrypt(self._lib, data, asked, store=store, **how)
         except Refused as refused:
             return self._open_alone(data, by, label, asked, str(refused), how)
         checked = tuple(
             SignatureFacts(
                 "holds",
-                key=one.signing_key,
-                primary=one.certificate,
+                key=signing_key,
+                primary=primary,
                 created=moment(None),
                 vetted=True,
             )
-            for one in found
+            for primary, signing_key in found
         )
-        return Decrypted(content, by, f"OpenPGP ({label})", checked=checked)
+        return _decrypted(content, by, label, checked)
 
     def _open_alone(
-        self, data: bytes, by: str, label: str, asked: list[str], why: str, how: dict[str, Any]
+        self, data: Data, by: str, label: str, asked: list[str], why: str, how: dict[str, Any]
     ) -> Decrypted:
         """Open without a look at signatures: none holds, and what there is of them is said."""
         try:
-            content, _ = decrypted(self._lib, data, **how)
+            content, _ = bulk.decrypt(self._lib, data, [], **how)
         except Refused:
             raise DecryptionFailed(FAILED) from None
         checked: tuple[SignatureFacts, ...] = ()
@@ -450,30 +459,14 @@ class Sequoia:
             known = any(self._cert(one) is not None for one in asked)
             text = "it does not hold" if known else f"the key {asked[0]} is not at hand"
             checked = (SignatureFacts("refused" if known else "no-key", key=asked[0], reason=text),)
-        return Decrypted(content, by, f"OpenPGP ({label})", checked=checked)
+        return _decrypted(content, by, label, checked)
 
 
-def _no_decryptor(why: str) -> Exception:
-    if _NO_SUBKEY in why:
-        return NotSupported("Sequoia's library opens nothing with keys that are expired")
-    return KeyProblem(
-        "the OpenPGP key is locked, and its passphrase is missing or wrong",
-        hint="give it to the keyring: smime.PgpKeyring(data, passphrase=...)",
-    )
-
-
-def _refuse_moment(at: datetime | None) -> None:
-    if at is not None:
-        raise NotSupported("Sequoia's library works as of now only")
-
-
-def _text(passphrase: bytes | None) -> str | None:
-    if not passphrase:
-        return None
-    try:
-        return passphrase.decode()
-    except UnicodeDecodeError:
-        raise NotSupported("a passphrase for Sequoia is text in UTF-8") from None
+def _decrypted(
+    content: bytes | Stored, by: str, label: str, checked: tuple[SignatureFacts, ...]
+) -> Decrypted:
+    held, stored = (content, None) if isinstance(content, bytes) else (b"", content)
+    return Decrypted(held, by, f"OpenPGP ({label})", checked=checked, stored=stored)
 
 
 def _body(signature: bytes) -> bytes:

@@ -1,6 +1,6 @@
 """Trust without authorities: one key known from elsewhere, or nobody at all.
 
-Floor:  trust
+Floor:  trust (uses pgp for OpenPGP keys)
 Source: RFC 5280 §6.1.1 (a trust anchor may be any key); RFC 8550 §3, §4.4
 """
 
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from os import PathLike
     from typing import Self
 
-    from smime.protocols import Claim
+    from smime.pgp import PgpKey, PgpKeyring
+    from smime.protocols import Claim, PgpClaim
 
 __all__ = ["NoTrust", "Pinned"]
 
@@ -48,8 +49,13 @@ class Pinned:
     ``ignore_dates=True`` (a certificate that nobody renews) and
     ``any_address=True`` (the key may speak for whoever the mail is from).
 
-    Raises ``ValueError`` for a text that is no such fingerprint, and for
-    ``sender`` together with ``any_address``.
+    For OpenPGP ``key`` is a ``PgpKey``, or the whole fingerprint of its primary key: 40
+    digits, or 64 for a key of version 6. A mail does not bring that key along: the keyring
+    of a ``PgpKey`` has it, or that of ``keys=``. That a key was revoked stands in the key
+    itself, and counts.
+
+    Raises ``ValueError`` for a text that is no such fingerprint (a key id is none), and
+    for ``sender`` together with ``any_address``.
 
     >>> Pinned("00:" * 31 + "ff", sender="shop@example.org")
     Pinned('00000000000000000000000000000000000000000000000000000000000000ff', sender='shop@example.org')
@@ -57,7 +63,7 @@ class Pinned:
 
     def __init__(
         self,
-        key: x509.Certificate | str,
+        key: x509.Certificate | PgpKey | str,
         *,
         sender: str | None = None,
         ignore_dates: bool = False,
@@ -66,19 +72,26 @@ class Pinned:
         if any_address and sender is not None:
             raise ValueError("a key is pinned for one sender or for any address, not for both")
         self._alone: Chain | None = None
+        self.keyring: PgpKeyring | None = None
+        """Where the pinned OpenPGP key is, if it was given."""
         if isinstance(key, x509.Certificate):
             self._alone = Chain((Facts(key),))
             self.fingerprint = self._alone[0].digest.hex()
         elif isinstance(key, str):
             self.fingerprint = re.sub(r"[:\s]", "", key).lower()
-            if not re.fullmatch(r"[0-9a-f]{64}", self.fingerprint):
+            if not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", self.fingerprint):
                 raise ValueError(
                     "a pinned key is a certificate or its SHA-256 fingerprint (64 hexadecimal "
-                    "digits); for a file use Pinned.load(path)"
+                    "digits), or an OpenPGP key or its whole fingerprint (40 or 64); for a file "
+                    "of a certificate use Pinned.load(path)"
                 )
+        elif getattr(key, "is_openpgp", False) is True:
+            self.fingerprint = key.fingerprint
+            self.keyring = key.keyring
         else:
             raise TypeError(
-                f"Pinned takes a certificate or its fingerprint, not {type(key).__name__}"
+                f"Pinned takes a certificate, an OpenPGP key or a fingerprint, not "
+                f"{type(key).__name__}"
             )
         self.sender = sender
         self.ignore_dates = ignore_dates
@@ -148,6 +161,18 @@ class Pinned:
             time=time,
             chain=(leaf.certificate,) if path.accepted else (),
             chain_der=(leaf.der,) if path.accepted else (),
+        )
+
+    def judge_openpgp(self, claim: PgpClaim) -> Judgement:
+        """Say whether the claim is made with the pinned OpenPGP key. Never raises for a bad one."""
+        from smime.pgp import judging
+
+        return judging.judge_pinned(
+            claim,
+            self.fingerprint,
+            sender=self.sender,
+            any_address=self.any_address,
+            dates=not self.ignore_dates,
         )
 
     def parse_certificate(self, der: bytes) -> x509.Certificate | None:

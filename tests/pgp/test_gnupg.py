@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 import smime
-from smime.pgp import gnupg, packets
+from smime.pgp import gnupg, inflating
 from smime.pgp.packets import dearmor, read_sealed, read_signatures
 
 pytestmark = pytest.mark.peer("gpg")
@@ -256,7 +256,13 @@ def test_a_bomb_is_not_opened(ring, bob, gpg):
     """An encrypted message of some hundred KiB that grows beyond the limit."""
     whose = ["--homedir", ring.gnupg.home, "--batch", "--trust-model", "always"]
     bomb = gpg.run(
-        *whose, "-r", bob.fingerprint, "-z", "9", "--encrypt", input=bytes(packets.MAX_INFLATED + 1)
+        *whose,
+        "-r",
+        bob.fingerprint,
+        "-z",
+        "9",
+        "--encrypt",
+        input=bytes(inflating.MAX_INFLATED + 1),
     )
 
     assert len(bomb) < 1 << 20

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pybase64 import b64encode
 
 import smime
-from smime.pgp import packets
+from smime.pgp import inflating, packets
 from smime.pgp.packets import dearmor, read_message, read_sealed, read_signatures
 
 
@@ -97,7 +97,7 @@ def test_what_is_not_one_content_is_refused(data):
 
 def test_a_bomb_is_stopped():
     """A thousandth of the octets that it grows to."""
-    room = packets.MAX_INFLATED + 1
+    room = inflating.MAX_INFLATED + 1
     bomb = packet(8, b"\2" + zlib.compress(literal(bytes(room)), 9))
 
     assert len(bomb) * 900 < room

@@ -272,9 +272,9 @@ def test_a_bomb_is_stopped(gpg, monkeypatch):
     """Sequoia's library has no limit of its own."""
     import zlib
 
-    from smime.pgp import asking
+    from smime.pgp import inflating
 
-    monkeypatch.setattr(asking, "MAX_INFLATED", 8 << 20)
+    monkeypatch.setattr(inflating, "MAX_INFLATED", 8 << 20)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     with smime.PgpKeyring(engine="gnupg") as origin:
         alice = origin.generate("alice@example.org")

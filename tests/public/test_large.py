@@ -219,12 +219,13 @@ def test_parts_are_where_they_are_in_memory(
     body: bytes, boundary: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Wherever the pieces end."""
+    from smime import stored
     from smime.formats import spooled
     from smime.mime.multipart import cut
 
     body = body.replace(b"%b", boundary)
     for octets in range(1, 12):
-        monkeypatch.setattr(spooled, "PIECE_OCTETS", octets)
+        monkeypatch.setattr(stored, "PIECE_OCTETS", octets)
         region = spooled.keep([body])
         try:
             expected = cut(body, boundary).spans

@@ -8,7 +8,6 @@ import pytest
 
 import pki
 import smime
-from smime.formats.readers import refuse_trust
 from tests.support.world import World
 
 MAIL = b"From: Alice <alice@example.org>\r\nTo: bob@example.org\r\nSubject: hi\r\n\r\nat noon\r\n"
@@ -130,6 +129,3 @@ def test_nobody_is_asked_about_the_sender(world: World, strange: pki.Authority) 
 def test_mistakes(world: World) -> None:
     with pytest.raises(TypeError, match="evidence= is for trust="):
         smime.encrypt(MAIL, to=world.bob, evidence=smime.Evidence())
-    with pytest.raises(TypeError, match="OpenPGP"):
-        refuse_trust(world.anchors)
-    refuse_trust(None)

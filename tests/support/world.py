@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -49,12 +50,18 @@ def make_world() -> World:
     """Make a new authority and new keys; about a second, most of it the RSA key."""
     import pki
 
-    ca = pki.Authority.create("Test CA")
+    # Before every moment at which a test signs, whatever the day on which it runs.
+    since = datetime(2026, 11, 1, tzinfo=UTC)
+    ca = pki.Authority.create("Test CA", at=since)
+
+    def issue(address: str, name: str, algorithm: str = "p256") -> smime.Identity:
+        return ca.issue(address, name=name, algorithm=algorithm, at=since)
+
     return World(
         ca=ca,
         anchors=ca.anchors,
-        alice=ca.issue("alice@example.org", name="Alice"),
-        bob=ca.issue("bob@example.org", name="Bob"),
-        carol=ca.issue("carol@example.org", name="Carol"),
-        rsa=ca.issue("dave@example.org", name="Dave", algorithm="rsa2048"),
+        alice=issue("alice@example.org", "Alice"),
+        bob=issue("bob@example.org", "Bob"),
+        carol=issue("carol@example.org", "Carol"),
+        rsa=issue("dave@example.org", "Dave", "rsa2048"),
     )
