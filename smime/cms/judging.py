@@ -11,7 +11,7 @@ from __future__ import annotations
 from smime.cms.names import name_of
 from smime.cms.signerinfo import parse_certificate
 from smime.errors import SignatureRejected
-from smime.report import Answer, Finding, Layer, Outcome, Report, SignatureCheck
+from smime.report import Answer, Finding, Layer, Outcome, Report, SignatureCheck, all_accepted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -176,8 +176,7 @@ class Judged:
         self.proof = judgement.proof if judgement is not None else ""
         self.good = (
             judgement is not None
-            and checked.intact.accepted
-            and checked.genuine.accepted
+            and all_accepted((checked.intact, checked.genuine))
             and judgement.good
         )
 

@@ -93,10 +93,12 @@ class SignerInfo:
 class Carried:
     """The certificates that a message carries: what holds of these octets in any message."""
 
-    __slots__ = ("_named", "ders")
+    __slots__ = ("_named", "ders", "field")
 
-    def __init__(self, ders: tuple[bytes, ...]) -> None:
+    def __init__(self, ders: tuple[bytes, ...], field: bytes = b"") -> None:
         self.ders = ders
+        self.field = field
+        """The whole field, of certificates that stand in one, as is usual."""
         self._named: dict[bytes, tuple[bytes, ...]] = {}
 
     def named(self, identifier: bytes) -> tuple[bytes, ...]:
@@ -227,7 +229,7 @@ def _carried(data: bytes, node: Node, before: tuple[bytes, ...]) -> Carried:
         return known
     # Only plain certificates: attribute certificates and other forms are passed over.
     ders = [data[c[1] : c[3]] for c in children(data, node) if c[0] == SEQUENCE]
-    found = Carried((*before, *ders)[:MAX_CERTIFICATES])
+    found = Carried((*before, *ders)[:MAX_CERTIFICATES], b"" if before else field)
     if not before and len(field) <= MAX_FIELD_OCTETS:
         if len(_known_fields) >= MAX_KNOWN_FIELDS:
             _known_fields.clear()

@@ -293,6 +293,8 @@ def keys_apart(given: Any) -> tuple[tuple[PgpKey, ...], Any]:
 
     The rest is as it was given where no OpenPGP key is in it.
     """
+    if isinstance(given, tuple) and not given:
+        return (), ()
     if not hasattr(given, "__iter__"):
         return ((given,), ()) if _is_openpgp(given) else ((), given)
     if isinstance(given, (str, bytes, bytearray, memoryview)):

@@ -131,8 +131,35 @@ def split_signed(entity: Entity) -> tuple[bytes, Entity]:
     """
     if entity.content_type.value != "multipart/signed":
         raise MalformedMail(f"not a multipart/signed but {entity.content_type.value}")
-    spans = cut(body := entity.body, boundary_of(entity)).spans
+    boundary = boundary_of(entity)
+    body = entity.raw
+    spans = _two_spans(body, entity.body_at, boundary)
+    if not spans:
+        spans = cut(body := entity.body, boundary).spans
     if len(spans) != 2:
         raise MalformedMail(f"a multipart/signed has two parts, this one {len(spans)}")
     (start, end), (signature_start, signature_end) = spans
     return body[start:end], split_part(body[signature_start:signature_end])
+
+
+def _two_spans(raw: bytes, body_at: int, boundary: bytes) -> list[tuple[int, int]]:
+    """Do what ``cut`` does, for two parts between lines of nothing but dashes and boundary.
+
+    Positions are in ``raw``, of which the body begins at ``body_at``. Empty where anything else
+    stands there: then ``cut`` tells what.
+    """
+    mark = b"\n--" + boundary
+    lines = []
+    at = body_at - 1  # a line end, which may be that of the first delimiter
+    for _ in range(3):
+        at = raw.find(mark, max(at, 0))
+        after = at + len(mark)
+        end = after + 2 if raw.startswith(b"\r\n", after) else after + 1
+        lines.append((at - 1 if raw[at - 1 : at] == b"\r" else at, end))
+        if at < 0 or raw[end - 1 : end] != b"\n":
+            break
+        at = end - 1
+    if len(lines) != 3 or at < 0 or not raw.startswith((b"--\r\n", b"--\n"), after):
+        return []
+    (_, one), (two, three), (four, _) = lines
+    return [(one, max(one, two)), (three, max(three, four))]

@@ -1,0 +1,167 @@
+"""The shortest way says yes only where the full way does, and of exactly the same."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+import pki
+import smime
+from smime import swift
+from tests.support.world import LETTER, World
+
+PLAIN = smime.Policy.modern().replace(headers="none")
+SENDER = "alice@example.org"
+
+
+class Ways:
+    """Counts how many mails were taken by the shortest way."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.short = 0
+        real = swift.vouched
+
+        def counting(*given: Any) -> Any:
+            found = real(*given)
+            self.short += found is not None
+            return found
+
+        monkeypatch.setattr(swift, "vouched", counting)
+
+
+@pytest.fixture
+def ways(monkeypatch: pytest.MonkeyPatch) -> Ways:
+    return Ways(monkeypatch)
+
+
+def letter(number: int) -> bytes:
+    return LETTER.replace(b"Subject: ", b"Subject: %d " % number)
+
+
+def signed(world: World, number: int = 0, **how: Any) -> bytes:
+    how.setdefault("policy", PLAIN)
+    return bytes(smime.sign(letter(number), by=world.alice, **how))
+
+
+def warm(world: World) -> smime.Anchors:
+    """Return anchors that have met alice, each way in which the tests sign."""
+    anchors = smime.Anchors(world.anchors.certificates)
+    for _ in range(2):
+        smime.verify(signed(world), trust=anchors)
+    assert any(anchors.signers.values())
+    return anchors
+
+
+def fresh(world: World) -> smime.Anchors:
+    return smime.Anchors(world.anchors.certificates)
+
+
+def outcome(mail: bytes, trust: Any, **how: Any) -> object:
+    try:
+        opened = smime.verify(mail, trust=trust, **how)
+    except smime.SmimeError as refused:
+        return type(refused), str(refused)
+    return opened.signer, opened.content, bytes(opened.mail), opened.report.to_dict()
+
+
+def test_the_third_mail_goes_the_shortest_way(world: World, ways: Ways) -> None:
+    anchors = fresh(world)
+    at = datetime.now(UTC)
+    for number in range(4):
+        mail = signed(world, number)
+        opened = smime.verify(mail, trust=anchors, at=at)
+        assert ways.short == max(number - 1, 0)
+        other = smime.verify(mail, trust=fresh(world), at=at)
+        assert opened.signer == other.signer == SENDER
+        assert opened == other
+        assert opened.contacts == other.contacts
+        assert not opened.encrypted
+
+
+def test_what_differs_goes_the_full_way(world: World, ways: Ways) -> None:
+    """Each of these is no yes, or no yes of the shortest way."""
+    anchors = warm(world)
+    mail = signed(world)
+    long_ago = datetime.now(UTC) - timedelta(days=9999)
+    stranger = pki.Authority.create("Strange CA").issue(SENDER)
+    two_from = mail.replace(b"From: ", b"From: bob@example.org\r\nFrom: ", 1)
+    cases: list[tuple[bytes, dict[str, Any]]] = [
+        (mail, {"sender": "bob@example.org"}),
+        (mail, {"at": long_ago}),
+        (mail, {"policy": smime.Policy(revocation="require")}),
+        (mail, {"evidence": smime.Evidence()}),
+        (two_from, {}),
+        (bytes(smime.sign(LETTER, by=stranger, policy=PLAIN)), {}),
+        (bytes(smime.sign(LETTER, by=world.alice, opaque=True, policy=PLAIN)), {}),
+        (bytes(smime.sign(LETTER, by=[world.alice, stranger], policy=PLAIN)), {}),
+        (bytes(smime.sign(signed(world), by=world.alice, policy=PLAIN)), {}),
+        (LETTER, {}),
+    ]
+    for number, (one, how) in enumerate(cases):
+        how.setdefault("at", datetime.now(UTC))
+        assert outcome(one, anchors, **how) == outcome(one, fresh(world), **how), number
+    assert ways.short == 0
+    assert smime.verify(mail, trust=anchors).signer == SENDER
+    assert ways.short == 1
+
+
+def test_a_letter_changed_anywhere_is_judged_as_ever(world: World, ways: Ways) -> None:
+    """The control is the mail itself, which goes the shortest way."""
+    anchors, at = warm(world), datetime.now(UTC)
+    mail = signed(world)
+    draw = random.Random(20)
+    for _ in range(150):
+        at_octet = draw.randrange(len(mail))
+        other = bytes([draw.randrange(256)]) if draw.random() < 0.7 else b""
+        changed = mail[:at_octet] + other + mail[at_octet + 1 :]
+        assert outcome(changed, anchors, at=at) == outcome(changed, fresh(world), at=at)
+    for end in range(0, len(mail), 97):
+        cut = mail[:end]
+        assert outcome(cut, anchors, at=at) == outcome(cut, fresh(world), at=at)
+    before = ways.short
+    assert smime.verify(mail, trust=anchors, at=at).signer == SENDER
+    assert ways.short == before + 1
+
+
+def test_dates_and_policy_are_asked_each_time(world: World) -> None:
+    anchors, mail = warm(world), signed(world)
+    expires = world.alice.certificate.not_valid_after_utc
+
+    assert smime.verify(mail, trust=anchors, at=expires).signer == SENDER
+    with pytest.raises(smime.SignatureRejected, match="expired"):
+        smime.verify(mail, trust=anchors, at=expires + timedelta(seconds=1))
+    with pytest.raises(smime.SignatureRejected):
+        smime.verify(mail, trust=anchors, policy=smime.Policy(revocation="require"))
+    assert smime.verify(mail, trust=anchors).signer == SENDER
+
+
+def test_anchors_of_another_kind_are_asked_themselves(world: World, ways: Ways) -> None:
+    class Refusing(smime.Anchors):
+        def judge(self, claim: Any) -> Any:
+            found = super().judge(claim)
+            return smime.NoTrust().judge(claim) if self.off else found
+
+    anchors = Refusing(world.anchors.certificates)
+    anchors.off = False  # type: ignore[attr-defined]
+    for number in range(3):
+        assert smime.verify(signed(world, number), trust=anchors).signer == SENDER
+    anchors.off = True  # type: ignore[attr-defined]
+    with pytest.raises(smime.SignatureRejected):
+        smime.verify(signed(world), trust=anchors)
+    assert ways.short == 0
+
+
+def test_signers_are_forgotten_when_they_are_many(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    anchors = warm(world)
+    monkeypatch.setattr(swift, "MAX_SIGNERS", 1)
+    bob = world.ca.issue("carol@example.org")
+    mail = smime.sign(LETTER.replace(SENDER.encode(), b"carol@example.org"), by=bob, policy=PLAIN)
+
+    smime.verify(mail, trust=anchors)
+
+    assert len(anchors.signers) == 1
