@@ -176,6 +176,7 @@ class _Auditor:
         self._changes: dict[str, int] = {}  # serial -> entry of its last revocation or release
         self._sealed: dict[str, int] = {}  # serial -> entry that sealed its kept key last
         self._reminded: dict[str, int] = {}  # serial -> entry of the last reminder
+        self._challenged: dict[str, int] = {}  # serial -> entry of its challenge, or the answer
         self._log_keys: set[bytes] = set()
         self._addresses = 0
         self._number = 0  # the last entry that is as it was
@@ -188,6 +189,7 @@ class _Auditor:
                 self._revocations()
                 self._archive()
                 self._reminders()
+                self._challenges()
         except _Broken as broken:
             return broken.audit
         except (TypeError, ValueError, KeyError, SmimeError):
@@ -225,6 +227,8 @@ class _Auditor:
                 self._sealed[row.serial] = number
             elif row.kind == "reminded":
                 self._reminded[row.serial] = number
+            elif row.kind in ("challenged", "answered"):
+                self._challenged[row.serial] = number
             elif row.kind == "agents":
                 self._agents(number, detail, next(agents, None))
             elif row.kind == "log-key":
@@ -313,6 +317,13 @@ class _Auditor:
             if row.at != row.said_at:
                 raise _Broken("rewritten", row.number, "a reminder is not as recorded")
 
+    def _challenges(self) -> None:
+        for row in self._followed(tables.challenges, self._challenged, "challenge"):
+            stored = {"sha256": row.sha256.hex()}
+            kind = {0: "challenged", 1: "answered"}.get(row.answered)
+            if json.loads(row.detail) != stored or row.said_kind != kind:
+                raise _Broken("rewritten", row.number, "a challenge is not as recorded")
+
     def _followed(self, table: sql.Table, last: dict[str, int], what: str) -> Iterator[Any]:
         """Give the rows of a table that holds one for each serial, with their entries."""
         events = tables.events.c
@@ -321,6 +332,7 @@ class _Auditor:
             events.serial.label("said_serial"),
             events.detail,
             events.at.label("said_at"),
+            events.kind.label("said_kind"),
         ).outerjoin(tables.events, events.number == table.c.number)
         for row in self._stream(asked):
             entry = last.pop(row.serial, None)

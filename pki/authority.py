@@ -64,6 +64,7 @@ class Authority:
         "_key",
         "_key_id",
         "_root",
+        "_signer",
         "_subject",
         "_templates",
         "ca_url",
@@ -99,6 +100,7 @@ class Authority:
         self._facts = rules.CaFacts(certificate, upwards[1:])
         self._subject = subject_of(certificate.tbs_certificate_bytes)
         self._algorithm = keys.signature_algorithm(key)
+        self._signer = keys.signer(key)
         found = rules.extension(certificate, x509.SubjectKeyIdentifier)
         self._key_id = found or x509.SubjectKeyIdentifier.from_public_key(certificate.public_key())
         self._templates: dict[tuple[int, str, str, str], tuple[Profile, Template]] = {}
@@ -306,7 +308,7 @@ class Authority:
                     f"the certificate would break its profile: {'; '.join(problems)}",
                     hint="mend the profile or the request; nothing was signed",
                 )
-        return _signed(self._key, tbs, self._algorithm)
+        return x509.load_der_x509_certificate(signed(tbs, self._algorithm, self._signer(tbs)))
 
     def crl(self, *revoked: x509.Certificate, at: datetime | None = None) -> bytes:
         """Sign a revocation list with these certificates, as DER (RFC 5280 §5).
@@ -339,7 +341,7 @@ class Authority:
 
     def sign(self, data: bytes) -> bytes:
         """Sign with the CA's key, by ``signature_algorithm``: for CRLs and OCSP answers."""
-        return keys.sign(self._key, data)
+        return self._signer(data)
 
     @property
     def signature_algorithm(self) -> bytes:
@@ -428,8 +430,8 @@ def identity_of(
     return smime.Identity.parse(b"".join(pieces))
 
 
-def _signed(key: keys.Key, tbs: bytes, algorithm: bytes = b"") -> x509.Certificate:
-    algorithm = algorithm or keys.signature_algorithm(key)
+def _signed(key: keys.Key, tbs: bytes) -> x509.Certificate:
+    algorithm = keys.signature_algorithm(key)
     return x509.load_der_x509_certificate(signed(tbs, algorithm, keys.sign(key, tbs)))
 
 

@@ -30,7 +30,7 @@ from pki import sealed
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Challenge", "make", "read"]
+__all__ = ["Challenge", "digest_of", "find_answer", "make", "read"]
 
 ANSWER_OCTETS = 32
 _ANSWER = re.compile(rb"answer: ([0-9a-f]{64})\r?\n")
@@ -40,6 +40,8 @@ _ANSWER = re.compile(rb"answer: ([0-9a-f]{64})\r?\n")
 class Challenge:
     """What goes to the holder, and by what the answer is known."""
 
+    serial: int = field(repr=False)
+    """Of the certificate."""
     sealed: bytes = field(repr=False)
     """CMS, to be opened with the private key of the certificate."""
     expected: bytes = field(repr=False)
@@ -47,7 +49,7 @@ class Challenge:
 
     def agrees(self, answer: str) -> bool:
         """Say whether this is the answer that was sealed."""
-        return hmac.compare_digest(_digest(answer.strip()), self.expected)
+        return hmac.compare_digest(digest_of(answer), self.expected)
 
 
 def make(certificate: x509.Certificate, chain: Iterable[x509.Certificate] = ()) -> Challenge:
@@ -58,7 +60,8 @@ def make(certificate: x509.Certificate, chain: Iterable[x509.Certificate] = ()) 
     answer = os.urandom(ANSWER_OCTETS).hex()
     pem = b"".join(one.public_bytes(Encoding.PEM) for one in (certificate, *chain))
     content = f"answer: {answer}\n".encode() + pem
-    return Challenge(sealed.seal(content, [certificate]), _digest(answer))
+    blob = sealed.seal(content, [certificate])
+    return Challenge(certificate.serial_number, blob, digest_of(answer))
 
 
 def read(blob: bytes, key: Any) -> tuple[str, tuple[x509.Certificate, ...]]:
@@ -77,5 +80,19 @@ def read(blob: bytes, key: Any) -> tuple[str, tuple[x509.Certificate, ...]]:
     return found[1].decode(), certificates
 
 
-def _digest(answer: str) -> bytes:
-    return hashlib.sha256(answer.encode("utf-8", "surrogatepass")).digest()
+def digest_of(answer: str) -> bytes:
+    """Give the SHA-256 of an answer: what is kept of it."""
+    return hashlib.sha256(answer.strip().encode("utf-8", "surrogatepass")).digest()
+
+
+def find_answer(data: bytes) -> str:
+    """Read the answer from what a holder sends back: its line, or all that was sealed.
+
+    Raises ``MalformedMail``.
+    """
+    found = _ANSWER.match(data if data.endswith(b"\n") else data + b"\n")
+    if found is None:
+        raise smime.MalformedMail(
+            "this is no answer to a challenge", hint="its first line is like `answer: 0123...`"
+        )
+    return found[1].decode()

@@ -82,7 +82,9 @@ __all__ = [
     "seal",
     "sign",
     "signature_algorithm",
+    "signer",
     "spki",
+    "spki_pem",
     "unseal",
 ]
 
@@ -286,6 +288,11 @@ def spki(key: PublicKey) -> bytes:
     )
 
 
+def spki_pem(key: PublicKey) -> bytes:
+    """Write a public key as PEM."""
+    return _pem("PUBLIC KEY", spki(key))
+
+
 def hash_for(key: Key) -> hashes.SHA256 | hashes.SHA384 | hashes.SHA512 | None:
     """Choose the hash that fits a CA key's strength (RFC 5480 §4).
 
@@ -308,13 +315,20 @@ def signature_algorithm(key: Key) -> bytes:
 
 def sign(key: Key, data: bytes) -> bytes:
     """Sign ``data`` with a CA's key: PKCS#1 v1.5, ECDSA in DER, or the key's own scheme."""
+    return signer(key)(data)
+
+
+def signer(key: Key) -> Callable[[bytes], bytes]:
+    """Give what signs with a CA's key as ``sign`` does: for who signs many times."""
     if isinstance(key, ec.EllipticCurvePrivateKey):
         chosen = hash_for(key)
         assert chosen is not None
-        return key.sign(data, ec.ECDSA(chosen))
+        curve_key, scheme = key, ec.ECDSA(chosen)
+        return lambda data: curve_key.sign(data, scheme)
     if isinstance(key, rsa.RSAPrivateKey):
-        return key.sign(data, _PKCS1, hashes.SHA256())
-    return key.sign(data)
+        rsa_key, digest = key, hashes.SHA256()
+        return lambda data: rsa_key.sign(data, _PKCS1, digest)
+    return key.sign
 
 
 def passphrase_octets(passphrase: Passphrase) -> bytes:

@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING
 
 from pki import tables
 from pki.facts import REASON_NAMES, RELEASED, Record, Revocation, from_seconds, serial_text
-from pki.questions import MAX_AT_ONCE, MAX_PAGE, RECORDS, addressed, head_of, records
+from pki.questions import (
+    MAX_AT_ONCE,
+    MAX_PAGE,
+    RECORDS,
+    addressed,
+    challenge_of,
+    head_of,
+    records,
+)
 from pki.tables import Prepared, sql, translated
 from pki.together import Together
 from pki.writing import Writing
@@ -55,7 +63,17 @@ _STATUS = sql.select(
 _STATUSES = _STATUS.where(_table.serial.in_(sql.bindparam("asked", expanding=True)))
 # Takes the lock before anything is read: else two that have read cannot both go on to write.
 _BEGIN, _COMMIT = Prepared(sql.text("BEGIN IMMEDIATE")), Prepared(sql.text("COMMIT"))
-_STATUS_OF_ONE = Prepared(_STATUS.where(_table.serial == sql.bindparam("asked")))
+_gone = tables.revocations.c
+# A revocation says all there is to say: then the certificate's row, a large one, is not read.
+_STATUS_OF_ONE = Prepared(
+    sql.select(_gone.serial, _gone.at, _gone.reason, _gone.issuer)
+    .where(_gone.serial == sql.bindparam("asked"))
+    .union_all(
+        sql.select(_table.serial, sql.null(), sql.null(), _table.issuer).where(
+            _table.serial == sql.bindparam("asked")
+        )
+    )
+)
 
 
 class Ledger:
@@ -67,9 +85,9 @@ class Ledger:
         self._alone = tables.alone(engine)
         self._idle: list[sql.Connection] = []
         self._reader = tables.reader(engine)
+        self._together = Together()
         # SQLite needs none: who asks writes on the same connection, and finds what it
         # read before in its cache still.
-        self._together = Together()
         self._writer = None if engine.dialect.name == "sqlite" else tables.writer(engine)
 
     @classmethod
@@ -109,21 +127,26 @@ class Ledger:
 
         On a connection that is kept: to take one and give it back costs more than they do.
         """
-        with translated():
-            while True:
-                connection, kept = self._take()
-                try:
-                    answer = question(connection)
-                except BaseException as error:
-                    lost = isinstance(error, sql.exc.DBAPIError) and error.connection_invalidated
-                    if lost:
-                        connection.invalidate(error)
-                    connection.close()
-                    if kept and lost:
-                        continue  # the server was restarted since: another one, or new
-                    raise
-                self._idle.append(connection)
-                return answer
+        try:  # written out: a context manager takes as long as the question
+            return self._ask(question)
+        except sql.exc.DBAPIError as error:
+            raise tables.ours(error) from error
+
+    def _ask(self, question: Callable[[sql.Connection], Answer]) -> Answer:
+        while True:
+            connection, kept = self._take()
+            try:
+                answer = question(connection)
+            except BaseException as error:
+                lost = isinstance(error, sql.exc.DBAPIError) and error.connection_invalidated
+                if lost:
+                    connection.invalidate(error)
+                connection.close()
+                if kept and lost:
+                    continue  # the server was restarted since: another one, or new
+                raise
+            self._idle.append(connection)
+            return answer
 
     def _take(self) -> tuple[sql.Connection, bool]:
         """Take a connection that is kept, or a new one: no other thread has it now."""
@@ -186,6 +209,11 @@ class Ledger:
         [(name, value)] = asked
         with self.reading() as connection:
             return records(connection, _FOUND[name], {"asked": value})
+
+    def challenge(self, serial: int) -> tuple[bytes, bool] | None:
+        """Give the SHA-256 of the answer to a certificate's challenge, and whether it came."""
+        with self.reading() as connection:
+            return challenge_of(connection, serial)
 
     def scopes(self) -> tuple[str, ...]:
         """Name the CRLs that certificates given out belong to."""
@@ -250,7 +278,7 @@ class Ledger:
         """
         if len(serials) == 1 and serials[0] > 0:  # a request has one, nearly always
             one = {"asked": serial_text(serials[0])}
-            return self.ask(lambda asked: _read_statuses(_STATUS_OF_ONE.run(asked, one), issuer))
+            return self.ask(lambda asked: _read_status(_STATUS_OF_ONE.run(asked, one), issuer))
         found: dict[int, Revocation | None] = {}
         with self.reading() as connection:
             for start in range(0, len(serials), MAX_AT_ONCE):
@@ -281,6 +309,16 @@ class Ledger:
         """Give number and hash of the last entry of the log."""
         with self.reading() as connection:
             return head_of(connection)
+
+
+def _read_status(rows: Iterable[Any], issuer: int | None) -> dict[int, Revocation | None]:
+    """Read the rows of one: its revocation counts, in whichever order they come."""
+    last: list[Any] = []
+    for row in rows:
+        last = [row]
+        if row[2] is not None:
+            break
+    return _read_statuses(last, issuer)
 
 
 def _read_statuses(rows: Iterable[Any], issuer: int | None) -> dict[int, Revocation | None]:

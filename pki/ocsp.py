@@ -55,7 +55,7 @@ class _Malformed(Exception):
 class Responder:
     """Answers for one CA with a key of its own, whose certificate goes with each answer."""
 
-    __slots__ = ("_certificate", "_id", "_issuers", "_signing", "_statuses")
+    __slots__ = ("_certificate", "_id", "_issuers", "_signing", "_statuses", "_times")
 
     def __init__(
         self,
@@ -86,6 +86,7 @@ class Responder:
                 beginnings.append(der.sequence(der.oid(oid), parameters) + names)
 
         self._issuers = frozenset(beginnings)
+        self._times: tuple[datetime, datetime, bytes, bytes] | None = None
 
     def answer(self, request_der: bytes, *, at: datetime) -> bytes:
         """Answer a request; what cannot be read, or is for another CA, gets an unsigned refusal."""
@@ -144,11 +145,14 @@ class Responder:
         at: datetime,
         until: datetime,
     ) -> bytes:
-        now = _time(at)
-        times = now + der.tlv(0xA0, _time(until))
+        last = self._times
+        if last is None or last[0] != at or last[1] != until:  # written once a second
+            now = _time(at)
+            last = self._times = (at, until, now, now + der.tlv(0xA0, _time(until)))
+        _, _, now, times = last
         answers = [der.sequence(cert_id, _status(status), times) for cert_id, status in singles]
         tbs = der.sequence(self._id, now, der.sequence(*answers), extra)
-        signature = keys.sign(self._signing.key, tbs)
+        signature = self._signing.sign(tbs)
         basic = der.sequence(
             tbs,
             self._signing.algorithm,

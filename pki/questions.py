@@ -20,6 +20,7 @@ from pki.facts import (
     Revocation,
     addresses_of,
     from_seconds,
+    serial_text,
 )
 from pki.tables import Prepared, sql
 
@@ -35,6 +36,7 @@ __all__ = [
     "MAX_PAGE",
     "RECORDS",
     "addressed",
+    "challenge_of",
     "head_of",
     "holders",
     "issuer_number",
@@ -102,6 +104,9 @@ _LAST_CRL = (
     .limit(1)
 )
 
+_CHALLENGE = sql.select(tables.challenges.c.sha256, tables.challenges.c.answered).where(
+    tables.challenges.c.serial == sql.bindparam("serial")
+)
 _ISSUER = sql.select(tables.issuers.c.id).where(tables.issuers.c.der == sql.bindparam("der"))
 
 
@@ -210,3 +215,9 @@ def last_crl(connection: sql.Connection, issuer: int, scope: str) -> CrlRecord |
         row.covers,
         row.sha256,
     )
+
+
+def challenge_of(connection: sql.Connection, serial: int) -> tuple[bytes, bool] | None:
+    """Give the SHA-256 of the answer that a certificate waits for, and whether it came."""
+    row = connection.execute(_CHALLENGE, {"serial": serial_text(serial)}).first()
+    return None if row is None else (row.sha256, row.answered != 0)

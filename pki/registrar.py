@@ -3,7 +3,7 @@
 The one place where both meet, for programs; the parts are ``pki.issuance``,
 ``pki.renewal`` and ``pki.status``. ``pki.folder`` says what lies where.
 
-Floor:  registrar (uses founding, issuance, renewal, status, archive)
+Floor:  registrar (uses founding, issuance, renewal, proving, status)
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import contextlib
 from typing import TYPE_CHECKING, Self
 
 import smime
-from pki import crl, founding, keys, renewal, revocation, status, vouching
+from pki import crl, founding, keys, proving, renewal, revocation, status, vouching
 from pki.authority import Authority, moment
 from pki.errors import NoAuthority
 from pki.folder import Records, read_key
@@ -22,12 +22,13 @@ from pki.orders import Order, Outcome
 from pki.requests import CertificationRequest, check_wishes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime, timedelta
     from os import PathLike
 
     from cryptography import x509
 
+    from pki.challenge import Challenge
     from pki.facts import Record
     from pki.issuance import Stage
     from pki.ledger import Ledger
@@ -226,6 +227,35 @@ class Registrar:
         authorised = request.authorise(*addresses, name=name, hosts=servers, **subject)
         vouching.check(self._desk, authorised, at=when)
         return self.certify(authorised, profile=profile, at=at, lifetime_days=lifetime_days)
+
+    def challenge(
+        self,
+        request: CertificationRequest,
+        *,
+        profile: str | Profile = "encryption",
+        at: datetime | None = None,
+        lifetime_days: int | None = None,
+        stage: Callable[[Challenge], object] | None = None,
+    ) -> Challenge:
+        """Certify a key that cannot sign, for who can open what is sealed to it.
+
+        The certificate is recorded on hold: readers are told not to believe it, and nothing
+        publishes it. ``sealed`` of what comes back goes to the holder, who opens it
+        (``pki.challenge.read``) and sends the answer back, for ``answer``. ``stage`` is
+        called before it is recorded, as in ``issue``.
+
+        Raises ``RequestRefused``, ``NotSupported`` for a key that cannot be written to.
+        """
+        return proving.ask(
+            self._desk, request, profile=profile, at=at, lifetime_days=lifetime_days, stage=stage
+        )
+
+    def answer(self, serial: int, answer: str, *, at: datetime | None = None) -> x509.Certificate:
+        """Let a certificate count whose holder opened its challenge: give it.
+
+        Raises ``RequestRefused`` for another answer, or if no challenge was made.
+        """
+        return proving.take(self.ledger, serial, answer, at=at)
 
     def certify_many(
         self, orders: Iterable[Order], *, at: datetime | None = None, group: int = GROUP

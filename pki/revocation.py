@@ -34,7 +34,10 @@ def revoke(
 
 
 def release(ledger: Ledger, serials: Iterable[int], *, at: datetime | None = None) -> None:
-    """Let certificates count again that were on hold. Raises ``RequestRefused``."""
+    """Let certificates count again that were on hold.
+
+    Raises ``RequestRefused``, also for one that waits for the answer to a challenge.
+    """
     _change(ledger, serials, RELEASED, at)
 
 
@@ -42,4 +45,10 @@ def _change(ledger: Ledger, serials: Iterable[int], reason: int, at: datetime | 
     when = moment(at)
     changes = [(serial, reason, crl.entry(serial, at=when, reason=reason)) for serial in serials]
     with ledger.writing() as log:
+        for serial, _, _ in changes:
+            if reason == RELEASED and log.waits(serial):
+                raise RequestRefused(
+                    f"the certificate {serial:x} waits for the answer to its challenge",
+                    hint="`smimetool ca challenge answer`",
+                )
         log.revoke(changes, revoked_at=when, at=moment(None))

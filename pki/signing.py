@@ -20,7 +20,7 @@ __all__ = ["Signing", "authority_key_id", "extension"]
 class Signing:
     """A CA's key, ready to sign what was written as DER."""
 
-    __slots__ = ("algorithm", "key")
+    __slots__ = ("algorithm", "key", "sign")
 
     key: keys.Key
     algorithm: bytes
@@ -28,11 +28,12 @@ class Signing:
 
     def __init__(self, key: keys.Key) -> None:
         self.key = key
+        self.sign = keys.signer(key)
         self.algorithm = keys.signature_algorithm(key)
 
     def signed(self, tbs: bytes) -> bytes:
         """Give SEQUENCE { tbs, algorithm, BIT STRING signature }."""
-        signature = keys.sign(self.key, tbs)
+        signature = self.sign(tbs)
         end = b"%b%b\0%b" % (self.algorithm, der.head(0x03, len(signature) + 1), signature)
         # Joined once: a CRL can have 50 MB.
         return b"".join((der.head(der.SEQUENCE, len(tbs) + len(end)), tbs, end))

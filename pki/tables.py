@@ -36,12 +36,14 @@ __all__ = [
     "agents",
     "archive",
     "certificates",
+    "challenges",
     "connect",
     "crls",
     "events",
     "head",
     "hidden",
     "issuers",
+    "ours",
     "prepare",
     "reader",
     "reminders",
@@ -53,7 +55,7 @@ __all__ = [
 ]
 
 _ = alembic  # imported to be missed early; its parts are imported where tables are made
-REVISION = "0002"  # of the tables below; the way from older ones is in migrations/
+REVISION = "0003"  # of the tables below; the way from older ones is in migrations/
 LOCK_SECONDS = 60  # longer than any commit; who waits longer waits for something hung
 _ADVISORY = 0x736D696D65  # PostgreSQL's lock while the tables are made: any fixed number
 
@@ -78,10 +80,13 @@ certificates = sql.Table(
     sql.Column("profile", sql.Text, nullable=False),
     sql.Column("scope", sql.Text, nullable=False),  # which of several CRLs covers it
     sql.Column("not_before", sql.BigInteger, nullable=False),  # moments are Unix seconds
-    sql.Column("not_after", sql.BigInteger, nullable=False, index=True),
+    sql.Column("not_after", sql.BigInteger, nullable=False),
     sql.Column("label", sql.Text, unique=True),  # who asked for it once gets it once
     sql.Column("renews", sql.String(40), index=True),
     sql.Column("der", sql.LargeBinary, nullable=False),
+    # Each page of a list begins where the one before ended: nothing is sorted for it.
+    sql.Index("ix_certificates_end", "not_after", "number"),
+    sql.Index("ix_certificates_kind", "profile", "not_after", "number"),
 )
 addresses = sql.Table(
     "addresses",
@@ -100,6 +105,7 @@ revocations = sql.Table(
     sql.Column("reason", sql.Integer, nullable=False),  # 8: was on hold and is released
     sql.Column("entry", sql.LargeBinary, nullable=False),  # as it stands in a CRL
     sql.Index("ix_revocations_scope", "issuer", "scope"),
+    sql.Index("ix_revocations_reason", "reason", "number"),
 )
 crls = sql.Table(
     "crls",
@@ -138,6 +144,14 @@ reminders = sql.Table(
     sql.Column("serial", sql.String(40), sql.ForeignKey("certificates.serial"), primary_key=True),
     sql.Column("number", sql.BigInteger, nullable=False),
     sql.Column("at", sql.BigInteger, nullable=False),  # when its holder was last written to
+)
+challenges = sql.Table(
+    "challenges",
+    metadata,
+    sql.Column("serial", sql.String(40), sql.ForeignKey("certificates.serial"), primary_key=True),
+    sql.Column("number", sql.BigInteger, nullable=False),  # of the entry that asked or took it
+    sql.Column("sha256", sql.LargeBinary(32), nullable=False),  # of the answer that shows the key
+    sql.Column("answered", sql.Integer, nullable=False),  # 0 or 1
 )
 events = sql.Table(
     "events",
@@ -292,10 +306,11 @@ def translated() -> Iterator[None]:
     try:
         yield
     except sql.exc.DBAPIError as error:
-        raise _ours(error) from error
+        raise ours(error) from error
 
 
-def _ours(error: sql.exc.DBAPIError) -> LedgerProblem:
+def ours(error: sql.exc.DBAPIError) -> LedgerProblem:
+    """Say what a database raised."""
     said = str(error.orig).strip().split("\n")[0]
     if "locked" in said:
         return LedgerProblem(

@@ -27,7 +27,7 @@ from pki.facts import (
     link,
     serial_text,
 )
-from pki.questions import MAX_AT_ONCE, MAX_PAGE, head_of, issuer_number, last_crl
+from pki.questions import MAX_AT_ONCE, MAX_PAGE, challenge_of, head_of, issuer_number, last_crl
 from pki.tables import Prepared, sql
 
 if TYPE_CHECKING:
@@ -218,6 +218,25 @@ class Writing:
             gone = tables.revocations.c.serial
             self.connection.execute(sql.delete(tables.revocations).where(gone.in_(changed)))
         _NEW_REVOCATIONS.run(self.connection, rows)
+
+    def challenge(self, serial: int, digest: bytes, *, at: datetime) -> None:
+        """Have a certificate wait for the answer that has this SHA-256."""
+        number = self.note("challenged", {"sha256": digest.hex()}, at=at, serial=serial)
+        row = {"serial": serial_text(serial), "number": number, "sha256": digest}
+        self.connection.execute(sql.insert(tables.challenges).values(answered=0, **row))
+
+    def answered(self, serial: int, digest: bytes, *, at: datetime) -> None:
+        """Record that the answer came."""
+        number = self.note("answered", {"sha256": digest.hex()}, at=at, serial=serial)
+        changed = sql.update(tables.challenges).where(
+            tables.challenges.c.serial == serial_text(serial)
+        )
+        self.connection.execute(changed.values(number=number, answered=1))
+
+    def waits(self, serial: int) -> bool:
+        """Say whether a certificate waits for the answer to a challenge."""
+        found = challenge_of(self.connection, serial)
+        return found is not None and not found[1]
 
     def revoked_entries(
         self, issuer: int, scope: str | None, since: int | None = None

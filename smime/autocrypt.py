@@ -58,9 +58,25 @@ class Announced:
 
     address: str
     keydata: bytes = field(repr=False)
-    """The public key as packets, for ``PgpKeyring.add``."""
+    """The public key as packets, as it came: it may name anybody."""
     mutual: bool = False
     """The owner wishes that mail is sealed (``prefer-encrypt=mutual``)."""
+
+    def add_to(self, ring: PgpKeyring) -> PgpKey:
+        """Put the key into a keyring, cut down to the user ID with this address; return it.
+
+        So nobody brings in a key for another. Raises ``KeyProblem``, whose ``missing`` is
+        the address, if the key does not name it.
+        """
+        from smime.pgp.certs import for_address
+
+        octets = for_address(self.keydata, self.address)
+        if not octets:
+            raise KeyProblem(
+                f"what is announced for {self.address} is no key with that address",
+                missing=(self.address,),
+            )
+        return ring.add(octets)[0]
 
 
 def announced(mail: Source) -> Announced | None:

@@ -70,7 +70,9 @@ class Mail:
         self._pieces: Callable[[], Iterator[bytes]] | None = None
         self._size: int | None = None
         self._unverified: tuple[str, ...] = ()
-        if isinstance(data, Mail):
+        if isinstance(data, bytes):
+            self._octets = data
+        elif isinstance(data, Mail):
             self._octets = data._data
             self._recipients = data._recipients
             self._envelope = data._envelope
@@ -152,7 +154,8 @@ class Mail:
         return type(self)._made, (self._data, self.recipients)
 
     def __bytes__(self) -> bytes:
-        return self._data
+        octets = self._octets
+        return self._data if octets is None else octets
 
     @property
     def size(self) -> int:
@@ -222,8 +225,6 @@ class Mail:
 
 def _read(data: Any) -> bytes:
     """Return the octets of any other source of a mail."""
-    if isinstance(data, bytes):
-        return data
     if isinstance(data, bytearray | memoryview):
         return bytes(data)
     if isinstance(data, str):

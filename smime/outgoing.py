@@ -9,6 +9,7 @@ Source: RFC 8551 §3.4, §3.5; RFC 3156; RFC 9788 for the headers
 
 from __future__ import annotations
 
+from smime.choices import cipher_for, derives_for, transport_for
 from smime.cms import signed
 from smime.errors import KeyProblem
 from smime.formats import packing
@@ -402,10 +403,9 @@ def _sign(
 ) -> bytes:
     for one in signers:
         one.check_signs(when, policy)
-    keys = [one.signing_key for one in signers]
     blob, digests = signed.build(
         inner,
-        keys,
+        [one.signing_key for one in signers],
         detached=not opaque,
         at=when,
         policy=policy,
@@ -447,11 +447,12 @@ def _seal(
     outer: bytes,
     vouch: Vouch | None = None,
 ) -> bytes:
-    from smime.cms import enveloped  # late: who only signs need not wait for it
+    # Late: who only signs need not wait for it.
+    from smime.cms.enveloped import build, kind_of
 
     keys, cipher, transport, derived = _seals(readers, policy, when, vouch)
-    blob = enveloped.build(inner, keys, cipher=cipher, transport=transport, derived=derived)
-    return form.wrap_sealed(blob, enveloped.kind_of(cipher), outer)
+    blob = build(inner, keys, cipher=cipher, transport=transport, derived=derived)
+    return form.wrap_sealed(blob, kind_of(cipher), outer)
 
 
 def _seal_pieces(
@@ -476,12 +477,12 @@ def _seals(
     """Return the keys to seal for, each once, and how: cipher, RSA keys, whether it is derived."""
     readers = chosen(readers, moment(when), policy, vouch)
     capabilities = [one.capabilities for one in readers]
-    cipher = policy.choose_cipher(capabilities)
-    transport = policy.choose_transport(capabilities)
+    cipher = cipher_for(policy.cipher, capabilities)
+    transport = transport_for(policy.key_transport, capabilities)
     keys = [one.recipient_key for one in readers]
     if len(keys) > 1:
         keys = list({one.identifier: one for one in keys}.values())
-    return keys, cipher, transport, policy.derives_key(capabilities)
+    return keys, cipher, transport, derives_for(policy.content_key, capabilities)
 
 
 def _made(source: Mail, data: bytes, out: Out | None) -> Mail:

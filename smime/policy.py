@@ -406,12 +406,12 @@ class Policy:
         The policy's own spelling is used if it is of the digest that was used:
         keys that fix their digest do not follow the policy.
         """
-        used = list(dict.fromkeys(digests))
+        used = tuple(dict.fromkeys(digests))
         if self.micalg:
             meant = self.micalg.lower().replace("-", "")
-            if meant not in _MICALG or used == [meant]:
+            if meant not in _MICALG or used == (meant,):
                 return self.micalg
-        return ",".join(_MICALG[name] for name in used)
+        return ",".join([_MICALG[name] for name in used]) if len(used) > 1 else _MICALG[used[0]]
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a policy is frozen: use replace({name}=...)")

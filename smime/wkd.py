@@ -14,8 +14,8 @@ import hashlib
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from smime.errors import KeyProblem, MalformedMail
-from smime.keys.address import same_address, split_address
+from smime.errors import KeyProblem
+from smime.keys.address import split_address
 
 if TYPE_CHECKING:
     from smime.pgp import PgpKey, PgpKeyring
@@ -65,8 +65,10 @@ def find_key(address: str, ring: PgpKeyring, *, fetch: Fetcher) -> PgpKey:
     Raises ``KeyProblem``, whose ``missing`` names the address, if there is none, and
     ``OSError`` if neither place could be asked.
     """
+    from smime.pgp.certs import for_address
+
     octets = _fetched(address, fetch)
-    found = _for_address(octets, address)
+    found = for_address(octets, address)
     if not found:
         raise KeyProblem(
             f"what the domain of {address} gave out is no key for that address", missing=(address,)
@@ -83,24 +85,6 @@ def _fetched(address: str, fetch: Fetcher) -> bytes:
             failed = problem
     assert failed is not None
     raise failed
-
-
-def _for_address(octets: bytes, address: str) -> bytes:
-    """Return the first key that names the address, with that user ID alone; or nothing."""
-    from smime.pgp.certs import only_user_id, read_certs, split_keys
-
-    if not octets[:1] >= b"\x80":  # armour has no place there (§3.1)
-        return b""
-    try:
-        if any(secret for _, secret in split_keys(octets)):
-            return b""
-        for key, facts in read_certs(octets):
-            for one in facts.user_ids:
-                if same_address(one.address, address):
-                    return only_user_id(key, one.text)
-    except MalformedMail:
-        return b""
-    return b""
 
 
 def _zbase32(octets: bytes) -> str:

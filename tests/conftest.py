@@ -13,6 +13,7 @@ from tests.support.world import LETTER, World, make_world
 
 collect_ignore = ["bench"]  # programs that measure, not tests
 pytest_plugins = [
+    "tests.support.agents",
     "tests.support.plugin",
     "tests.support.cells",
     "tests.support.confirms",

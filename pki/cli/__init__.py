@@ -24,6 +24,7 @@ COMMANDS = (
     ("issue", "make keys and certificates for one user"),
     ("import-csv", "make keys and certificates for many users"),
     ("sign-csr", "certify a key that its holder made"),
+    ("challenge", "certify a key that cannot sign, for who opens what is sealed to it"),
     ("renew", "certify the same keys and names again"),
     ("rekey", "make new keys for the same names"),
     ("revoke", "take back certificates, or put them on hold"),

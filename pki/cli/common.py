@@ -153,6 +153,17 @@ def newest(ledger: Ledger, names: list[str]) -> list[Record]:
     return sorted(found.values(), key=lambda one: may_be_kept(one.certificate))
 
 
+def refuse_waiting(ledger: Ledger, records: list[Record]) -> None:
+    """Raise ``RequestRefused`` for a certificate whose holder has not shown the key yet."""
+    for record in records:
+        waiting = ledger.challenge(record.serial)
+        if waiting is not None and not waiting[1]:
+            raise RequestRefused(
+                f"the certificate {record.serial:x} waits for the answer to its challenge",
+                hint="until then its holder alone may have it: `ca challenge answer`",
+            )
+
+
 def kept_of(ledger: Ledger, records: list[Record]) -> list[int]:
     """Say of which of these a sealed copy of the key is kept."""
     from pki.archive import serials_of

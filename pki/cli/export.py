@@ -77,6 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
     common.refuse_unwritable(path)
     with common.opened(arguments) as (records, ledger):
         found = common.newest(ledger, arguments.which)
+        common.refuse_waiting(ledger, found)
         certificates = [record.certificate for record in found]
         chain = [records.issuing, *records.above]
         if form == "der" and len(certificates) != 1:

@@ -129,14 +129,14 @@ def urls_of(arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def profile(parser: argparse.ArgumentParser) -> None:
+def profile(parser: argparse.ArgumentParser, default: str = "mailbox") -> None:
     """Add --profile."""
     parser.add_argument(
         "--profile",
-        default="mailbox",
+        default=default,
         metavar="P",
         help="kind of certificate: a name, also of profiles/P.toml in the CA's folder, or "
-        "FILE.toml (default: mailbox)",
+        f"FILE.toml (default: {default})",
     )
 
 

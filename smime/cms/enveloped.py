@@ -95,7 +95,7 @@ def build(
     frame = Frame(readers, cipher, transport, derived, extras)
     ciphertext, tag = ciphers.seal(cipher, frame.key, frame.nonce, content, extras.authenticated)
     tail = extras.tail(tag)
-    return b"".join((frame.before(len(ciphertext), len(tail)), ciphertext, tail))
+    return b"".join((*frame.before(len(ciphertext), len(tail)), ciphertext, tail))
 
 
 class Frame:
@@ -152,17 +152,21 @@ class Frame:
         self.outer = _ID_ENCRYPTED_DATA
         self.start = _VERSIONS[2] if self.extras.unprotected else _ZERO
 
-    def before(self, octets: int, tail_octets: int) -> bytes:
-        """Return what stands before so many octets of ciphertext, and a tail, in DER."""
-        inner = self.described + head(0x80, octets)
-        length = len(inner) + octets
-        start = b"".join((self.start, head(SEQUENCE, length), inner))
-        length = len(start) + octets + tail_octets
+    def before(self, octets: int, tail_octets: int) -> tuple[bytes, ...]:
+        """Return what stands before so many octets of ciphertext, and a tail, in DER.
+
+        In pieces, outermost first, for the lengths grow from the inside out.
+        """
+        string = head(0x80, octets)
+        length = len(self.described) + len(string) + octets
+        content = head(SEQUENCE, length)
+        length += len(self.start) + len(content) + tail_octets
         within = head(SEQUENCE, length)
         length += len(within)
         explicit = head(0xA0, length)
         length += len(self.outer) + len(explicit)
-        return b"".join((head(SEQUENCE, length), self.outer, explicit, within, start))
+        whole = head(SEQUENCE, length)
+        return whole, self.outer, explicit, within, self.start, content, self.described, string
 
     def __repr__(self) -> str:
         return "<Frame of a sealed content>"

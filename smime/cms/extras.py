@@ -11,7 +11,18 @@ from __future__ import annotations
 
 from smime.cms import algorithms as alg
 from smime.cms.attributes import CONTENT_TYPE, Attributes, checked
-from smime.cms.der import SEQUENCE, SET, children, octet_string, oid, oid_text, sequence, tlv, top
+from smime.cms.der import (
+    OCTET_STRING,
+    SEQUENCE,
+    SET,
+    children,
+    head,
+    oid,
+    oid_text,
+    sequence,
+    tlv,
+    top,
+)
 from smime.errors import MalformedMail
 
 TYPE_CHECKING = False
@@ -42,7 +53,7 @@ class Extras:
             return b"\xa1" + self.unprotected[1:] if self.unprotected else b""
         inside = b"\xa1" + self.authenticated[1:] if self.authenticated else b""
         outside = b"\xa2" + self.unprotected[1:] if self.unprotected else b""
-        return inside + octet_string(tag) + outside
+        return b"".join((inside, head(OCTET_STRING, len(tag)), tag, outside))
 
 
 PLAIN = Extras(alg.DATA)

@@ -154,16 +154,29 @@ class Fitness:
 
     def check_signs(self, at: datetime, policy: Policy) -> None:
         """Raise ``KeyProblem`` unless the key may sign at this moment under this policy."""
+        if not self._sign_problem and self._is_in_time(at, policy):
+            return
         hint = "take a certificate issued for signing"
         self._refuse(self._sign_problem, self._CANNOT_SIGN, hint)
         self._refuse(*self._problem_at(at, policy, self._CANNOT_SIGN, "renew it"))
 
     def check_reads(self, at: datetime, policy: Policy) -> None:
         """Raise ``KeyProblem`` unless content may be sealed for it at this moment."""
+        if not self._read_problem and self._is_in_time(at, policy):
+            return
         hint = "ask for a certificate issued for encryption"
         self._refuse(self._read_problem, self._CANNOT_READ, hint)
         renew = "ask its owner for the present one"
         self._refuse(*self._problem_at(at, policy, self._CANNOT_READ, renew))
+
+    def _is_in_time(self, at: datetime, policy: Policy) -> bool:
+        """Say in short whether dates and size allow it; ``_problem_at`` says what forbids it."""
+        bits = self._rsa_bits
+        return (
+            at.tzinfo is not None
+            and self.not_before <= at <= self.not_after
+            and (not bits or policy.rsa_bits_min <= bits <= policy.rsa_bits_max)
+        )
 
     def _problem_at(
         self, at: datetime, policy: Policy, what: str, renew: str

@@ -69,7 +69,7 @@ def sealed_pieces(
     ciphers.check_length(cipher, len(frame.nonce), source.size)
     size = source.size // 16 * 16 + 16 if padded else source.size
     tail = len(extras.tail(b"" if padded else bytes(ciphers.TAG_OCTETS)))
-    yield frame.before(size, tail)
+    yield b"".join(frame.before(size, tail))
     for piece in source.pieces():
         yield encryptor.update(piece)
     yield encryptor.finalize()

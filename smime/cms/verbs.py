@@ -124,9 +124,9 @@ def sign(
     }
     with Source(data, "data") as source:
         if source.whole is not None and out is None:
-            from smime.cms import signed
+            from smime.cms.signed import build
 
-            return signed.build(source.whole, keys, **more)[0]
+            return build(source.whole, keys, **more)[0]
         from smime.cms.signing import signed_pieces
 
         with release_to(out, private=False, wait=False) as release:
@@ -362,9 +362,9 @@ def encrypt(
         )
     with Source(data, "data") as source:
         if source.whole is not None and out is None:
-            from smime.cms import enveloped
+            from smime.cms.enveloped import build
 
-            return enveloped.build(source.whole, readers, **how)
+            return build(source.whole, readers, **how)
         from smime.cms.sealing import sealed_pieces
 
         with release_to(out, private=False, wait=False) as release:

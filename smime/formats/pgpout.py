@@ -12,6 +12,8 @@ from smime.formats import pgpmime
 from smime.formats.packing import refuse
 from smime.formats.readers import refuse_unvouched
 from smime.keys.choice import refuse_strangers
+from smime.keys.identity import Identity
+from smime.keys.recipient import Recipient
 from smime.keys.roles import recipients_of
 from smime.mail import Mail
 
@@ -141,6 +143,8 @@ def apart(given: Any, name: str) -> tuple[tuple[PgpKey, ...], Any]:
 
     Raises ``TypeError`` where it is both.
     """
+    if isinstance(given, (Identity, Recipient)):
+        return (), given
     keys, others = pgpmime.keys_apart(given)
     if keys and others:
         raise TypeError(

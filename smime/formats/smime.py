@@ -57,7 +57,7 @@ _SMIME_TYPE = {
     "compressedData": "compressed-data",
     "receipt": "signed-receipt",  # a signedData with another content (RFC 2634 §2.5)
 }
-_PREAMBLE = b"This is a signed mail in S/MIME form (RFC 8551).\r\n"
+_BEFORE_BOUNDARY = b'"\r\n\r\nThis is a signed mail in S/MIME form (RFC 8551).\r\n\r\n--'
 
 
 _cutters: dict[int, struct.Struct] = {}
@@ -115,9 +115,8 @@ def wrap_signed(inner: bytes, signature_der: bytes, micalg: str, outer: bytes = 
     """
     # 128 bits drawn after the content was settled: it cannot hold them.
     boundary = new_boundary()
-    return b"".join(
-        (signed_start(micalg, boundary, outer), inner, signed_end(signature_der, boundary))
-    )
+    start, end = signed_start(micalg, boundary, outer), signed_end(signature_der, boundary)
+    return b"".join((*start, inner, *end))
 
 
 def new_boundary() -> bytes:
@@ -125,43 +124,37 @@ def new_boundary() -> bytes:
     return b"signed-" + os.urandom(16).hex().encode()
 
 
-def signed_start(micalg: str, boundary: bytes, outer: bytes = b"") -> bytes:
-    """Return what stands before the entity in a multipart/signed."""
-    return b"".join(
-        (
-            outer,
-            b"MIME-Version: 1.0\r\n"
-            b'Content-Type: multipart/signed; protocol="application/pkcs7-signature";\r\n'
-            b' micalg="',
-            micalg.encode("ascii"),
-            b'"; boundary="',
-            boundary,
-            b'"\r\n\r\n',
-            _PREAMBLE,
-            b"\r\n--",
-            boundary,
-            b"\r\n",
-        )
+def signed_start(micalg: str, boundary: bytes, outer: bytes = b"") -> tuple[bytes, ...]:
+    """Return what stands before the entity in a multipart/signed, in pieces."""
+    return (
+        outer,
+        b"MIME-Version: 1.0\r\n"
+        b'Content-Type: multipart/signed; protocol="application/pkcs7-signature";\r\n'
+        b' micalg="',
+        micalg.encode("ascii"),
+        b'"; boundary="',
+        boundary,
+        _BEFORE_BOUNDARY,
+        boundary,
+        b"\r\n",
     )
 
 
-def signed_end(signature_der: bytes, boundary: bytes) -> bytes:
-    """Return what stands behind the entity in a multipart/signed."""
-    return b"".join(
-        (
-            b"\r\n--",
-            boundary,
-            b"\r\n"
-            b'Content-Type: application/pkcs7-signature; name="smime.p7s"\r\n'
-            b"Content-Transfer-Encoding: base64\r\n"
-            b'Content-Disposition: attachment; filename="smime.p7s"\r\n'
-            b"Content-Description: S/MIME Cryptographic Signature\r\n"
-            b"\r\n",
-            *_base64_blocks(signature_der),
-            b"\r\n--",
-            boundary,
-            b"--\r\n",
-        )
+def signed_end(signature_der: bytes, boundary: bytes) -> tuple[bytes, ...]:
+    """Return what stands behind the entity in a multipart/signed, in pieces."""
+    return (
+        b"\r\n--",
+        boundary,
+        b"\r\n"
+        b'Content-Type: application/pkcs7-signature; name="smime.p7s"\r\n'
+        b"Content-Transfer-Encoding: base64\r\n"
+        b'Content-Disposition: attachment; filename="smime.p7s"\r\n'
+        b"Content-Description: S/MIME Cryptographic Signature\r\n"
+        b"\r\n",
+        *_base64_blocks(signature_der),
+        b"\r\n--",
+        boundary,
+        b"--\r\n",
     )
 
 

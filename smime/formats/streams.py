@@ -38,11 +38,11 @@ def signed_mail(
     )
     boundary = form.new_boundary()
     tally = signing.Tally(frame.digests)
-    yield form.signed_start(policy.micalg_names(frame.digests), boundary, outer)
+    yield b"".join(form.signed_start(policy.micalg_names(frame.digests), boundary, outer))
     for piece in source.pieces():
         tally.add(piece)
         yield piece
-    yield form.signed_end(frame.after(tally.digests), boundary)
+    yield b"".join(form.signed_end(frame.after(tally.digests), boundary))
 
 
 def opaque_mail(

@@ -97,7 +97,7 @@ def is_canonical(entity: bytes, *, travels: bool = True) -> bool:
 
 def _is_plain(entity: bytes, travels: bool) -> bool:
     """Whether it is canonical but for blanks at line ends."""
-    if not entity.isascii() or b"\0" in entity:
+    if b"\0" in entity or not entity.isascii():
         return False
     if travels and (not _lines_are_short(entity) or _has_from_line(entity)):
         return False
@@ -142,7 +142,7 @@ def _lines_are_short(data: bytes) -> bool:
     return True
 
 
-def canonical(entity: bytes) -> bytes:
+def canonical(entity: bytes | Entity) -> bytes:
     r"""Return the same entity in canonical form; see the module for what may change.
 
     Raises ``MalformedMail`` for a part that has to be encoded anew and cannot be
@@ -154,7 +154,8 @@ def canonical(entity: bytes) -> bytes:
     return _rewrite(entity, "text/plain", 0)
 
 
-def _rewrite(raw: bytes, default: str, depth: int) -> bytes:
+def _rewrite(given: bytes | Entity, default: str, depth: int) -> bytes:
+    raw = given if isinstance(given, bytes) else given.raw
     blank_at = -1
     if _is_plain(raw, True):
         blank_at = _first_blank_end(raw)
@@ -162,7 +163,7 @@ def _rewrite(raw: bytes, default: str, depth: int) -> bytes:
             return raw
     if depth > MAX_DEPTH:
         raise LimitExceeded(f"there are more than {MAX_DEPTH} parts within parts")
-    entity = split_entity(raw)
+    entity = split_entity(raw) if isinstance(given, bytes) else given
     kind = entity.content_type.value
     if kind == "text/plain" and entity.get("content-type") is None:
         kind = default

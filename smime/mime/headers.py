@@ -193,14 +193,14 @@ def divide(
     structural: list[Field] = []
     message: list[Field] = []
     inside: list[Field] = []
-    block = entity.header_block
     whole = _is_whole(entity)
     if travels and whole:
-        return Divided(b"", canonical(entity.raw), b"")
+        return Divided(b"", canonical(entity), b"")
     # One look at all of it serves for the mail that is canonical already.
     fit = is_canonical(entity.raw, travels=travels)
     if fit and whole:
         return Divided(b"", entity.raw, b"")
+    block = entity.header_block
     lines = block if fit else to_crlf(block)
     fields = entity.fields if lines is block else Entity(lines, 0, len(lines)).fields
     for field in fields:

@@ -14,6 +14,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from smime.errors import MalformedMail
+from smime.keys.address import same_address
 from smime.pgp.backend import DIGESTS
 from smime.pgp.listing import (
     ALGORITHMS,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "believed",
+    "for_address",
     "only_subkey",
     "only_user_id",
     "read_certs",
@@ -100,6 +102,26 @@ def only_user_id(octets: bytes, text: str) -> bytes:
     wanted = text.encode()
     kept = [one for one in parts if one.packet.tag not in names or one.packet.body == wanted]
     return b"".join(map(_raw, kept))
+
+
+def for_address(octets: bytes, address: str) -> bytes:
+    """Return the first public key that names the address, with that user ID alone; or nothing.
+
+    Who sends a key for one address must not bring in one for another. Armour and
+    secret halves have no place where such keys come from. Never raises.
+    """
+    if not octets[:1] >= b"\x80":
+        return b""
+    try:
+        if any(secret for _, secret in split_keys(octets)):
+            return b""
+        for key, facts in read_certs(octets):
+            for one in facts.user_ids:
+                if same_address(one.address, address):
+                    return only_user_id(key, one.text)
+    except MalformedMail:
+        return b""
+    return b""
 
 
 def _raw(part: _Part) -> bytes:

@@ -1,11 +1,12 @@
 """Private homes for gpg: short, of nobody else, and gone when they are no longer used.
 
 gpg-agent outlives the program that started it, and a program that is killed
-wipes nothing. So each home holds a lock that the system lets go of when its
-program ends, however it ends; whoever makes the next home ends the agents and
-wipes the homes whose lock is free.
+wipes nothing. So each home has a warden that does it then. Should that be killed
+as well: each home holds a lock that the system lets go of when its program ends,
+however it ends; whoever makes the next home ends the agents and wipes the homes
+whose lock is free.
 
-Floor:  pgp (uses errors, gnupg)
+Floor:  pgp (uses errors, gnupg, warden)
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import weakref
 
 from smime.errors import KeyProblem
 from smime.pgp.gnupg import end_agents
+from smime.pgp.warden import Warden
 
 __all__ = ["PrivateHome"]
 
@@ -50,7 +52,8 @@ class PrivateHome:
         os.rename(os.path.join(self.path, "lock.new"), os.path.join(self.path, "lock"))
         with open(os.path.join(self.path, "gpg-agent.conf"), "w", encoding="ascii") as file:
             file.write(_AGENT_CONF)
-        self._end = weakref.finalize(self, _wipe, self.path, self._lock, os.getpid())
+        warden = Warden(self.path)
+        self._end = weakref.finalize(self, _wipe, self.path, self._lock, os.getpid(), warden)
 
     def close(self) -> None:
         """End the agents and wipe the home; more than once does nothing more."""
@@ -76,12 +79,14 @@ def _parent(folder: str | None) -> str:
     )
 
 
-def _wipe(path: str, lock: int, owner: int) -> None:
+def _wipe(path: str, lock: int, owner: int, warden: Warden | None = None) -> None:
     if os.getpid() != owner:
         return  # a child that was forked: the home is its parent's
     end_agents(path)
     shutil.rmtree(path, ignore_errors=True)
     os.close(lock)
+    if warden is not None:
+        warden.dismiss()
 
 
 def wipe_forsaken(parent: str) -> None:

@@ -91,6 +91,14 @@ class Subkey:
         both = (self.expires, self.bound_until)
         return min((one for one in both if one is not None), default=None)
 
+    def state_at(self, moment: datetime) -> str:
+        """Return ``valid``, ``revoked``, ``expired`` or ``unusable``."""
+        if self.valid_at(moment):
+            return "valid"
+        if self.revoked_at(moment):
+            return "revoked"
+        return "expired" if self.ends is not None and self.ends <= moment else "unusable"
+
     def valid_at(self, moment: datetime) -> bool:
         return (
             self.usable

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["OwnKeys"]
 
+_ULTIMATE = 6  # of GnuPG's ownertrust (doc/DETAILS): one's own
+
 
 class OwnKeys(ABC):
     """The part of a keyring that changes keys, through GnuPG."""
@@ -125,12 +127,25 @@ class OwnKeys(ABC):
         self._forget()
         return self.key(key.fingerprint, passphrase=key.passphrase())
 
+    def _own(self, key: PgpKey) -> None:
+        if not key.is_secret:
+            raise KeyProblem(f"{key!r} is not your own: its secret half is not in the keyring")
+        trust = f"{key.fingerprint.upper()}:{_ULTIMATE}:\n".encode()
+        if self.gnupg.run("--import-ownertrust", data=trust).exit_status != 0:
+            raise KeyProblem(f"gpg did not take {key!r} for your own")
+        self._forget()
+
     def vouch(self, key: PgpKey, *, by: PgpKey) -> None:
         """Say to GnuPG that a key is its owner's: certify it, for this home alone.
 
-        ``by`` is a key of one's own in the same keyring. Only ``user()`` asks for
+        ``by`` is a key of one's own in the same keyring; where it is the key itself, it is
+        one's own from then on, and may vouch for others (which a secret key that came
+        from elsewhere is not by itself). Only ``user()`` asks for
         that; in a private keyring every key counts. Raises ``KeyProblem``.
         """
+        if by.fingerprint == key.fingerprint:
+            self._own(key)
+            return
         done = self.gnupg.run(
             *("--local-user", by.fingerprint.upper(), "--quick-lsign-key", key.fingerprint.upper()),
             passphrase=by.passphrase(),

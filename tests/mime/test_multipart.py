@@ -80,7 +80,7 @@ def test_split_undoes_join(parts, boundary):
     assert split_parts(join_parts(parts, boundary), boundary) == parts
 
 
-@given(body=mail_parts())
+@given(body=mail_parts().filter(lambda part: b"--b--" not in part))  # closed before it is opened
 def test_cuts_are_slices_in_order(body):
     """Preamble, parts and epilogue follow each other and do not overlap."""
     body = body + b"\r\n--b\r\n" + body + b"\r\n--b--\r\n" + body

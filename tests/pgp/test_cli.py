@@ -2,55 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-
 import pytest
 
 from smime.cli.main import main
 from smime.pgp.gnupg import end_agents
-from tests.support.world import LETTER
+from tests.pgp.desk import Desk
 
 pytestmark = pytest.mark.peer("gpg")
-
-
-@dataclass
-class Desk:
-    """A folder with a letter and a GnuPG home, and what was said there."""
-
-    folder: Path
-    home: str
-    capture: pytest.CaptureFixture[str]
-
-    def run(self, *words: str, status: int = 0) -> str:
-        """Run smimetool with --pgp-home; return standard output and error."""
-        got = main([*words, "--pgp-home", self.home])
-        said = self.capture.readouterr()
-        assert got == status, said.err
-        if status:
-            assert said.err.startswith("smimetool")
-            assert "Traceback" not in said.err
-        return said.out + said.err
-
-
-@pytest.fixture
-def desk(gpg, tmp_path, capsys, monkeypatch) -> Iterator[Desk]:
-    home = tempfile.mkdtemp(prefix="pgp-", dir="/tmp")  # short, for the agent's sockets
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "letter.eml").write_bytes(LETTER)
-    yield Desk(tmp_path, home, capsys)
-    end_agents(home)
-    shutil.rmtree(home)
-
-
-@pytest.fixture
-def people(desk) -> Desk:
-    desk.run("pgp", "keygen", "alice@example.org", "--name", "Alice")
-    desk.run("pgp", "keygen", "bob@example.org")
-    return desk
 
 
 def test_a_key_is_made_listed_and_shown(desk):
@@ -166,7 +124,7 @@ def test_a_key_is_extended_and_revoked(people):
 @pytest.mark.parametrize(
     ("words", "status", "text"),
     [
-        (("pgp", "keygen"), 2, "keygen needs a name"),
+        (("pgp", "keygen"), 2, "keygen takes ADDRESS"),
         (("pgp", "list", "x"), 2, "list takes no names"),
         (("pgp", "keygen", "nobody"), 2, "no mail address"),
         (("pgp", "show", "carol@example.org"), 5, "no key for carol@example.org"),

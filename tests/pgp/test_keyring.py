@@ -18,6 +18,7 @@ from smime.pgp import homes, manager
 from smime.pgp.listing import address_of
 from smime.pgp.packets import read_sealed, read_signatures
 from smime.protocols import PgpClaim
+from tests.support.agents import processes
 
 pytestmark = pytest.mark.peer("gpg")
 
@@ -305,17 +306,9 @@ def test_in_the_users_own_ring_only_what_the_user_vouched_for_counts(
 # --- homes --------------------------------------------------------------------
 
 
-def agents_of(home: str) -> list[str]:
-    """Return the command lines of the agents that serve this home."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            line = entry.read_bytes().replace(b"\0", b" ").decode()
-        except OSError:
-            continue
-        if "gpg-agent" in line and home in line:
-            found.append(line)
-    return found
+def agents_of(home: str) -> list[int]:
+    """Return the process ids of the agents that serve this home."""
+    return [pid for pid, line in processes() if "gpg-agent" in line and home in line]
 
 
 def wait_for(condition) -> bool:
@@ -360,11 +353,41 @@ sys.stdin.read()
 """
 
 
-def test_what_a_killed_program_left_is_wiped_by_the_next(gpg):
+@pytest.fixture
+def killed(gpg):
+    """A program in a session of its own, with a home and an agent; what is left is ended."""
     child = subprocess.Popen(
-        [sys.executable, "-c", KILLED], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-c", KILLED],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
     )
     home = child.stdout.readline().decode().strip()
+    assert agents_of(home)  # the positive control: there is one
+    yield child, home
+    child.kill()
+    child.communicate()
+
+
+@pytest.mark.parametrize("whom", ["program", "group"])
+def test_what_a_killed_program_left_is_wiped_at_once(killed, whom):
+    """No other keyring is made for it: its warden sees the end."""
+    child, home = killed
+    if whom == "group":
+        os.killpg(child.pid, signal.SIGKILL)
+    else:
+        child.send_signal(signal.SIGKILL)
+    child.communicate()
+
+    assert wait_for(lambda: not os.path.exists(home))
+    assert wait_for(lambda: not agents_of(home))
+    assert wait_for(lambda: not wardens_of(home))
+
+
+def test_what_a_killed_program_left_without_a_warden_is_wiped_by_the_next(killed):
+    child, home = killed
+    (warden,) = wardens_of(home)
+    os.kill(warden, signal.SIGKILL)
     smime.PgpKeyring().close()
     assert os.path.exists(home)  # somebody lives there
     assert agents_of(home)
@@ -375,6 +398,17 @@ def test_what_a_killed_program_left_is_wiped_by_the_next(gpg):
     smime.PgpKeyring().close()
     assert not os.path.exists(home)
     assert wait_for(lambda: not agents_of(home))
+
+
+def wardens_of(home: str) -> list[int]:
+    return [pid for pid, line in processes() if line.startswith("/bin/sh") and home in line]
+
+
+def test_no_warden_stays(gpg):
+    with smime.PgpKeyring() as ring:
+        home = ring.gnupg.home
+        assert len(wardens_of(home)) == 1
+    assert not wardens_of(home)
 
 
 def test_a_forked_child_leaves_the_home_alone(ring):

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pki
-from pki import archive
+from pki import archive, challenge
 from pki.audit import Audit, Checkpoint, audit, checkpoint
 from pki.authority import moment
 from pki.keys import generate
@@ -43,6 +43,12 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Checkpoin
         ca.revoke(serials[0], reason="keyCompromise")
         ca.revoke(serials[1], serials[2], reason="certificateHold")
         ca.release(serials[1])
+        for name in ("waits", "answered"):
+            key_of = generate("x25519")
+            asked = pki.CertificationRequest(key_of.public_key(), (f"{name}@chess.example",))
+            sent = ca.challenge(asked)
+            if name == "answered":
+                ca.answer(sent.serial, challenge.read(sent.sealed, key_of)[0])
         ca.crl()
         middle = Checkpoint.parse(checkpoint(ca.ledger, key, at=moment(None)))
         ca.renew(serials[3])

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from csv import reader as csv_reader
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -219,6 +220,56 @@ def test_a_disk_that_is_full_at_any_moment(run: Run, club: Path) -> None:
         assert (state(club), names()) == (before, there)
     assert done, "it never went through"
     assert smime.Identity.load("new.p12", passphrase="secret").addresses == ("new@chess.example",)
+
+
+CHANGES = {
+    "revoke": ("revoke", "alice@chess.example", "--reason", "superseded"),
+    "crl": ("crl", *PASS, "-o", "new.crl"),
+    "renew": ("renew", "alice@chess.example", *PASS, "-o", "."),
+    "sign-csr": ("sign-csr", "new.csr", "new@chess.example", *PASS, "-o", "new.pem"),
+}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="platform: no limits of files")
+@pytest.mark.parametrize("typed", CHANGES.values(), ids=CHANGES)
+def test_a_disk_that_is_full_for_other_changes(
+    run: Run, club: Path, typed: tuple[str, ...]
+) -> None:
+    """Nothing is done, and said; with room it is done."""
+    Path("new.csr").write_bytes(csr(GOOD, "new@chess.example"))
+    before, there = state(club), names()
+    for limit in (1, 12_000, 1_000_000):
+        tried = with_full_disk(limit, *typed)
+        if tried.returncode == 0:
+            break
+        told(tried, tried.returncode, "")
+        assert tried.returncode in (8, 27), tried.stderr
+        assert (state(club), names()) == (before, there)
+    assert limit > 1
+    assert state(club)[1] == before[1] + 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="platform: no limits of files")
+def test_a_disk_that_is_full_for_many(run: Run, club: Path) -> None:
+    """What was made stays made, and the same command makes the rest."""
+    people = [f"u{n}@chess.example" for n in range(5)]
+    Path("people.csv").write_text("\n".join(["address", *people]))
+    typed = ("import-csv", "people.csv", "-o", "people", "--write-passphrases", "people.pass")
+    for limit in (1, 250, 34_000):
+        tried = with_full_disk(limit, *typed, "--key", "p256", *PASS)
+        if tried.returncode == 0:
+            break
+        told(tried, tried.returncode, "")
+        assert tried.returncode in (8, 27), tried.stderr
+        assert state(club)[0] in (3, 8)  # one commit
+    assert run(*typed, "--key", "p256", *PASS).returncode == 0
+    assert state(club)[0] == 8
+    with Path("people.pass").open(newline="") as file:
+        secrets = {row[1]: (row[0], row[2]) for row in csv_reader(file)}
+    for address in people:
+        path, secret = secrets[address]
+        made = smime.Identity.load(Path("people") / path, passphrase=secret)
+        assert made.addresses == (address,)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="platform: no limits of files")

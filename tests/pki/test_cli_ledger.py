@@ -277,6 +277,7 @@ def test_wrong_usage_is_status_2(club: Path, arguments: list[str]) -> None:
 ACTIONS = {
     "root": ("init", "request", "sign-request", "accept", "crl"),
     "escrow": ("agents", "rotate", "hand-over", "show"),
+    "challenge": ("key", "new", "open", "answer"),
 }
 
 

@@ -15,8 +15,8 @@ MODULES = sorted(
     for path in (ROOT / package).rglob("*.py")
 )
 
-# What starts other programs. Two modules have a reason to: they run gpg.
-STARTERS = {"smime/pgp/gnupg.py", "smime/pgp/running.py"}
+# What starts other programs. These have a reason to: they run gpg, and what cleans up after it.
+STARTERS = {"smime/pgp/gnupg.py", "smime/pgp/running.py", "smime/pgp/warden.py"}
 # One works in a copy of the process, which starts no program.
 FORKERS = {"smime/pgp/bulk.py"}
 STARTS = {"subprocess", "multiprocessing", "pty"}
