@@ -13,9 +13,7 @@ Source: RFC 8551 §3.5.3; RFC 5652 §5.4, §5.6
 
 from __future__ import annotations
 
-from smime.cms.algorithms import digest as digest_of
-from smime.cms.ordinary import detached
-from smime.cms.schemes import verify
+from smime.cms.ordinary import likeness
 from smime.errors import SmimeError
 from smime.formats import pgpmime, senders
 from smime.formats import smime as form
@@ -28,9 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from cryptography import x509
-
-    from smime.cms.schemes import Scheme
+    from smime.cms.ordinary import Likeness
     from smime.judged import Judged, Taken
     from smime.keys import Recipient
     from smime.policy import Policy
@@ -39,21 +35,21 @@ if TYPE_CHECKING:
 
 __all__ = ["Vouched", "remember", "vouched"]
 
-MAX_SIGNERS = 256  # who are kept; each is a public key, a path, and some KiB of certificates
+# Signers that are kept, by the length of their signatures: each is some KiB of certificates.
+MAX_LENGTHS = 256
+MAX_ALIKE = 4
+# ``Anchors`` itself, once it vouched for somebody: who only decrypts does not load it.
+_kinds: set[type] = set()
 
 
 class _Known:
-    """A signer met before: no verdict, but what those same octets mean in any mail."""
+    """A signer met before: no verdict, but what its signatures are like, and its path."""
 
-    __slots__ = ("certificate", "chain", "digest", "scheme")
+    __slots__ = ("chain", "likeness")
 
-    def __init__(
-        self, certificate: x509.Certificate, chain: Chain, digest: str, scheme: Scheme
-    ) -> None:
-        self.certificate = certificate
+    def __init__(self, likeness: Likeness, chain: Chain) -> None:
+        self.likeness = likeness
         self.chain = chain
-        self.digest = digest
-        self.scheme = scheme
 
 
 class Vouched:
@@ -97,12 +93,10 @@ def vouched(
 
     The arguments are those of ``smime.verify``; ``make`` goes the full way.
     """
-    signers = getattr(trust, "signers", None)
-    if not signers or not isinstance(mail, bytes):
+    if type(trust) not in _kinds or not isinstance(mail, bytes):
         return None
-    from smime.trust.anchors import Anchors  # late: who only decrypts needs none
-
-    if type(trust) is not Anchors:
+    signers: dict[int, tuple[_Known, ...]] = trust.signers  # type: ignore[attr-defined]
+    if not signers:
         return None
     try:
         outer = split_entity(mail)
@@ -111,10 +105,11 @@ def vouched(
         wrapped = form.recognise(outer)
         if wrapped is None or wrapped.problem is not None or wrapped.content is None:
             return None
-        content = wrapped.content
-        found = detached(wrapped.blob)
-        known: _Known | None = None if found is None else signers.get(found.by)
-        if found is None or known is None:
+        content, blob = wrapped.content, wrapped.blob
+        for known in signers.get(len(blob), ()):
+            if known.likeness.fits(blob):
+                break
+        else:
             return None
         inner = split_part(content)
         if (
@@ -127,12 +122,11 @@ def vouched(
             sender, _ = senders.sole_author(outer.fields)
         if (
             sender is None
-            or not found.covers(digest_of(known.digest, content))
-            or not trust.surely(known.chain, sender, at, policy, known.digest)
+            or not trust.surely(  # type: ignore[attr-defined]
+                known.chain, sender, at, policy, known.likeness.digest
+            )
+            or not known.likeness.holds(blob, content)
         ):
-            return None
-        covered = (found.attributes.as_received(),)
-        if not verify(known.certificate, known.scheme, known.digest, found.value, covered):
             return None
     except SmimeError:
         return None  # the full way says what is wrong
@@ -140,24 +134,31 @@ def vouched(
 
 
 def remember(trust: object, taken: Sequence[Taken]) -> None:
-    """Keep who signed a mail that was found good, from the second one on."""
+    """Keep who signed a mail that was found good, at the second one of its length."""
     signers = getattr(trust, "signers", None)
     if signers is None or len(taken) != 1 or not isinstance(taken[0], Signed):
         return
+    data, attributes = taken[0].data, None
+    if data is not None and len(data.signers) == 1:
+        attributes = data.signers[0].attributes
+    if data is None or attributes is None:
+        return
+    blob = attributes.data
+    alike = signers.get(len(blob))
+    if alike is None:
+        if len(signers) >= MAX_LENGTHS:
+            signers.clear()
+        signers[len(blob)] = ()
+        return
+    if any(one.likeness.fits(blob) for one in alike):
+        return
     from smime.trust.anchors import Anchors
 
-    data = taken[0].data
-    if type(trust) is not Anchors or data is None or len(data.signers) != 1:
+    _kinds.add(Anchors)
+    checked = taken[0].checked[0]
+    found = likeness(data, checked)
+    if type(trust) is not Anchors or found is None or checked.certificate is None:
         return
-    signer, certificate = data.signers[0], taken[0].checked[0].certificate
-    if certificate is None or data.crls or data.ocsp or not data.carried.field:
-        return
-    by = data.carried.field, signer.identifier, signer.digest_algorithm, signer.signature_algorithm
-    if by not in signers:
-        if len(signers) >= MAX_SIGNERS:
-            signers.clear()
-        signers[by] = None
-        return
-    chain = trust.sole_chain(certificate, data.certificates())
-    if chain is not None and len(data.carried.named(signer.identifier)) == 1:
-        signers[by] = _Known(certificate, chain, signer.digest, signer.scheme)
+    chain = trust.sole_chain(checked.certificate, data.certificates())
+    if chain is not None:
+        signers[len(blob)] = (*alike[-MAX_ALIKE + 1 :], _Known(found, chain))

@@ -3,25 +3,25 @@
 All else is ``None`` here and is read element by element; what is read here is
 read there to the same values.
 
-Floor:  cms (uses algorithms, attributes, bindings, ciphers)
+Floor:  cms (uses algorithms, attributes, ciphers)
 Source: RFC 3565 §4.1 for AES-CBC; RFC 5084 §3.2 for AES-GCM; RFC 5652 §5 for SignedData
 """
 
 from __future__ import annotations
 
 from smime.cms import algorithms as alg
-from smime.cms.attributes import Attributes
-from smime.cms.bindings import check_protection
+from smime.cms.attributes import MESSAGE_DIGEST, SIGNING_TIME
 from smime.cms.ciphers import NONCE_OCTETS, TAG_OCTETS
-from smime.cms.der import OCTET_STRING, SEQUENCE, SET, children, integer, octet_string, sequence
+from smime.cms.der import integer, octet_string, sequence
+from smime.cms.schemes import verify
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import TypeAlias
+    from cryptography import x509
 
-    Sid: TypeAlias = tuple[bytes, bytes, bytes, bytes]
+    from smime.cms.signatures import CheckedSignature, SignedData
 
-__all__ = ["Detached", "content_cipher", "detached"]
+__all__ = ["Likeness", "content_cipher", "likeness"]
 
 _BEGINNING = 15  # octets up to the parameters: of AES-CBC one OCTET STRING, of AES-GCM a SEQUENCE
 
@@ -65,64 +65,78 @@ _CIPHERS = dict(
 )
 
 
-class Detached:
-    """A detached signature of one signer over plain data, with signed attributes in DER order."""
+class Likeness:
+    """A detached signature that was good, as far as others by the same signer are alike.
 
-    __slots__ = ("attributes", "by", "value")
-
-    attributes: Attributes
-    by: Sid
-    """The certificates, who of them signed, digest and signature algorithm: whole, as they stand.
-
-    Of the same octets the same holds in every message."""
-    value: bytes
-
-    def covers(self, digest: bytes) -> bool:
-        """Whether the attributes are of a content with this digest, and name nobody else's key."""
-        attributes = self.attributes
-        return (
-            attributes.in_order
-            and attributes.message_digest() == digest
-            and attributes.content_type() == alg.DATA
-            and not attributes.names_certificates()
-            and check_protection(attributes, self.by[2], self.by[3]) is None
-        )
-
-
-def detached(blob: bytes) -> Detached | None:
-    """Read a detached signature of the usual form; None for any other, good or bad.
-
-    Raises ``MalformedMail`` where an element does not end within the one around it.
+    All octets but those of time, digest and signature value are kept. Every tag and every
+    length is among them, so what has the same ones is read to the same elements: certificates,
+    signer, algorithms, attributes.
     """
-    outer = children(blob, (0, 0, 0, len(blob)))
-    if len(outer) != 1 or outer[0][0] != SEQUENCE:
-        return None
-    info = children(blob, outer[0])
-    if len(info) != 2 or blob[info[0][1] : info[0][3]] != _SIGNED_DATA or info[1][0] != 0xA0:
-        return None
-    inner = children(blob, info[1])
-    fields = children(blob, inner[0]) if len(inner) == 1 else []
-    if [one[0] for one in fields] != _FIELDS or blob[fields[2][2] : fields[2][3]] != _DATA:
-        return None  # more fields, or a content
-    infos = children(blob, fields[4])
-    parts = children(blob, infos[0]) if len(infos) == 1 else []
-    if [one[0] for one in parts] != _PARTS:
-        return None  # unsigned attributes, or named by key identifier
-    _, sid, digest, attributes, signature, value = parts
-    found = Detached()
-    found.by = (
-        blob[fields[3][1] : fields[3][3]],
-        blob[sid[1] : sid[3]],
-        blob[digest[1] : digest[3]],
-        blob[signature[1] : signature[3]],
-    )
-    found.attributes = Attributes(blob, attributes)
-    found.value = blob[value[2] : value[3]]
-    return found
+
+    __slots__ = ("_attributes", "_digest", "_fixed", "_value", "certificate", "digest", "scheme")
+
+    def __init__(
+        self, blob: bytes, data: SignedData, checked: CheckedSignature, free: list[tuple[int, int]]
+    ) -> None:
+        (signer,) = data.signers
+        assert signer.attributes is not None
+        assert checked.certificate is not None
+        self.certificate: x509.Certificate = checked.certificate
+        self.digest, self.scheme = signer.digest, signer.scheme
+        self._attributes = signer.attributes.span
+        self._digest, self._value = free[0], free[-1]
+        self._fixed: list[tuple[int, int, bytes]] = []
+        at = 0
+        for start, end in sorted(free):
+            self._fixed.append((at, start, blob[at:start]))
+            at = end
+        self._fixed.append((at, len(blob), blob[at:]))
+
+    def fits(self, blob: bytes) -> bool:
+        """Whether a blob of the same length is alike."""
+        alike = [blob[start:end] == octets for start, end, octets in self._fixed]
+        return False not in alike
+
+    def holds(self, blob: bytes, content: bytes) -> bool:
+        """Whether one that fits is a good signature over the content."""
+        start, end = self._digest
+        if alg.digest(self.digest, content) != blob[start:end]:
+            return False
+        start, end = self._attributes
+        covered = (b"\x31" + blob[start + 1 : end],)
+        start, end = self._value
+        value = blob[start:end]
+        return verify(self.certificate, self.scheme, self.digest, value, covered) is not None
 
 
-_SIGNED_DATA = b"\x06\x09" + alg.SIGNED_DATA
-_DATA = b"\x06\x09" + alg.DATA
-# version, digests, content, certificates, signers; version, name, digest, attributes, ...
-_FIELDS = [0x02, SET, SEQUENCE, 0xA0, SET]
-_PARTS = [0x02, SEQUENCE, SEQUENCE, 0xA0, SEQUENCE, OCTET_STRING]
+def likeness(data: SignedData, checked: CheckedSignature) -> Likeness | None:
+    """Return what others by the signer of ``data`` are like, if it is of the usual form.
+
+    ``checked`` is its one signature.
+    """
+    signer = data.signers[0]
+    attributes = signer.attributes
+    if (
+        len(data.signers) != 1
+        or attributes is None
+        or not attributes.in_order
+        or signer.value_at < 0
+        or signer.unsigned is not None
+        or data.content is not None
+        or data.crls
+        or data.ocsp
+        or not checked.holds
+        or checked.notes
+        # What a policy may allow is for the full way.
+        or not _WEAK.isdisjoint((signer.digest, signer.scheme.digest, signer.scheme.kind))
+        or len(data.carried.named(signer.identifier)) != 1
+    ):
+        return None
+    digest, time = attributes.place(MESSAGE_DIGEST), attributes.place(SIGNING_TIME)
+    if digest is None:
+        return None
+    value = signer.value_at, signer.value_at + len(signer.value)
+    return Likeness(attributes.data, data, checked, [digest, *([time] if time else []), value])
+
+
+_WEAK = alg.WEAK_DIGESTS | alg.WEAK_SIGNATURES

@@ -59,6 +59,7 @@ class SignerInfo:
         "signature_algorithm",
         "unsigned",
         "value",
+        "value_at",
     )
 
     identifier: bytes
@@ -78,6 +79,8 @@ class SignerInfo:
     unsigned: Attributes | None
     """What anybody may have put beside the signature."""
     value: bytes
+    value_at: int
+    """Where it stands; -1 if it came in pieces."""
 
     @property
     def name(self) -> str:
@@ -291,6 +294,7 @@ def read_signer(data: bytes, node: Node) -> SignerInfo:
     signer.scheme = read_scheme(data, rest[0])
     signer.signature_algorithm = data[rest[0][1] : rest[0][3]]
     signer.value = octets(data, rest[1])
+    signer.value_at = rest[1][2] if rest[1][0] == 0x04 else -1
     signer.unsigned = None
     if len(rest) > 2 and rest[2][0] == 0xA1:
         signer.unsigned = _unsigned(data, rest[2])

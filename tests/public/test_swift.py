@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import random
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import pki
 import smime
 from smime import swift
+from smime.cms import der
 from tests.support.world import LETTER, World
 
 PLAIN = smime.Policy.modern().replace(headers="none")
@@ -49,8 +51,9 @@ def signed(world: World, number: int = 0, **how: Any) -> bytes:
 def warm(world: World) -> smime.Anchors:
     """Return anchors that have met alice, each way in which the tests sign."""
     anchors = smime.Anchors(world.anchors.certificates)
-    for _ in range(2):
-        smime.verify(signed(world), trust=anchors)
+    for number in range(40):  # of each length that an ECDSA signature has
+        smime.verify(signed(world, number), trust=anchors)
+    assert anchors.signers
     assert any(anchors.signers.values())
     return anchors
 
@@ -71,11 +74,12 @@ def test_the_third_mail_goes_the_shortest_way(world: World, ways: Ways) -> None:
     anchors = fresh(world)
     at = datetime.now(UTC)
     for number in range(4):
-        mail = signed(world, number)
+        text = letter(number).replace(b"alice", b"dave")
+        mail = bytes(smime.sign(text, by=world.rsa, policy=PLAIN))
         opened = smime.verify(mail, trust=anchors, at=at)
         assert ways.short == max(number - 1, 0)
         other = smime.verify(mail, trust=fresh(world), at=at)
-        assert opened.signer == other.signer == SENDER
+        assert opened.signer == other.signer == "dave@example.org"
         assert opened == other
         assert opened.contacts == other.contacts
         assert not opened.encrypted
@@ -84,6 +88,7 @@ def test_the_third_mail_goes_the_shortest_way(world: World, ways: Ways) -> None:
 def test_what_differs_goes_the_full_way(world: World, ways: Ways) -> None:
     """Each of these is no yes, or no yes of the shortest way."""
     anchors = warm(world)
+    before = ways.short
     mail = signed(world)
     long_ago = datetime.now(UTC) - timedelta(days=9999)
     stranger = pki.Authority.create("Strange CA").issue(SENDER)
@@ -103,9 +108,9 @@ def test_what_differs_goes_the_full_way(world: World, ways: Ways) -> None:
     for number, (one, how) in enumerate(cases):
         how.setdefault("at", datetime.now(UTC))
         assert outcome(one, anchors, **how) == outcome(one, fresh(world), **how), number
-    assert ways.short == 0
+    assert ways.short == before
     assert smime.verify(mail, trust=anchors).signer == SENDER
-    assert ways.short == 1
+    assert ways.short == before + 1
 
 
 def test_a_letter_changed_anywhere_is_judged_as_ever(world: World, ways: Ways) -> None:
@@ -158,10 +163,88 @@ def test_signers_are_forgotten_when_they_are_many(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     anchors = warm(world)
-    monkeypatch.setattr(swift, "MAX_SIGNERS", 1)
-    bob = world.ca.issue("carol@example.org")
-    mail = smime.sign(LETTER.replace(SENDER.encode(), b"carol@example.org"), by=bob, policy=PLAIN)
+    monkeypatch.setattr(swift, "MAX_LENGTHS", 1)
+    carol = world.ca.issue("carol-of-the-long-name@example.org")
+    text = LETTER.replace(SENDER.encode(), b"carol-of-the-long-name@example.org")
 
-    smime.verify(mail, trust=anchors)
+    smime.verify(smime.sign(text, by=carol, policy=PLAIN), trust=anchors)
 
+    assert anchors.signers is not None
     assert len(anchors.signers) == 1
+
+
+def test_of_one_length_some_are_kept(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    anchors = fresh(world)
+    for number in range(40):
+        smime.verify(signed(world, number), trust=anchors)
+
+    assert anchors.signers is not None
+    assert 0 < max(map(len, anchors.signers.values())) <= 1  # of one signer one is enough
+
+
+def place_of(mail: bytes) -> tuple[int, int]:
+    start = mail.index(b"\r\n\r\n", mail.index(b"application/pkcs7-signature; name")) + 4
+    return start, mail.index(b"\r\n--", start)
+
+
+def with_blob(mail: bytes, make: Any) -> bytes:
+    """Return the mail with another signature structure, made of its own."""
+    start, end = place_of(mail)
+    return mail[:start] + base64.encodebytes(make(base64.b64decode(mail[start:end]))) + mail[end:]
+
+
+def with_more(blob: bytes) -> bytes:
+    """Put an OCTET STRING behind the signature value, the same once more."""
+
+    def parts(data: bytes) -> list[bytes]:
+        return [data[one[1] : one[3]] for one in der.children(data, der.top(data))]
+
+    kind, inside = parts(blob)
+    fields = parts(parts(inside)[0])
+    (signer,) = parts(fields[-1])
+    more = der.sequence(*parts(signer), parts(signer)[-1])
+    data = der.sequence(*fields[:-1], der.set_of(more))
+    return der.sequence(kind, der.tlv(0xA0, data))
+
+
+def test_a_structure_changed_anywhere_is_judged_as_ever(world: World, ways: Ways) -> None:
+    anchors, at = warm(world), datetime.now(UTC)
+    mail = signed(world)
+    start, end = place_of(mail)
+    size = len(base64.b64decode(mail[start:end]))
+    assert outcome(with_blob(mail, bytes), anchors, at=at)[0] == SENDER  # type: ignore[index]
+    short = ways.short
+    for place in range(0, size, 4):
+
+        def flipped(blob: bytes, place: int = place) -> bytes:
+            return blob[:place] + bytes([blob[place] ^ 1 << place % 8]) + blob[place + 1 :]
+
+        changed = with_blob(mail, flipped)
+        assert outcome(changed, anchors, at=at) == outcome(changed, fresh(world), at=at)
+    assert short > 0
+
+
+def test_what_stands_behind_a_signature_value_is_not_taken_for_one(
+    world: World, ways: Ways
+) -> None:
+    """RSA, whose values have one length: the first is of another mail, the second is right."""
+    anchors, at = fresh(world), datetime.now(UTC)
+
+    def by_dave(number: int) -> bytes:
+        text = letter(number).replace(b"alice", b"dave")
+        return bytes(smime.sign(text, by=world.rsa, policy=PLAIN))
+
+    for number in range(4):
+        mail = with_blob(by_dave(number), with_more)
+        assert outcome(mail, anchors, at=at) == outcome(mail, fresh(world), at=at)
+    assert ways.short == 2  # it is the first value that counts, here as there
+
+    def wrong_first(blob: bytes) -> bytes:
+        more = bytearray(with_more(blob))
+        more[-2 * 256 - 4] ^= 1
+        return bytes(more)
+
+    mail = with_blob(by_dave(9), wrong_first)
+    assert outcome(mail, anchors, at=at) == outcome(mail, fresh(world), at=at)
+    assert outcome(mail, anchors, at=at)[0] is smime.SignatureRejected  # type: ignore[index]
+    assert ways.short == 2
