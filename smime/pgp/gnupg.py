@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from smime.pgp.packets import Sealed
     from smime.stored import Data
 
-__all__ = ["INSTALL", "GnuPG", "Run", "end_agents", "find_gpg", "version_of"]
+__all__ = ["INSTALL", "GnuPG", "Run", "agent_socket", "end_agents", "find_gpg", "version_of"]
 
 TIME_LIMIT_SECONDS = 60.0  # 50 MiB take one; generating RSA-4096 on a slow machine, some ten
 LEAST_OCTETS_A_SECOND = 1 << 20  # of large data: a fiftieth of what a slow machine does
@@ -93,19 +93,28 @@ def version_of(path: str) -> tuple[int, ...]:
 
 def end_agents(home: str) -> None:
     """End what gpg started for this home. Never raises: it is what is done last."""
+    _ask_gpgconf(home, "--kill", "all")
+
+
+def agent_socket(home: str) -> str:
+    """Return where gpg looks for the agent of this home; empty if it does not say."""
+    return os.fsdecode(_ask_gpgconf(home, "--list-dirs", "agent-socket")).strip()
+
+
+def _ask_gpgconf(home: str, *words: str) -> bytes:
     gpgconf = shutil.which("gpgconf")
     if gpgconf is None:
-        return
+        return b""
     try:
-        subprocess.run(  # noqa: S603  # as above, and a home that we made
-            [gpgconf, "--homedir", home, "--kill", "all"],
+        return subprocess.run(  # noqa: S603  # as above, and a home that we made or use
+            [gpgconf, "--homedir", home, *words],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=TIME_LIMIT_SECONDS,
             check=False,
-        )
+        ).stdout
     except (OSError, subprocess.TimeoutExpired):
-        return
+        return b""
 
 
 class GnuPG:

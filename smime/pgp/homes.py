@@ -19,13 +19,14 @@ import time
 import weakref
 
 from smime.errors import KeyProblem
-from smime.pgp.gnupg import end_agents
+from smime.pgp.gnupg import agent_socket, end_agents
 from smime.pgp.warden import Warden
 
-__all__ = ["PrivateHome"]
+__all__ = ["PrivateHome", "check_own"]
 
 PREFIX = "smime-pgp-"
 MAX_HOME = 80  # octets: the agent's sockets lie in it, and a socket's path has at most 107
+MAX_SOCKET = 107 - len(".browser")  # octets of the path of the agent's main one; others are longer
 UNFINISHED_SECONDS = 3600  # a home without lock is one that was never finished
 
 # No passphrase is kept: who may use the key says so each time.
@@ -77,6 +78,19 @@ def _parent(folder: str | None) -> str:
         "long for the sockets of its agent",
         hint="set TMPDIR to a folder with a short name",
     )
+
+
+def check_own(home: str | None) -> None:
+    """Raise ``KeyProblem`` for a home of the user's own whose agent could not be reached.
+
+    gpg takes such a home, and says of every secret key in it that it is not there.
+    """
+    path = home if home is not None else os.environ.get("GNUPGHOME", "")
+    if len(os.fsencode(path)) > MAX_HOME and len(os.fsencode(agent_socket(path))) > MAX_SOCKET:
+        raise KeyProblem(
+            f"the GnuPG home {path} has a path that is too long for the sockets of its agent",
+            hint="use a home with a shorter name, or a link to it",
+        )
 
 
 def _wipe(path: str, lock: int, owner: int, warden: Warden | None = None) -> None:

@@ -23,7 +23,7 @@ from smime.pgp.asking import INSTALL as SEQUOIA
 from smime.pgp.asking import has_sequoia
 from smime.pgp.auto import Auto
 from smime.pgp.gnupg import INSTALL, GnuPG, Run, find_gpg, version_of
-from smime.pgp.homes import PrivateHome
+from smime.pgp.homes import PrivateHome, check_own
 from smime.pgp.key import PgpKey, asked
 from smime.pgp.listing import KeyFacts, UserId, address_of, read_listing
 from smime.pgp.manager import Manager, read_keys
@@ -132,6 +132,7 @@ class PgpKeyring(OwnKeys):
         """
         made = cls.__new__(cls)
         where = None if home is None else os.path.abspath(os.fspath(home))
+        check_own(where)
         made._open(None, passphrase, where, "auto" if has_sequoia() else "gnupg")
         return made
 

@@ -27,6 +27,7 @@ WRITERS = {"smime/mail.py", "smime/_flat.py"}
 # Only these speak to other machines, and only to those that their caller names.
 TALKERS = {
     "smime/fetch.py",  # the fetcher that is handed in
+    "smime/cli/pgpmail.py",  # says to that one whose certificates count
     "pki/cli/remind.py",  # reminders, to a mail server
     "pki/directory.py",  # what is published, to an LDAP server
 }
