@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from smime.cms.ordinary import Likeness
     from smime.judged import Judged, Taken
     from smime.keys import Recipient
+    from smime.mime.entity import Entity
+    from smime.mime.headers import Protected
     from smime.policy import Policy
     from smime.report import Report
     from smime.trust.chain import Chain
@@ -112,14 +114,11 @@ def vouched(
         else:
             return None
         inner = split_part(content)
-        if (
-            pgpmime.recognise(inner) is not None
-            or form.recognise(inner) is not None
-            or protected(inner, outer) is not None
-        ):
+        if pgpmime.recognise(inner) is not None or form.recognise(inner) is not None:
             return None
-        if sender is None and not senders.sender_problem(outer.fields):
-            sender, _ = senders.sole_author(outer.fields)
+        payload = protected(inner, outer)
+        if sender is None:
+            sender = _author(outer, payload)
         if (
             sender is None
             or not trust.surely(  # type: ignore[attr-defined]
@@ -131,6 +130,17 @@ def vouched(
     except SmimeError:
         return None  # the full way says what is wrong
     return Vouched(content, sender, make)
+
+
+def _author(outer: Entity, payload: Protected | None) -> str | None:
+    """Return the one author, of whom the header inside says nothing else."""
+    within = (*payload.fields, *payload.ignored) if payload is not None else ()
+    inside = [one.raw for one in within if one.key == "from"]
+    if len(inside) == 1 and inside != [one.raw for one in outer.fields if one.key == "from"]:
+        return None
+    if senders.sender_problem(outer.fields, within):
+        return None
+    return senders.sole_author(outer.fields)[0]
 
 
 def remember(trust: object, taken: Sequence[Taken]) -> None:
