@@ -13,7 +13,7 @@ from itertools import groupby
 from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING
 
-from pki import tables
+from pki import listing, tables
 from pki.facts import REASON_NAMES, RELEASED, Record, Revocation, from_seconds, serial_text
 from pki.questions import (
     MAX_AT_ONCE,
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
     from typing import Any, Self, TypeVar
+
+    from pki.listing import Wanted
 
     Answer = TypeVar("Answer")
 
@@ -221,43 +223,25 @@ class Ledger:
             asked = sql.select(tables.certificates.c.scope).distinct().order_by("scope")
             return tuple(connection.execute(asked).scalars())
 
-    def page(
-        self,
-        *,
-        after: int = 0,
-        limit: int = 100,
-        text: str = "",
-        ending_before: datetime | None = None,
-        ending_after: datetime | None = None,
-        due: bool = False,
-    ) -> list[Record]:
-        """Give the next certificates after entry ``after`` of the log, at most ``limit``.
-
-        ``text`` is looked for in addresses and subjects, in any case; ``due`` leaves
-        out what is revoked or renewed already.
-        """
+    def page(self, *, after: int = 0, limit: int = 100) -> list[Record]:
+        """Give the next certificates after entry ``after`` of the log, at most ``limit``."""
         if not 0 < limit <= MAX_PAGE:
             raise ValueError(f"limit is 1 to {MAX_PAGE}")
-        table = tables.certificates.c
-        asked = [table.number > after]
-        if text:
-            held = sql.select(tables.addresses.c.serial).where(
-                tables.addresses.c.address.contains(text.lower(), autoescape=True)
-            )
-            asked.append(
-                sql.or_(table.subject.icontains(text, autoescape=True), table.serial.in_(held))
-            )
-        if ending_before is not None:
-            asked.append(table.not_after < int(ending_before.timestamp()))
-        if ending_after is not None:
-            asked.append(table.not_after >= int(ending_after.timestamp()))
-        if due:
-            later = tables.certificates.alias()
-            asked.append(~sql.exists().where(later.c.renews == table.serial))
-            reason = tables.revocations.c.reason  # of the row joined, if there is one
-            asked.append(sql.or_(reason.is_(None), reason == RELEASED))
+        number = tables.certificates.c.number
+        asked = RECORDS.where(number > after).order_by(number).limit(limit)
         with self.reading() as connection:
-            return records(connection, RECORDS.where(*asked).order_by(table.number).limit(limit))
+            return records(connection, asked)
+
+    def listed(
+        self, wanted: Wanted, *, now: datetime, after: str = "", limit: int = 100
+    ) -> tuple[list[Record], str | None]:
+        """Give a page of certificates of a state, kind or end (``pki.listing``).
+
+        ``after`` is what came with the page before, and is None with the last one: then
+        there is no more. Raises ``RequestRefused`` for another.
+        """
+        with self.reading() as connection:
+            return listing.page(connection, wanted, now, after, limit)
 
     def holders(self) -> Iterator[tuple[str, list[Record]]]:
         """Give each address, in lower case and in order, with its certificates, oldest first.
@@ -294,14 +278,14 @@ class Ledger:
             ).scalar_one()
 
     def lapsing(self) -> list[tuple[str, datetime]]:
-        """Give scope and end of the newest full CRL of each kind that was made."""
+        """Give scope and end of the newest full CRL of each CA and kind that was made."""
         table = tables.crls.c
         with self.reading() as connection:
             rows = connection.execute(
                 sql.select(table.scope, sql.func.max(table.next_update))
                 .where(table.base.is_(None))
-                .group_by(table.scope)
-                .order_by(table.scope)
+                .group_by(table.issuer, table.scope)
+                .order_by(table.issuer, table.scope)
             )
             return [(scope, from_seconds(end)) for scope, end in rows]
 

@@ -43,6 +43,7 @@ __all__ = [
     "labelled",
     "last_crl",
     "of_one",
+    "record_of",
     "records",
 ]
 
@@ -164,7 +165,7 @@ def records(
     values: dict[str, object] | None = None,
 ) -> list[Record]:
     """Run a statement that was made of ``RECORDS``; give what it finds."""
-    return [_record(row) for row in connection.execute(statement, values or {})]
+    return [record_of(row) for row in connection.execute(statement, values or {})]
 
 
 def addressed(connection: sql.Connection) -> Iterator[tuple[str, Record]]:
@@ -172,10 +173,11 @@ def addressed(connection: sql.Connection) -> Iterator[tuple[str, Record]]:
     streaming = _ADDRESSED.execution_options(stream_results=True)
     for part in connection.execute(streaming).partitions(_HELD_ROWS):
         for row in part:
-            yield row.held_by, _record(row)
+            yield row.held_by, record_of(row)
 
 
-def _record(row: Any) -> Record:
+def record_of(row: Any) -> Record:
+    """Give a row of ``RECORDS`` as it is meant."""
     revocation = None
     if row.reason is not None:
         revocation = Revocation(from_seconds(row.revoked_at), REASON_NAMES[row.reason])

@@ -13,6 +13,7 @@ from cryptography.x509.oid import NameOID
 from pki import keys
 from pki.authority import moment
 from pki.errors import RequestRefused
+from pki.listing import Wanted
 from pki.orders import Order
 from pki.requests import CertificationRequest
 
@@ -98,12 +99,11 @@ def ending(
     ledger: Ledger, now: datetime, until: datetime | None = None, *, due: bool = False
 ) -> Iterator[Record]:
     """Give the certificates that end from ``now`` on, and before ``until``."""
-    after = 0
-    while page := ledger.page(
-        after=after, limit=_PAGE, ending_after=now, ending_before=until, due=due
-    ):
+    wanted = Wanted(ending_after=now, ending_before=until, due=due)
+    after: str | None = ""
+    while after is not None:
+        page, after = ledger.listed(wanted, now=now, after=after, limit=_PAGE)
         yield from page
-        after = page[-1].number
 
 
 def _name_in(record: Record) -> str:

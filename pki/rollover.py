@@ -26,15 +26,20 @@ from pki.authority import Authority, moment
 from pki.errors import NoAuthority, RequestRefused
 from pki.files import write_new
 from pki.folder import FORMER, FORMER_OF, SETTINGS, Records, change, settings_toml, to_pem
-from smime import NotSupported
+from pki.profiles import Profile
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from pki.token import Token
     from smime import Passphrase
 
-__all__ = ["domains_of", "next_name", "succeed"]
+__all__ = ["check_places", "domains_of", "kind_of", "next_label", "next_name", "succeed"]
 
+KINDS = ("issuing", "issuing-multipurpose", "issuing-services")
+"""The shipped profiles of issuing CAs, told apart by their purposes."""
+_KEY = "private/issuing.key.pem"
+_LABELLED = re.compile(r"(.*)-([0-9]{1,9})")
 _NUMBERED = re.compile(r"(.*\(issuing)( [0-9]+)?\)")
 
 
@@ -58,40 +63,42 @@ def domains_of(certificate: x509.Certificate) -> tuple[str, ...]:
     return tuple(name.value for name in found if isinstance(name, x509.RFC822Name))
 
 
-def succeed(
-    records: Records,
-    authority: Authority,
-    *,
-    passphrase: Passphrase,
-    crl_url: str = "",
-    ca_url: str = "",
-    ocsp_url: str = "",
-    delta_url: str = "",
-    at: datetime | None = None,
-) -> Records:
-    """Make ``authority`` the issuing CA of this folder, and the one of today a former one.
+def kind_of(certificate: x509.Certificate) -> str:
+    """Give the shipped profile of an issuing CA that has the purposes of this one.
 
-    It is certified by the same root, as ``Authority.subordinate`` or ``pki.ceremony`` do.
-    What stands in old certificates stays where it is, so the addresses of revocation lists
-    are others than before. ``passphrase`` is that of the folder's keys.
+    Raises ``RequestRefused`` if there is none.
+    """
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        purposes: set[str] = set()
+    else:
+        purposes = {one.dotted_string for one in found}
+    for name in KINDS:
+        if set(Profile.named(name).purposes) == purposes:
+            return name
+    raise RequestRefused(
+        "the CA is of no shipped kind", hint="certify its successor by `ca root sign-request`"
+    )
 
-    Raises ``RequestRefused``, ``NoAuthority``, ``WrongPassphrase``, ``OSError``; then the
-    CA of today stands.
+
+def next_label(label: str) -> str:
+    """Give the label of the key that comes next in a token.
+
+    >>> next_label("issuing"), next_label("issuing-2")
+    ('issuing-2', 'issuing-3')
+    """
+    found = _LABELLED.fullmatch(label)
+    return f"{label}-2" if found is None else f"{found[1]}-{int(found[2]) + 1}"
+
+
+def check_places(records: Records, *, crl_url: str, ca_url: str, delta_url: str) -> None:
+    """Refuse a former CA, and addresses at which the list of the CA of today is read.
+
+    Raises ``RequestRefused``.
     """
     if records.ledger_of:
         raise RequestRefused("this is a former CA: it has a successor already")
-    if records.token:
-        raise NotSupported(
-            "the key of this CA is in a token, which is not changed here",
-            hint="make a CA beside it: `ca root request`",
-        )
-    if authority.root != records.root:
-        raise NoAuthority("the new CA is below another root", hint="that is a new CA: ca init")
-    old = records.issuing
-    if authority.certificate.subject == old.subject:
-        raise RequestRefused("the new CA has the name of the old one", hint="their lists differ")
-    if authority.certificate.public_key() == old.public_key():
-        raise RequestRefused("the new CA has the key of the old one")
     for what, before, now in (
         ("revocation list", records.crl_url, crl_url),
         ("CA's certificate", records.ca_url, ca_url),
@@ -102,11 +109,41 @@ def succeed(
                 f"the address of the {what} is that of the CA before",
                 hint="what stands there is read by who has old certificates: name another one",
             )
-    secret = keys.passphrase_octets(passphrase)
-    with open(os.path.join(records.folder, "private", "issuing.key.pem"), "rb") as file:
-        sealed = file.read()
-    if keys.unseal(sealed, secret).public_key() != old.public_key():
-        raise NoAuthority(f"issuing.pem and its key in {records.folder} do not belong together")
+    replace(records, crl_url=crl_url, ca_url=ca_url, delta_url=delta_url).check()
+
+
+def succeed(
+    records: Records,
+    authority: Authority,
+    *,
+    passphrase: Passphrase = "",
+    token: Token | None = None,
+    token_key: str = "",
+    crl_url: str = "",
+    ca_url: str = "",
+    ocsp_url: str = "",
+    delta_url: str = "",
+    at: datetime | None = None,
+) -> Records:
+    """Make ``authority`` the issuing CA of this folder, and the one of today a former one.
+
+    It is certified by the same root, as ``Authority.subordinate`` or ``pki.ceremony`` do.
+    What stands in old certificates stays where it is, so the addresses of revocation lists
+    are others than before. ``passphrase`` is that of the folder's keys. Of a CA whose key is
+    in a token, ``token`` is that token, open, and ``token_key`` the new key's label in it; the
+    old key stays there and signs the old lists.
+
+    Raises ``RequestRefused``, ``NoAuthority``, ``WrongPassphrase``, ``OSError``; then the
+    CA of today stands.
+    """
+    check_places(records, crl_url=crl_url, ca_url=ca_url, delta_url=delta_url)
+    if authority.root != records.root:
+        raise NoAuthority("the new CA is below another root", hint="that is a new CA: ca init")
+    old = records.issuing
+    if authority.certificate.subject == old.subject:
+        raise RequestRefused("the new CA has the name of the old one", hint="their lists differ")
+    if authority.certificate.public_key() == old.public_key():
+        raise RequestRefused("the new CA has the key of the old one")
     new = replace(
         records,
         crl_url=crl_url,
@@ -115,23 +152,36 @@ def succeed(
         delta_url=delta_url,
         issuing=authority.certificate,
         above=authority.chain[1:],
+        token_key=token_key,
     )
     new.check()
-    _set_aside(records, sealed)
-    change(
-        records.folder,
-        {
-            "issuing.pem": to_pem(authority.certificate, *authority.chain[1:]),
-            "private/issuing.key.pem": keys.seal(authority.private_key, secret),
-            SETTINGS: settings_toml(new),
-        },
-    )
+    if bool(records.token) != (token is not None):
+        raise NoAuthority("the new key of a CA is kept where the one before is")
+    before: bytes | None = None
+    written = {"issuing.pem": to_pem(authority.certificate, *authority.chain[1:])}
+    if token is not None:
+        _demand(token.key(records.token_key), old, f"the key {records.token_key}")
+        _demand(token.key(token_key), authority.certificate, f"the key {token_key}")
+    else:
+        secret = keys.passphrase_octets(passphrase)
+        with open(os.path.join(records.folder, _KEY), "rb") as file:
+            before = file.read()
+        _demand(keys.unseal(before, secret), old, "issuing.pem and its key")
+        written[_KEY] = keys.seal(authority.private_key, secret)
+    written[SETTINGS] = settings_toml(new)
+    _set_aside(records, before)
+    change(records.folder, written)
     with new.ledger() as ledger, ledger.writing() as log:
         log.issuer(authority.certificate, at=moment(at))
     return Records.load(records.folder)
 
 
-def _set_aside(records: Records, sealed: bytes) -> None:
+def _demand(key: keys.Key, certificate: x509.Certificate, what: str) -> None:
+    if key.public_key() != certificate.public_key():
+        raise NoAuthority(f"{what} and the certificate of the CA do not belong together")
+
+
+def _set_aside(records: Records, sealed: bytes | None) -> None:
     """Make the folder of the CA of today as a former one, whole or not at all."""
     for folder in records.former:
         if Records.load(folder).issuing == records.issuing:
@@ -146,8 +196,10 @@ def _set_aside(records: Records, sealed: bytes) -> None:
     for name, data, mode in (
         ("root.pem", to_pem(records.root), 0o644),
         ("issuing.pem", to_pem(records.issuing, *records.above), 0o644),
-        ("private/issuing.key.pem", sealed, 0o600),
+        (_KEY, sealed, 0o600),
         (SETTINGS, settings_toml(old), 0o644),
     ):
+        if data is None:
+            continue  # the key is in a token, and stays there
         write_new(os.path.join(beside, name), data, mode=mode)
     os.rename(beside, os.path.join(place, str(number)))

@@ -93,9 +93,9 @@ def sole_cipher(readers: Sequence[Reader], policy: Policy) -> str:
 
     Raises ``ValueError`` where it is not alone, or is for another cipher than the policy's.
     """
-    first = next((one for one in readers if one.kind == "content key"), None)
-    if first is None:
+    if "content key" not in {one.kind for one in readers}:
         return ""
+    first = next(one for one in readers if one.kind == "content key")
     from smime.cms.shared_keys import ContentKey
 
     assert isinstance(first, ContentKey)

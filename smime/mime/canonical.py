@@ -56,6 +56,7 @@ _SPACED_NAME = re.compile(rb"[ \t]++:")
 _RISKY_START = re.compile(rb"^(?:From |--)[^\r\n]*+", re.MULTILINE)
 _ONLY_CRLF = (None, "\r\n")
 _NO_BARE_LF = (None, "\r\n", "\r", ("\r", "\r\n"))
+_FEW = 8
 _ONE_OCTET_CHARACTERS = bytes(range(128))
 
 
@@ -105,7 +106,15 @@ def _is_plain(entity: bytes, travels: bool) -> bool:
 
 
 def _has_from_line(data: bytes) -> bool:
-    return b"F" in data and (b"\nFrom " in data or data.startswith(b"From "))
+    # A letter that is rare is found several times as quickly as a word, and every mail has a From.
+    at = data.find(b"F")
+    for _ in range(_FEW):
+        if at < 0:
+            return False
+        if data.startswith(b"From ", at) and (at == 0 or data[at - 1] == 0x0A):
+            return True
+        at = data.find(b"F", at + 1)
+    return at >= 0 and data.find(b"\nFrom ", at - 1) >= 0
 
 
 def _first_blank_end(data: bytes) -> int:

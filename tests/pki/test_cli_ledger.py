@@ -151,6 +151,37 @@ def test_pages_of_the_list(club: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert "--after" in shown.err
 
 
+def test_lists_by_state_kind_and_end(club: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["revoke", "alice@chess.example"])
+    main(["revoke", "bob@chess.example", "--reason", "certificateHold"])
+    today = moment(None)
+    in_a_year, later = (f"{today + timedelta(days=days):%Y-%m-%d}" for days in (364, 370))
+    for options, expected in (
+        (("--state", "revoked"), "alice"),
+        (("--state", "on-hold"), "bob"),
+        (("--state", "valid"), "carol carol"),
+        (("--state", "expired"), ""),
+        (("--state", "valid", "--profile", "mailbox"), "carol carol"),
+        (("--profile", "encryption"), ""),
+        (("--state", "valid", "--search", "CAROL@"), "carol carol"),
+        (("--ending-before", in_a_year), ""),
+        (("--ending-from", in_a_year, "--ending-before", later), "alice bob carol carol"),
+        (("--ending-from", later), ""),
+        (("--expiring", "370", "--ending-before", in_a_year), ""),
+    ):
+        found = [str(one["addresses"][0]).partition("@")[0] for one in listed(capsys, *options)]
+        assert found == expected.split()
+    page = said(capsys, "list", "--state", "valid", "--limit", "1")
+    rest = ["list", "--state", "valid", "--after", str(page["next"])]
+    assert len(said(capsys, *rest)["certificates"]) == 1
+    for wrong in ("1", "x", "1-2-3", "-1"):
+        with pytest.raises(pki.RequestRefused, match="not where"):
+            main(["list", "--state", "valid", f"--after={wrong}"])
+    for options in (("--state", "lost"), ("--ending-from", "soon"), ("--limit", "0")):
+        with pytest.raises(SystemExit):
+            main(["list", *options])
+
+
 def test_audit_with_and_without_a_checkpoint(
     club: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

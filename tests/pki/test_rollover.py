@@ -19,7 +19,7 @@ from cryptography.x509 import ocsp
 
 import pki
 import smime
-from pki import backup, folder, rollover
+from pki import backup, folder, keys, rollover
 from pki.audit import audit
 from pki.authority import moment
 from pki.cli import main
@@ -31,6 +31,7 @@ PASS = ("--passphrase-file", "ca-pass")
 P12 = ("--p12-passphrase-file", "ca-pass")
 OLD = {"crl_url": "http://pki.example/1.crl", "ca_url": "http://pki.example/1.cer"}
 NEW = ("--crl-url", "http://pki.example/2.crl", "--ca-url", "http://pki.example/2.cer")
+OLD_URLS = ("--crl-url", OLD["crl_url"], "--ca-url", OLD["ca_url"])
 ROLL = ("rollover", "--root-key", "club/private/root.key.pem", *NEW, *PASS)
 
 
@@ -301,3 +302,25 @@ def test_a_former_one_without_its_successor_is_told(club: Path) -> None:
     with pytest.raises(pki.NoAuthority):
         Records.load("alone/x/y").ledger()
     assert folder.FORMER_OF == "../.."
+
+
+def test_the_next_one_is_of_the_same_kind_as_the_one_before(
+    tmp_path: Path, quick_locks: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A CA for servers gets a successor for servers; the root's key may have its own lock."""
+    monkeypatch.chdir(tmp_path)
+    Path("ca-pass").write_text("secret\n")
+    Path("root-pass").write_text("of the root\n")
+    main(["init", "club", "--name", "Club", "--kind", "issuing-services", *PASS, *OLD_URLS])
+    path = Path("club/private/root.key.pem")
+    path.write_bytes(keys.seal(keys.unseal(path.read_bytes(), b"secret"), b"of the root"))
+    with pytest.raises(pki.WrongPassphrase):
+        main([*ROLL])
+    main([*ROLL, "--root-passphrase-file", "root-pass"])
+
+    purposes = x509.ExtendedKeyUsage
+    now, before = (
+        Records.load(place).issuing.extensions.get_extension_for_class(purposes).value
+        for place in ("club", "club/former/1")
+    )
+    assert now == before

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.x509 import ocsp
 
 import pki
 import smime
@@ -108,8 +109,6 @@ def test_what_does_not_work_is_said(here: Path, module: str) -> None:
     assert refused.value.exit_status == 24
     with pytest.raises(pki.Unattended):
         main([*issue])
-    with pytest.raises(smime.NotSupported):
-        main(["rollover", "--root-key", "usb/private/root.key.pem", *ROOT_PASS])
     with pytest.raises(pki.RequestRefused):  # a key of that label is there
         main(["root", "request", "two", "--name", "Two", *token(module, "bad"), "-o", "second"])
     assert not Path("two").exists()
@@ -141,3 +140,104 @@ def test_letters_are_signed_by_a_key_file(here: Path, module: str) -> None:
     (letter,) = Path("letters").iterdir()
     opened = smime.verify(letter, trust=smime.Anchors.load("club/root.pem"))
     assert opened.signer == "ca@chess.example"
+
+
+def made(module: str, key: str, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["root", "request", "club", "--name", "Club (issuing)", *token(module, key), "-o", "req"])
+    sign = ("root", "sign-request", "req", "--root-dir", "usb", "--name", "Club (issuing)")
+    main([*sign, "--domain", "chess.example", *ROOT_PASS, "-o", "answer"])
+    accept = ("root", "accept", "answer", "club", *token(module, key), *URLS)
+    main([*accept, "--passphrase-file", "log-pass"])
+    issue = ("issue", "alice@chess.example", "--key", "p256", *P12, "-o", "alice.p12")
+    main([*issue, *WITH_PIN])
+    capsys.readouterr()
+
+
+NEW = ("--crl-url", "http://pki.example/2.crl", "--ca-url", "http://pki.example/2.cer")
+ROLL = ("rollover", "--root-key", "usb/private/root.key.pem", *NEW, *WITH_PIN)
+ROOT_TOO = ("--root-passphrase-file", "root-pass")
+
+
+def test_a_new_key_in_the_token(
+    here: Path, module: str, openssl: Peer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The new key issues, the old one signs the old list and answers for what it gave out."""
+    made(module, "first", capsys)
+    old = Records.load("club").issuing
+
+    main([*ROLL, *ROOT_TOO, "--json"])
+
+    assert json.loads(capsys.readouterr().out)["former"] == ["club/former/1"]
+    records, former = Records.load("club"), Records.load("club/former/1")
+    assert (records.token_key, former.token_key) == ("first-2", "first")
+    assert former.issuing == old != records.issuing
+    assert records.issuing.extensions.get_extension_for_class(x509.NameConstraints).critical
+    assert list(Path("club/former/1/private").iterdir()) == []
+    main(["issue", "bob@chess.example", "--key", "p256", *P12, *WITH_PIN, "-o", "bob.p12"])
+    main(["revoke", "alice@chess.example"])
+    main(["crl", *WITH_PIN])
+    for place, issuing, listed in (
+        ("club", records.issuing, 0),
+        ("club/former/1", old, 1),
+    ):
+        crl = x509.load_der_x509_crl(Path(place, "crl/ca.crl").read_bytes())
+        assert crl.is_signature_valid(issuing.public_key())
+        assert len(list(crl)) == listed
+    for name, place in (("bob", "club"), ("alice", "club/former/1")):
+        chain = ("-CAfile", "club/root.pem", "-untrusted", f"{place}/issuing.pem")
+        openssl.run("verify", *chain, f"{name}.pem")
+    openssl.run("ocsp", "-issuer", "club/former/1/issuing.pem", "-cert", "alice.pem",
+                "-reqout", "asked")  # fmt: skip
+    main(["ocsp", "asked", "-o", "said", "--ca-dir", "club/former/1", *WITH_PIN])
+    answer = ocsp.load_der_ocsp_response(Path("said").read_bytes())
+    assert answer.certificate_status is ocsp.OCSPCertStatus.REVOKED
+    # And once more: the label goes on, and there are two former ones.
+    again = ("--crl-url", "http://pki.example/3.crl", "--ca-url", "http://pki.example/3.cer")
+    main([*ROLL[:3], *again, *WITH_PIN, *ROOT_TOO])
+    assert Records.load("club").token_key == "first-3"
+    main(["crl", *WITH_PIN])
+    assert len(Records.load("club").former) == 2
+    with Records.load("club").ledger() as ledger:
+        assert audit(ledger).unbroken
+
+
+def test_a_new_key_in_the_token_below_a_root_elsewhere(
+    here: Path, module: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made(module, "far", capsys)
+    request = ("root", "request", "next", "--name", "Club (issuing 2)", *token(module, "later"))
+    main([*request, "-o", "second"])
+    sign = ("root", "sign-request", "second", "--root-dir", "usb", "--name", "Club (issuing 2)")
+    main([*sign, *ROOT_PASS, "-o", "second-answer"])
+    roll = ("rollover", "--request-dir", "next", "--answer", "second-answer", *NEW, *WITH_PIN)
+    before = Path("club/ca.toml").read_bytes()
+    with pytest.raises(pki.NoAuthority):  # not the key that was certified
+        main([*roll, "--token-key", "far"])
+    assert Path("club/ca.toml").read_bytes() == before
+    assert not Path("club/former").exists()
+
+    main([*roll, "--token-key", "later"])
+
+    assert Records.load("club").token_key == "later"
+    main(["issue", "bob@chess.example", "--key", "p256", *P12, *WITH_PIN, "-o", "bob.p12"])
+
+
+def test_a_change_of_key_that_is_refused_makes_none(
+    here: Path, module: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made(module, "kept", capsys)
+    before = Path("club/ca.toml").read_bytes()
+    same = ("--crl-url", URLS[1], "--ca-url", "http://pki.example/2.cer")
+    for words, error in (
+        ((*ROLL[:3], *same, *WITH_PIN, *ROOT_TOO), pki.RequestRefused),
+        ((*ROLL, "--root-passphrase-file", "log-pass"), pki.WrongPassphrase),
+        (ROLL, pki.Unattended),
+        ((*ROLL, *ROOT_TOO, "--token-key", "kept"), pki.RequestRefused),
+        ((*ROLL[:-1], "root-pass", *ROOT_TOO), pki.WrongPassphrase),
+    ):
+        with pytest.raises(error):
+            main([*words])
+        assert Path("club/ca.toml").read_bytes() == before
+        assert not Path("club/former").exists()
+    main([*ROLL, *ROOT_TOO])  # nothing is in the way of the right one
+    assert Records.load("club").token_key == "kept-2"
