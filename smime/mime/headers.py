@@ -80,8 +80,6 @@ SHOWN = frozenset(
     }
 )  # fmt: skip
 
-# Parameters of a root that says that it protects the header.
-_SAY_PROTECTED = frozenset({"hp", "protected-headers"})
 # A message inside that is protected itself was passed on.
 _LAYERS = frozenset(
     {
@@ -387,10 +385,7 @@ def protected(inner: Entity, outer: Entity | None = None) -> Protected | None:
     Asks the payload's root only; whether a layer around it was signed or
     sealed, and what ``mode`` is worth then, is the caller's to say (RFC 9788 §4).
     """
-    kind = inner.content_type
-    params = kind.params
-    if kind.value != "message/rfc822" and _SAY_PROTECTED.isdisjoint(params):
-        return None
+    params = inner.content_type.params
     mode = params.get("hp", "").lower()
     source = inner
     if mode not in ("clear", "cipher"):
