@@ -151,8 +151,10 @@ def _two_spans(raw: bytes, body_at: int, boundary: bytes) -> list[tuple[int, int
     mark = b"\n--" + boundary
     lines = []
     at = body_at - 1  # a line end, which may be that of the first delimiter
+    if raw[at:body_at] != b"\n":
+        return []
     for _ in range(3):
-        at = raw.find(mark, max(at, 0))
+        at = raw.find(mark, at)
         after = at + len(mark)
         end = after + 2 if raw.startswith(b"\r\n", after) else after + 1
         lines.append((at - 1 if raw[at - 1 : at] == b"\r" else at, end))
