@@ -40,6 +40,7 @@ __all__ = ["Vouched", "remember", "vouched"]
 # Signers that are kept, by the length of their signatures: each is some KiB of certificates.
 MAX_LENGTHS = 256
 MAX_ALIKE = 4
+MAX_KEPT_OCTETS = 16 * 1024  # of one: some ten certificates
 # ``Anchors`` itself, once it vouched for somebody: who only decrypts does not load it.
 _kinds: set[type] = set()
 
@@ -154,6 +155,8 @@ def remember(trust: object, taken: Sequence[Taken]) -> None:
     if data is None or attributes is None:
         return
     blob = attributes.data
+    if len(blob) > MAX_KEPT_OCTETS:
+        return
     alike = signers.get(len(blob))
     if alike is None:
         if len(signers) >= MAX_LENGTHS:

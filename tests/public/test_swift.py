@@ -259,3 +259,12 @@ def test_what_stands_behind_a_signature_value_is_not_taken_for_one(
     assert outcome(mail, anchors, at=at) == outcome(mail, fresh(world), at=at)
     assert outcome(mail, anchors, at=at)[0] is smime.SignatureRejected  # type: ignore[index]
     assert ways.short == 2
+
+
+def test_what_is_large_is_not_kept(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for limit, kept in ((16 * 1024, True), (500, False)):
+        monkeypatch.setattr(swift, "MAX_KEPT_OCTETS", limit)
+        anchors = fresh(world)
+        for number in range(3):
+            smime.verify(signed(world, number), trust=anchors)
+        assert bool(anchors.signers) is kept
