@@ -66,9 +66,9 @@ def sign(
     content is brought into canonical form first (CRLF, 7 bits), unless the
     policy says ``line_ends="exact"``. ``at`` is the signing time. With ``out``
     the mail is also written to a path (renamed when whole) or a binary file.
-    From a file larger than 1 MiB that is canonical already it goes there in
-    pieces, and the result does not hold it. One ``PgpKey`` signs in the form of
-    OpenPGP, which has no opaque one here.
+    From a file larger than 1 MiB it goes there in pieces, and the result does
+    not hold it, unless a large part would have to be decoded first. One
+    ``PgpKey`` signs in the form of OpenPGP, which has no opaque one here.
 
     Raises ``KeyProblem`` for a certificate that is expired or must not sign,
     ``MalformedMail`` for what is not a mail, ``OSError`` from the file system.
@@ -291,10 +291,13 @@ def _protected(
     if out is not None and (hasattr(mail, "__fspath__") or hasattr(mail, "read")):
         opened = Large.open(mail)
         if isinstance(opened, Large):
+            from smime.formats.recoding import forms
+
             with opened:
-                made = _in_pieces(opened, policy, mode, travels, look, large, out)
-                if made is not None:
-                    return made
+                for form_of_it in forms(opened, policy):
+                    made = _in_pieces(form_of_it, policy, mode, travels, look, large, out)
+                    if made is not None:
+                        return made
                 mail = opened.whole()
         else:
             mail = opened

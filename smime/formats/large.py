@@ -1,8 +1,8 @@
 """Mails larger than a little, on their way out: the header in memory, the body in pieces.
 
 A body that is canonical already, but for its line ends perhaps, goes by and is
-looked at while it goes. Another has to be written anew part by part, for which
-all of it is needed: ``NotCanonical`` says so, and the caller takes the mail whole.
+looked at while it goes. Another has to be written anew part by part first
+(``recoding``): ``NotCanonical`` says so.
 
 Floor:  formats (uses mime, cms, source)
 Source: RFC 8551 §3.1 for the canonical form
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from smime.source import Piece
 
-__all__ = ["Large", "NotCanonical", "Parted", "with_crlf"]
+__all__ = ["Large", "NotCanonical", "Parted", "canonical_pieces", "with_crlf"]
 
 SMALL_OCTETS = 1 << 20  # below, a mail is simply read
 
@@ -160,7 +160,7 @@ class Parted(Source):
         body = self._large.body()
         if self._crlf:
             body = with_crlf(body)
-        yield from _canonical(body, self._travels) if self._looked_at else body
+        yield from canonical_pieces(body, self._travels) if self._looked_at else body
 
 
 def with_crlf(pieces: Iterable[Piece]) -> Iterator[Piece]:
@@ -173,8 +173,8 @@ def with_crlf(pieces: Iterable[Piece]) -> Iterator[Piece]:
     yield held
 
 
-def _canonical(pieces: Iterator[Piece], travels: bool) -> Iterator[Piece]:
-    """Pass whole lines on, as long as they are canonical."""
+def canonical_pieces(pieces: Iterator[Piece], travels: bool) -> Iterator[Piece]:
+    """Pass whole lines on, as long as they are canonical; else raise ``NotCanonical``."""
     rest = b""
     for piece in pieces:
         data = rest + piece

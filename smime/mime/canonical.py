@@ -39,7 +39,19 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from smime.mime.entity import Entity, Field
 
-__all__ = ["canonical", "clean_field", "crlf_form", "is_canonical", "to_crlf"]
+__all__ = [
+    "MAX_DEPTH",
+    "canonical",
+    "clean_field",
+    "crlf_form",
+    "ignored_text",
+    "is_canonical",
+    "is_wide",
+    "rewritten",
+    "to_crlf",
+    "to_quoted_printable",
+    "write_head",
+]
 
 SHORT_LINE = 72  # fits into 76 octets of quoted-printable with a blank at its end encoded
 MAX_LINE = 998  # without CRLF (RFC 5322 §2.1.1)
@@ -160,10 +172,11 @@ def canonical(entity: bytes | Entity) -> bytes:
     >>> canonical("Content-Type: text/plain; charset=utf-8\n\ncafé\n".encode())[-19:]
     b'able\r\n\r\ncaf=C3=A9\r\n'
     """
-    return _rewrite(entity, "text/plain", 0)
+    return rewritten(entity, "text/plain", 0)
 
 
-def _rewrite(given: bytes | Entity, default: str, depth: int) -> bytes:
+def rewritten(given: bytes | Entity, default: str, depth: int) -> bytes:
+    """Return the canonical form of a part so many parts deep; ``default`` is its type unsaid."""
     raw = given if isinstance(given, bytes) else given.raw
     blank_at = -1
     if _is_plain(raw, True):
@@ -182,17 +195,17 @@ def _rewrite(given: bytes | Entity, default: str, depth: int) -> bytes:
     if kind.startswith("multipart/"):
         return _around(entity, _multipart_body(entity, kind, depth))
     if kind in ("message/rfc822", "message/global", "message/news") and plain:
-        return _around(entity, _rewrite(entity.body, "text/plain", depth + 1))
-    if plain and blank_at >= entity.body_at and kind.startswith("text/") and not _is_wide(entity):
+        return _around(entity, rewritten(entity.body, "text/plain", depth + 1))
+    if plain and blank_at >= entity.body_at and kind.startswith("text/") and not is_wide(entity):
         # Ordinary text with blanks at line ends, and nothing else to be done to it.
-        body = _to_quoted_printable(entity.body, blank_at - entity.body_at)
-        return _head(entity, "quoted-printable", tidy=True) + body
+        body = to_quoted_printable(entity.body, blank_at - entity.body_at)
+        return write_head(entity, "quoted-printable", tidy=True) + body
     return _leaf(entity, kind, plain)
 
 
 def _around(entity: Entity, body: bytes) -> bytes:
     # An inner signature may have kept 8-bit content: then the label stays true.
-    return _head(entity, "" if body.isascii() else None) + body
+    return write_head(entity, "" if body.isascii() else None) + body
 
 
 def _multipart_body(entity: Entity, kind: str, depth: int) -> bytes:
@@ -209,18 +222,18 @@ def _multipart_body(entity: Entity, kind: str, depth: int) -> bytes:
         raise
     default = "message/rfc822" if kind == "multipart/digest" else "text/plain"
     pieces: list[bytes] = []
-    preamble = _ignored_text(body[: cuts.preamble])
+    preamble = ignored_text(body[: cuts.preamble])
     if preamble:
         pieces += preamble, b"\r\n"
     for start, end in cuts.spans:
-        pieces += b"--", boundary, b"\r\n", _rewrite(body[start:end], default, depth + 1), b"\r\n"
+        pieces += b"--", boundary, b"\r\n", rewritten(body[start:end], default, depth + 1), b"\r\n"
     pieces += b"--", boundary, b"--"
     if body.endswith(b"\n", 0, cuts.epilogue):
-        pieces += b"\r\n", _ignored_text(body[cuts.epilogue :])
+        pieces += b"\r\n", ignored_text(body[cuts.epilogue :])
     return b"".join(pieces)
 
 
-def _ignored_text(text: bytes) -> bytes:
+def ignored_text(text: bytes) -> bytes:
     """Keep a preamble or epilogue, which no reader is shown, only if it can stay as it is."""
     text = to_crlf(text)
     return text if is_canonical(text) else b""
@@ -228,16 +241,16 @@ def _ignored_text(text: bytes) -> bytes:
 
 def _leaf(entity: Entity, kind: str, plain: bool) -> bytes:
     body = entity.body
-    is_text = kind.startswith(("text/", "message/")) and not _is_wide(entity)
+    is_text = kind.startswith(("text/", "message/")) and not is_wide(entity)
     ends = _line_ends(body)
     if is_text or not plain:
         lines = body if ends in _NO_BARE_LF else to_crlf(body)
         # Line ends of quoted-printable are those of the content, data if it is no text.
         same = is_text or entity.transfer_encoding != "quoted-printable" or lines == body
         if same and is_canonical(lines):
-            return _head(entity, "") + lines
+            return write_head(entity, "") + lines
     elif is_canonical(body):
-        return _head(entity, "") + body
+        return write_head(entity, "") + body
     if plain:
         content = body
     elif entity.transfer_encoding in ("base64", "quoted-printable"):
@@ -253,11 +266,11 @@ def _leaf(entity: Entity, kind: str, plain: bool) -> bytes:
             content = to_crlf(content)
         has_bare_cr = "\r" in ends if isinstance(ends, tuple) else ends == "\r"
         if not has_bare_cr and _mostly_ascii(content):
-            return _head(entity, "quoted-printable") + _to_quoted_printable(content)
-    return _head(entity, "base64") + _to_base64(content)
+            return write_head(entity, "quoted-printable") + to_quoted_printable(content)
+    return write_head(entity, "base64") + _to_base64(content)
 
 
-def _is_wide(entity: Entity) -> bool:
+def is_wide(entity: Entity) -> bool:
     """Whether the octets of CR and LF are not line ends in this text's charset."""
     charset = entity.content_type.params.get("charset", "").lower().replace("_", "-")
     return charset.startswith(("utf-16", "utf-32", "ucs-", "iso-10646", "unicode")) or (
@@ -270,7 +283,7 @@ def _mostly_ascii(text: bytes) -> bool:
     return eight_bit * 2 <= len(text)  # above, nobody can read it and base64 is far shorter
 
 
-def _to_quoted_printable(text: bytes, blank_at: int = 0) -> bytes:
+def to_quoted_printable(text: bytes, blank_at: int = 0) -> bytes:
     """``text`` has lines that end in CRLF, and neither NUL nor bare CR.
 
     Before ``blank_at`` no line ends in a blank.
@@ -313,7 +326,7 @@ def _to_base64(data: bytes) -> bytes:
     return pybase64.encodebytes(data).replace(b"\n", b"\r\n")
 
 
-def _head(entity: Entity, encoding: str | None, *, tidy: bool = False) -> bytes:
+def write_head(entity: Entity, encoding: str | None, *, tidy: bool = False) -> bytes:
     """Write the header block anew, with this content transfer encoding.
 
     ``None`` keeps the encoding; the empty text takes out one that says 8-bit,

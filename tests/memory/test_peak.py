@@ -181,6 +181,53 @@ def test_line_ends_are_put_right_on_the_way(folder: Path) -> None:
     (folder / "opened.eml").unlink()
 
 
+def test_a_mail_is_written_anew_on_the_way(folder: Path) -> None:
+    """Text of 8 bits becomes quoted-printable, what is binary base64."""
+    path = folder / "eight.eml"
+    text = "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
+    with path.open("wb") as file:
+        file.write(HEAD.partition(b"Content-")[0])
+        file.write(b"Content-Type: multipart/mixed; boundary=part\r\n\r\n--part\r\n")
+        file.write(text.encode())
+        for _ in range(16):
+            file.write("Grüße, eine Zeile mit Umlauten und Blank am Ende \r\n".encode() * 20_000)
+        file.write(b"\r\n--part\r\nContent-Type: application/zip\r\n")
+        file.write(b"Content-Transfer-Encoding: binary\r\n\r\n")
+        for _ in range(100):
+            file.write(bytes(range(256)) * 4096)
+        file.write(b"\r\n--part--\r\n")
+    assert path.stat().st_size > 1.8 * PEAK_OCTETS
+    program = 'smime.protect(Path("eight.eml"), by=alice, to=bob, out=Path("sent.eml"))'
+
+    assert peak(folder, program) <= PEAK_OCTETS
+    path.unlink()
+    assert (folder / "sent.eml").stat().st_size > 2 * PEAK_OCTETS
+    (folder / "sent.eml").unlink()
+
+
+def test_a_compressed_mail_is_opened(folder: Path) -> None:
+    """RFC 3274 inside a seal: what comes out of it is larger than what may be held."""
+    path = folder / "packed.eml"
+    with path.open("wb") as file:
+        file.write(HEAD)
+        for _ in range(150 << 4):
+            line = os.urandom(250).hex().encode() + b"\r\n"
+            file.write(line * ((64 << 10) // len(line)))
+    policy = "policy=smime.Policy.modern().replace(compress=True)"
+    program = f'smime.protect(Path("packed.eml"), by=alice, to=bob, out=Path("sent.eml"), {policy})'
+    opened = (
+        'found = smime.open(Path("sent.eml"), trust=anchors(), keys=bob, out=Path("opened.eml"));'
+        'assert "compressed" in [one.kind for one in found.report.layers]'
+    )
+
+    assert peak(folder, program) <= PEAK_OCTETS
+    assert (folder / "sent.eml").stat().st_size > 1 << 20  # small mails are simply read
+    assert peak(folder, opened) <= PEAK_OCTETS
+    assert (folder / "opened.eml").stat().st_size > 2 * PEAK_OCTETS
+    for name in ("packed.eml", "sent.eml", "opened.eml"):
+        (folder / name).unlink()
+
+
 @pytest.mark.parametrize("verb", ["verify", "decrypt", "open"])
 def test_the_command_opens_mail(folder: Path, mail: Path, verb: str) -> None:
     protect = 'smime.protect(Path("large.eml"), by=alice, to=bob, out=Path("sent.eml"))'
