@@ -32,11 +32,13 @@ MAX_STEPS = 200  # of one commit: a crash takes no more than what is still waite
 class Together:
     """The line in which the threads of one process wait for a ledger."""
 
-    __slots__ = ("_waiting", "turn")
+    __slots__ = ("_at_work", "_news", "_waiting", "turn")
 
     def __init__(self) -> None:
         self.turn = threading.RLock()
         """Held by who writes; other processes wait in the database."""
+        self._news = threading.Condition()
+        self._at_work = False
         self._waiting: deque[_Step] = deque()
 
     def write(
@@ -46,27 +48,40 @@ class Together:
     ) -> Answer:
         """Have ``step`` done in a transaction that ``writing`` opens; give its answer."""
         mine = _Step(step)
-        self._waiting.append(mine)
+        with self._news:
+            self._waiting.append(mine)
         try:
-            with self.turn:
-                while not mine.done:
-                    self._write_some(writing)
+            while not mine.done:
+                self._write_some(mine, writing)
         except BaseException:
-            if mine in self._waiting:  # whoever broke in here is told that it was not done
-                self._waiting.remove(mine)
+            with self._news:
+                if mine in self._waiting:  # who is broken into is told that it was not done
+                    self._waiting.remove(mine)
             raise
         if mine.failed is not None:
             raise mine.failed
         answer: Answer = mine.answer
         return answer
 
-    def _write_some(self, writing: Callable[[], AbstractContextManager[Writing]]) -> None:
-        count = min(len(self._waiting), MAX_STEPS)
-        steps = [self._waiting.popleft() for _ in range(count)]
+    def _write_some(
+        self, mine: _Step, writing: Callable[[], AbstractContextManager[Writing]]
+    ) -> None:
+        """Wait until it is done, or nobody is at work: then write for all who wait."""
+        leads, steps = False, list[_Step]()
         try:
-            with writing() as log:
-                for each in steps:
-                    each.take(log, apart=count > 1)
+            with self._news:
+                while self._at_work and not mine.done:
+                    self._news.wait()
+                if mine.done:
+                    return
+                leads = self._at_work = True
+            with self.turn:
+                with self._news:  # all who came while another wrote go along
+                    while self._waiting and len(steps) < MAX_STEPS:
+                        steps.append(self._waiting.popleft())
+                with writing() as log:
+                    for each in steps:
+                        each.take(log, apart=len(steps) > 1)
         except Exception as error:
             for each in steps:
                 each.failed = each.failed or error
@@ -75,8 +90,12 @@ class Together:
                 each.failed = each.failed or LedgerProblem("nothing was written: it was broken off")
             raise
         finally:
-            for each in steps:
-                each.done = True
+            if leads:
+                with self._news:
+                    for each in steps:
+                        each.done = True
+                    self._at_work = False
+                    self._news.notify_all()
 
 
 class _Step:

@@ -178,7 +178,7 @@ def write_setup(key: PgpKey, *, mutual: bool = False) -> tuple[Mail, str]:
         code = "-".join(
             f"{secrets.randbelow(10**_CODE_DIGITS):0{_CODE_DIGITS}d}" for _ in range(_CODE_BLOCKS)
         )
-        sealed = copy.gnupg.seal_for_passphrase(inside, code.encode())
+        sealed = copy.gnupg.seal(inside, passphrase=[code.encode()])
     begin, _, rest = sealed.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n").partition(b"\r\n")
     format_lines = b"Passphrase-Format: numeric9x4\r\nPassphrase-Begin: " + code[:2].encode()
     block = begin + b"\r\n" + format_lines + b"\r\n" + rest

@@ -16,7 +16,6 @@ from smime.cli.sopio import (
     BAD_DATA,
     CANNOT_DECRYPT,
     CANNOT_ENCRYPT,
-    EXPECTED_TEXT,
     INCOMPATIBLE_OPTIONS,
     INCOMPLETE_VERIFICATION,
     KEY_IS_PROTECTED,
@@ -30,7 +29,9 @@ from smime.cli.sopio import (
     Failure,
     output,
     password_of,
+    passwords_of,
     read,
+    session_key_of,
     standard_input,
     write,
 )  # fmt: skip
@@ -39,12 +40,15 @@ from smime.cli.sopkeys import (
     change_key_password,
     extract_cert,
     generate_key,
-    joined,
+    is_beyond,
+    merge_certs,
     passphrase_of,
     revoke_key,
     ring_of,
     signers,
+    update_key,
 )
+from smime.cli.sopsign import inline_sign, kind_of, sign, text_of
 from smime.errors import DecryptionFailed, KeyProblem, MalformedMail, NotSupported, SmimeError
 
 TYPE_CHECKING = False
@@ -53,7 +57,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     import smime
-    from smime.pgp.backend import SignatureFacts
+    from smime.pgp.backend import Decrypted, SignatureFacts
+    from smime.pgp.packets import Sealed
 
 __all__ = ["main"]
 
@@ -106,8 +111,13 @@ def _said(status: int, text: str) -> int:
 
 
 def _version(call: Call) -> None:
+    if len(call.options) > 1:
+        raise Failure(INCOMPATIBLE_OPTIONS, "one question at a time")
     if call.has("sop-spec"):
-        output(b"draft-dkg-openpgp-stateless-cli-11\n")
+        output(b"~draft-dkg-openpgp-stateless-cli-11\n")  # ~ says that not all of it is built
+        return
+    if call.has("sopv"):
+        output(b"1.0\n")
         return
     output(f"smimetool {__version__}\n".encode())
     if call.has("backend") or call.has("extended"):
@@ -127,58 +137,6 @@ def _list_profiles(call: Call) -> None:
         output(b"rfc4880: what the readers' keys ask for\n")
     else:
         raise Failure(UNSUPPORTED_PROFILE, f"{call.rest[0]} has no profiles")
-
-
-def _as(call: Call, *allowed: str) -> str:
-    wanted = call.one("as", allowed[0])
-    if wanted not in allowed:
-        raise Failure(UNSUPPORTED_OPTION, f"--as={wanted} is not known")
-    return wanted
-
-
-def _text_of(data: bytes) -> bytes:
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        raise Failure(EXPECTED_TEXT, "this is no text in UTF-8") from None
-    return data
-
-
-def _sign(call: Call) -> None:
-    wanted = _as(call, "binary", "text")
-    data = standard_input()
-    out, digests = [], set()
-    with ring_of(*call.rest) as ring:
-        for key, password in signers(ring, call):
-            if wanted == "text":
-                armour, digest = ring.gnupg.sign_otherwise(
-                    _text_of(data), key.fingerprint, "detached-text", passphrase=password
-                )
-            else:
-                made = ring.engine.sign(data, key.fingerprint, passphrase=password)
-                armour, digest = made.signature, made.digest
-            out.append(armour)
-            digests.add(digest)
-    if call.has("micalg-out"):
-        name = f"pgp-{digests.pop()}" if len(digests) == 1 else ""
-        write(call.one("micalg-out"), name.encode())
-    output(armoured(joined(out), "SIGNATURE", call))
-
-
-def _inline_sign(call: Call) -> None:
-    wanted = _as(call, "binary", "text", "clearsigned")
-    if wanted == "clearsigned" and not call.armour:
-        raise Failure(INCOMPATIBLE_OPTIONS, "text that is signed in the clear is armoured")
-    data = standard_input()
-    if wanted != "binary":
-        _text_of(data)
-    with ring_of(*call.rest) as ring:
-        ((key, password), *more) = signers(ring, call)
-        if more:
-            raise Failure(UNSUPPORTED_OPTION, "one key signs here")
-        form = {"binary": "message", "text": "message-text", "clearsigned": "clear"}[wanted]
-        armour, _ = ring.gnupg.sign_otherwise(data, key.fingerprint, form, passphrase=password)
-    output(armour if wanted == "clearsigned" else armoured(armour, "MESSAGE", call))
 
 
 def _verify(call: Call) -> None:
@@ -270,27 +228,49 @@ def _moment(text: str) -> datetime | None:
 
 def _encrypt(call: Call) -> None:
     data = standard_input()
-    if _as(call, "binary", "text") == "text":
-        _text_of(data)
+    if kind_of(call, "binary", "text") == "text":
+        text_of(data)
     if call.one("profile", "rfc4880") not in ("default", "rfc4880"):
         raise Failure(UNSUPPORTED_PROFILE, "there is no such profile")
     passwords = [password_of(one) for one in call.all("with-password")]
     if not passwords and not call.rest:
         raise Failure(MISSING_ARGUMENT, "for whom? a certificate or a password is missing")
-    if len(passwords) > 1:
-        raise Failure(UNSUPPORTED_OPTION, "one password seals a message here")
     with ring_of(*call.rest, needed=False) as ring:
         readers = [one.fingerprint for one in ring]
         for one in ring:
             _check_reads(one)
-        signer, secret = _one_signer(ring, call)
-        if passwords:
-            if secret is not None:
-                raise Failure(UNSUPPORTED_OPTION, "a locked key and a password do not go together")
-            made = ring.gnupg.seal_for_passphrase(data, passwords[0], readers, signer)
-        else:
-            made = ring.engine.encrypt(data, readers, sign_with=signer, passphrase=secret).message
-    output(armoured(made, "MESSAGE", call))
+        found = _signers_into(ring, call)
+        output(armoured(_sealed(ring, data, readers, found, passwords), "MESSAGE", call))
+
+
+def _sealed(
+    ring: smime.PgpKeyring,
+    data: bytes,
+    readers: list[str],
+    found: list[tuple[smime.PgpKey, bytes | None]],
+    passwords: list[bytes],
+) -> bytes:
+    """Seal for keys and passwords, signed inside by all of ``found``."""
+    keys = [key for key, _ in found]
+    if len(found) < 2 and not passwords:
+        signer, secret = (keys[0].fingerprint, found[0][1]) if found else ("", None)
+        return ring.engine.encrypt(data, readers, sign_with=signer, passphrase=secret).message
+    beyond = [one for one in (*keys, *map(ring.key, readers)) if is_beyond(ring, one)]
+    if len(passwords) > 1 or beyond:
+        if len(found) > 1 or ring.sequoia is None:
+            text = "several signers, with several passwords or keys of version 6"
+            raise Failure(UNSUPPORTED_OPTION, f"{text}, are not built")
+        signer, secret = (keys[0].fingerprint, found[0][1]) if found else ("", None)
+        return ring.sequoia.seal_for_passphrases(
+            data, passwords, readers, sign_with=signer, passphrase=secret
+        )
+    for key, secret in found:
+        if (
+            secret is not None
+        ):  # gpg takes one passphrase for a call, and this home is gone after it
+            ring.change_passphrase(ring.key(key.fingerprint, passphrase=secret), None)
+    names = [key.fingerprint for key in keys]
+    return ring.gnupg.seal(data, readers, sign_with=names, passphrase=passwords[:1])
 
 
 def _check_reads(key: smime.PgpKey) -> None:
@@ -302,18 +282,17 @@ def _check_reads(key: smime.PgpKey) -> None:
         raise Failure(CANNOT_ENCRYPT, str(problem)) from None
 
 
-def _one_signer(ring: smime.PgpKeyring, call: Call) -> tuple[str, bytes | None]:
-    """Bring the key that signs into the ring of the readers."""
+def _signers_into(ring: smime.PgpKeyring, call: Call) -> list[tuple[smime.PgpKey, bytes | None]]:
+    """Bring the keys that sign into the ring of the readers."""
     names = call.all("sign-with")
     if not names:
-        return "", None
+        return []
     with ring_of(*names) as others:
         found = signers(others, call)
-        if len(found) != 1:
-            raise Failure(UNSUPPORTED_OPTION, "one key signs a message here")
-        ((key, password),) = found
-        ring.add(others.export(others.key(key.fingerprint, passphrase=password), secret=True))
-    return key.fingerprint, password
+        for key, password in found:
+            whole = others.key(key.fingerprint, passphrase=password)
+            ring.add(others.export(whole, secret=True))
+    return found
 
 
 def _decrypt(call: Call) -> None:
@@ -322,9 +301,10 @@ def _decrypt(call: Call) -> None:
     wanted, out = call.all("verify-with"), call.has("verifications-out")
     if bool(wanted) != out:
         raise Failure(INCOMPLETE_VERIFICATION, "--verify-with and --verifications-out go together")
-    passwords = [password_of(one) for one in call.all("with-password")]
-    locks = [password_of(one) for one in call.all("with-key-password")]
-    if not call.rest and not passwords:
+    passwords = [one for name in call.all("with-password") for one in passwords_of(name)]
+    locks = [one for name in call.all("with-key-password") for one in passwords_of(name)]
+    session_keys = [session_key_of(one) for one in call.all("with-session-key")]
+    if not call.rest and not passwords and not session_keys:
         raise Failure(MISSING_ARGUMENT, "with what? a key or a password is missing")
     sealed = read_sealed(standard_input())
     with ring_of(*call.rest, needed=False) as ring:
@@ -333,24 +313,64 @@ def _decrypt(call: Call) -> None:
             opened = passphrase_of(ring, key, locks)
             if opened is not None:
                 keys.append(ring.key(key.fingerprint, passphrase=opened[0]))
-        if len(keys) < len(ring) and not keys and not passwords:
+        if len(keys) < len(ring) and not keys and not passwords and not session_keys:
             raise Failure(KEY_IS_PROTECTED, "the key is locked")
-        opened_message = None
-        several: list[bytes | None] = [*passwords] or [None]
-        for password in several:
-            try:
-                opened_message = ring.engine.decrypt(sealed, keys, passphrase=password)
-            except (DecryptionFailed, KeyProblem, NotSupported):
-                continue
-            break
-    if opened_message is None:
-        raise Failure(CANNOT_DECRYPT, "it does not open")
+        opened_message = _opened(ring, sealed, keys, passwords, session_keys)
+        if opened_message is None:
+            raise Failure(CANNOT_DECRYPT, "it does not open")
+        if call.has("session-key-out"):
+            found_key = _session_key(ring, sealed, keys, passwords, session_keys)
+            write(call.one("session-key-out"), f"{found_key}\n".encode())
     if wanted:
         with ring_of(*wanted) as certs:
             facts = certs.engine.check(opened_message.content, opened_message.signatures)
             found = _verifications(certs, facts, call, "verify-")
         write(call.one("verifications-out"), found)
     output(opened_message.content)
+
+
+def _opened(
+    ring: smime.PgpKeyring,
+    sealed: Sealed,
+    keys: list[smime.PgpKey],
+    passwords: list[bytes],
+    session_keys: list[str],
+) -> Decrypted | None:
+    for session_key in session_keys:
+        try:
+            return ring.gnupg.decrypt_with_session_key(sealed, session_key)
+        except (DecryptionFailed, NotSupported):
+            continue
+    several: list[bytes | None] = [*passwords] or [None]
+    for password in several if keys or passwords else ():
+        try:
+            return ring.engine.decrypt(sealed, keys, passphrase=password)
+        except (DecryptionFailed, KeyProblem, NotSupported):
+            continue
+    return None
+
+
+def _session_key(
+    ring: smime.PgpKeyring,
+    sealed: Sealed,
+    keys: list[smime.PgpKey],
+    passwords: list[bytes],
+    session_keys: list[str],
+) -> str:
+    """Return the session key of a message that opened."""
+    for one in session_keys:
+        try:
+            ring.gnupg.decrypt_with_session_key(sealed, one)
+        except (DecryptionFailed, NotSupported):
+            continue
+        return one
+    several: list[bytes | None] = [*passwords] or [None]
+    for password in several:
+        try:
+            return ring.gnupg.session_key(sealed, keys, passphrase=password)
+        except (DecryptionFailed, KeyProblem, NotSupported):
+            continue
+    raise Failure(UNSUPPORTED_OPTION, "the session key of such a message is not handed out")
 
 
 def _armor(call: Call) -> None:  # noqa: ARG001  # every verb is called so
@@ -382,23 +402,29 @@ def _dearmor(call: Call) -> None:  # noqa: ARG001  # every verb is called so
 
 _DATES = "not-before= not-after="
 _VERBS: dict[str, tuple[Callable[[Call], None], str]] = {
-    "version": (_version, "backend extended sop-spec"),
+    "version": (_version, "backend extended sop-spec sopv"),
     "list-profiles": (_list_profiles, ""),
     "generate-key": (generate_key, "no-armor with-key-password= profile="),
     "change-key-password": (change_key_password, "no-armor old-key-password= new-key-password="),
     "revoke-key": (revoke_key, "no-armor with-key-password="),
     "extract-cert": (extract_cert, "no-armor"),
-    "sign": (_sign, "no-armor micalg-out= with-key-password= as="),
+    "update-key": (
+        update_key,
+        "no-armor signing-only no-added-capabilities with-key-password= merge-certs=",
+    ),
+    "merge-certs": (merge_certs, "no-armor"),
+    "sign": (sign, "no-armor micalg-out= with-key-password= as="),
     "verify": (_verify, _DATES),
     "encrypt": (_encrypt, "no-armor as= with-password= sign-with= with-key-password= profile="),
     "decrypt": (
         _decrypt,
-        "with-password= with-key-password= verifications-out= verify-with= "
+        "with-password= with-key-password= with-session-key= session-key-out= "
+        "verifications-out= verify-with= "
         "verify-not-before= verify-not-after=",
     ),
     "armor": (_armor, ""),
     "dearmor": (_dearmor, ""),
-    "inline-sign": (_inline_sign, "no-armor as= with-key-password="),
+    "inline-sign": (inline_sign, "no-armor as= with-key-password="),
     "inline-verify": (_inline_verify, f"{_DATES} verifications-out="),
     "inline-detach": (_inline_detach, "no-armor signatures-out="),
 }

@@ -7,11 +7,13 @@ Source: draft-dkg-openpgp-stateless-cli, "Failure Modes" and "Special Designator
 from __future__ import annotations
 
 import os
+import re
 import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import BinaryIO
 
 # The specification's names (section "Failure Modes").
 NO_SIGNATURE, UNSUPPORTED_ALGORITHM, CANNOT_ENCRYPT = 3, 13, 17
@@ -81,17 +83,25 @@ def read(name: str) -> bytes:
             return os.fsencode(os.environ[where])
         if kind == "FD" and colon and where.isdigit():
             with open(int(where), "rb", closefd=False) as file:
-                return file.read(MAX_INPUT)
+                return _whole(file)
         raise Failure(UNSUPPORTED_PREFIX, f"{name} has a prefix that is not known")
     try:
         with open(name, "rb") as file:
-            return file.read(MAX_INPUT)
+            return _whole(file)
     except FileNotFoundError:
         raise Failure(MISSING_INPUT, f"there is no file {name}") from None
 
 
 def standard_input() -> bytes:
-    return sys.stdin.buffer.read(MAX_INPUT)
+    return _whole(sys.stdin.buffer)
+
+
+def _whole(file: BinaryIO) -> bytes:
+    """Return all of it, and never a part: what is cut off would be signed as if it were whole."""
+    data = file.read(MAX_INPUT + 1)
+    if len(data) > MAX_INPUT:
+        raise Failure(1, f"more than {MAX_INPUT} octets are not read")
+    return data
 
 
 def output(data: bytes) -> None:
@@ -115,9 +125,27 @@ def write(name: str, data: bytes) -> None:
 
 def password_of(name: str) -> bytes:
     """Return a password; what a person typed into a file ends with a line end (section 3)."""
-    text = read(name)
+    return _typed(read(name))
+
+
+def passwords_of(name: str) -> tuple[bytes, ...]:
+    """Return what a password may be that somebody else set: as it is, and as a person types it."""
+    given = read(name)
+    typed = _typed(given)
+    return (typed,) if b"\n" in given or given == typed else (given, typed)
+
+
+def _typed(text: bytes) -> bytes:
     try:
         text.decode()
     except UnicodeDecodeError:
         raise Failure(PASSWORD_NOT_READABLE, "a password is text in UTF-8") from None
     return text.rstrip()
+
+
+def session_key_of(name: str) -> str:
+    """Return a session key: number of the cipher, colon, digits (section "SESSIONKEY")."""
+    text = read(name).decode("ascii", "replace").strip()
+    if not re.fullmatch(r"[0-9]{1,3}:[0-9A-Fa-f]{16,64}", text):
+        raise Failure(BAD_DATA, f"{name} holds no session key")
+    return text

@@ -18,6 +18,7 @@ from smime.cli.sopio import (
     Failure,
     output,
     password_of,
+    passwords_of,
     read,
     standard_input,
 )
@@ -34,11 +35,14 @@ __all__ = [
     "change_key_password",
     "extract_cert",
     "generate_key",
+    "is_beyond",
     "joined",
+    "merge_certs",
     "passphrase_of",
     "revoke_key",
     "ring_of",
     "signers",
+    "update_key",
 ]
 
 
@@ -68,18 +72,26 @@ def passphrase_of(
     """Return the passphrase that opens a key's secret half, perhaps none; None if none does."""
     from smime.pgp.editing import opens
 
-    if len(key.fingerprint) == 64:
-        return (None,)
+    if ring.sequoia is not None and is_beyond(ring, key):
+        for one in (None, *passwords):
+            if ring.sequoia.opens(key.fingerprint, one):
+                return (one,)
+        return None
     for one in (None, *passwords):
         if opens(ring.gnupg, key.facts, one):
             return (one,)
     return None
 
 
+def is_beyond(ring: smime.PgpKeyring, key: smime.PgpKey) -> bool:
+    """Say whether GnuPG does not know such keys, so that Sequoia keeps this one."""
+    return ring.sequoia is not None and ring.sequoia.facts(key.fingerprint) is not None
+
+
 def signers(ring: smime.PgpKeyring, call: Call) -> list[tuple[smime.PgpKey, bytes | None]]:
     from datetime import UTC, datetime
 
-    passwords = [password_of(one) for one in call.all("with-key-password")]
+    passwords = [one for name in call.all("with-key-password") for one in passwords_of(name)]
     found = []
     for key in ring:
         try:
@@ -116,7 +128,7 @@ def generate_key(call: Call) -> None:
 
 
 def change_key_password(call: Call) -> None:
-    olds = [password_of(one) for one in call.all("old-key-password")]
+    olds = [one for name in call.all("old-key-password") for one in passwords_of(name)]
     news = [password_of(one) for one in call.all("new-key-password")]
     if len(news) > 1:
         raise Failure(INCOMPATIBLE_OPTIONS, "a key has one password")
@@ -150,6 +162,49 @@ def extract_cert(call: Call) -> None:
     with ring_of(needed=False) as ring:
         found = ring.add(data)
         output(armoured(joined([ring.export(one) for one in found]), "PUBLIC KEY BLOCK", call))
+
+
+def merge_certs(call: Call) -> None:
+    """Write the certificates of standard input, with what the others say of the same keys."""
+    data = standard_input()
+    with ring_of(needed=False) as ring:
+        found = ring.add(data)
+        _merge(ring, found, call.rest)
+        output(armoured(joined([ring.export(one) for one in found]), "PUBLIC KEY BLOCK", call))
+
+
+def update_key(call: Call) -> None:
+    """Write the keys of standard input, with what other certificates say of them.
+
+    Nothing else is old in a key that is read here: none gets another capability.
+    """
+    data = standard_input()
+    with ring_of(needed=False) as ring:
+        found = ring.add(data)
+        if not all(one.is_secret for one in found):
+            raise Failure(BAD_DATA, "that is no secret key")
+        _merge(ring, found, call.all("merge-certs"))
+        passwords = [one for name in call.all("with-key-password") for one in passwords_of(name)]
+        out = []
+        for one in found:
+            opened = passphrase_of(ring, one, passwords)
+            if opened is None:
+                raise Failure(KEY_IS_PROTECTED, f"{one.fingerprint} is locked")
+            out.append(ring.export(ring.key(one.fingerprint, passphrase=opened[0]), secret=True))
+        output(armoured(joined(out), "PRIVATE KEY BLOCK", call))
+
+
+def _merge(ring: smime.PgpKeyring, found: Sequence[smime.PgpKey], names: Sequence[str]) -> None:
+    from smime.pgp.certs import read_certs
+    from smime.pgp.packets import dearmor_keys
+
+    wanted = {one.fingerprint for one in found}
+    for name in names:
+        data = read(name)
+        octets = data if data[:1] >= b"\x80" else dearmor_keys(data)
+        for key, facts in read_certs(octets):
+            if facts.fingerprint in wanted:
+                ring.add(key)
 
 
 def joined(armours: Sequence[bytes]) -> bytes:

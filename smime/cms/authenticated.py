@@ -34,7 +34,7 @@ from smime.cms.der import (
 )
 from smime.cms.digested import inner_content
 from smime.cms.encapsulated import encapsulate
-from smime.cms.roles import recipient_keys_of
+from smime.cms.roles import of_rsa, recipient_keys_of
 from smime.cms.schemes import digest_name
 from smime.errors import DecryptionFailed, MalformedMail, NotSupported
 from smime.policy import MODERN, moment
@@ -114,7 +114,7 @@ def authenticate(
     name = "sha256" if policy.digest == "auto" else policy.digest
     kind = oid(content_type)[2:]
     key = os.urandom(alg.DIGESTS[name][1])  # as long as the digest (RFC 2104 §3)
-    infos, _ = recipients.seal(key, readers, policy.choose_transport(capabilities))
+    infos, _ = recipients.seal(key, readers, policy.choose_transport(of_rsa(readers, capabilities)))
     mac, digest = sequence(alg.HMACS[name], NULL), alg.DIGEST_ALGORITHM[name]
     own = (
         sequence(attrs.CONTENT_TYPE, tlv(SET, tlv(0x06, kind))),
@@ -215,10 +215,8 @@ class Authenticated:
         if self._digest:
             alg.refuse_weak(self._digest, policy)
         length = alg.DIGESTS[self.mac][1]
-        ways = [
-            hmac.new(secret, digestmod=self.mac)
-            for _, secret in recipients.unwrapped(self.sealed, keys, length, policy)
-        ]
+        secrets = [one for _, one in recipients.unwrapped(self.sealed, keys, length, policy)]
+        ways = [hmac.new(secret, digestmod=self.mac) for secret in secrets]
         tally = alg.new_hash(self._digest) if self._digest else None
         beginning = b""
         for piece in inner_content(self._reader, self.detached, content):
@@ -238,7 +236,11 @@ class Authenticated:
             right = hmac.compare_digest(tally.digest(), stated)
             for one in ways:
                 one.update(self.attributes)
-        fitting = [one for one in ways if hmac.compare_digest(one.digest(), mac)]
+        fitting = {
+            secret
+            for secret, one in zip(secrets, ways, strict=True)
+            if hmac.compare_digest(one.digest(), mac)
+        }
         # Several keys can only be tried where they have no name; one alone may fit.
         if len(fitting) != 1 or not right:
             raise DecryptionFailed(FAILED)

@@ -417,16 +417,17 @@ def open_with(envelope: Envelope, keys: Iterable[Key], policy: Policy) -> tuple[
     Raises what ``content_keys`` raises, and ``DecryptionFailed`` with one
     message whichever step failed.
     """
-    opened: list[tuple[bytes, Key]] = []
+    opened: list[tuple[bytes, Key, bytes]] = []
     for key, content_key in content_keys(envelope, keys, policy):
         content = _decrypt(envelope, content_key)
         if content is not None:
-            opened.append((content, key))
+            opened.append((content, key, content_key))
     # Several can only be tried for a key without certificate, and unwrapping
-    # "works" for each: only one that opens the content in all is believed.
-    if len(opened) != 1:
+    # "works" for each: only one that opens the content in all is believed. It
+    # comes more than once where several of the keys are among the readers.
+    if len({content_key for _, _, content_key in opened}) != 1:
         raise DecryptionFailed(FAILED)
-    return opened[0]
+    return opened[0][:2]
 
 
 def content_keys(

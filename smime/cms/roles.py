@@ -11,7 +11,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
     from typing import Any
 
@@ -19,7 +19,14 @@ if TYPE_CHECKING:
     from smime.cms.signed import SigningKey
     from smime.policy import Policy
 
-__all__ = ["opening_keys", "opening_keys_of", "recipient_keys_of", "signing_keys_of", "sole_cipher"]
+__all__ = [
+    "of_rsa",
+    "opening_keys",
+    "opening_keys_of",
+    "recipient_keys_of",
+    "signing_keys_of",
+    "sole_cipher",
+]
 
 _IDENTITY = "smime.Identity.load('alice.p12')"
 _RECIPIENT = "smime.Recipient.load('bob.pem')"
@@ -75,6 +82,13 @@ def recipient_keys_of(
     return list(found.values()), capabilities
 
 
+def of_rsa(
+    readers: Sequence[Reader], capabilities: Sequence[tuple[str, ...]]
+) -> Iterator[tuple[str, ...]]:
+    """Yield what the readers with RSA keys are known to read: key transport is theirs alone."""
+    return (one for key, one in zip(readers, capabilities, strict=True) if key.kind == "rsa")
+
+
 def _recipient_key(given: Any) -> tuple[Reader, tuple[str, ...]]:
     from smime.cms.recipients import RecipientKey
     from smime.cms.shared_keys import ContentKey, Passphrase, SharedKey
@@ -93,9 +107,9 @@ def sole_cipher(readers: Sequence[Reader], policy: Policy) -> str:
 
     Raises ``ValueError`` where it is not alone, or is for another cipher than the policy's.
     """
-    first = next((one for one in readers if one.kind == "content key"), None)
-    if first is None:
+    if "content key" not in {one.kind for one in readers}:
         return ""
+    first = next(one for one in readers if one.kind == "content key")
     from smime.cms.shared_keys import ContentKey
 
     assert isinstance(first, ContentKey)

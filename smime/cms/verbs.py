@@ -11,6 +11,7 @@ Source: RFC 5652; RFC 7468 §8 for the armour
 
 from __future__ import annotations
 
+from smime.choices import cipher_for, derives_for, transport_for
 from smime.cms.algorithms import (
     AUTH_ENVELOPED_DATA,
     CIPHERS,
@@ -21,7 +22,9 @@ from smime.cms.algorithms import (
 )
 from smime.cms.armour import unarmoured
 from smime.cms.der import integer, oid_text, sequence, set_of, tlv
-from smime.cms.roles import opening_keys_of, recipient_keys_of, signing_keys_of, sole_cipher
+from smime.cms.extras import PLAIN
+from smime.cms.extras import extras as make_extras
+from smime.cms.roles import of_rsa, opening_keys_of, recipient_keys_of, signing_keys_of, sole_cipher
 from smime.errors import MalformedMail
 from smime.policy import MODERN, moment
 from smime.release import Nowhere
@@ -329,30 +332,35 @@ def encrypt(
     without a tag cannot authenticate, and ``OSError``.
     """
     readers, capabilities = recipient_keys_of(to, moment(None), policy)
-    cipher = sole_cipher(readers, policy) or policy.choose_cipher(capabilities)
-    how: dict[str, Any] = {
-        "cipher": cipher,
-        "transport": policy.choose_transport(capabilities),
-        "derived": policy.derives_key(capabilities),
-    }
+    cipher = sole_cipher(readers, policy) or cipher_for(policy.cipher, capabilities)
+    extras = PLAIN
     if authenticated_attributes or unprotected_attributes or content_type != _PLAIN_DATA:
-        from smime.cms.extras import extras
-
-        how["extras"] = extras(
+        extras = make_extras(
             content_type,
             authenticated_attributes,
             unprotected_attributes,
             tagged=CIPHERS[cipher][2] != "cbc",
         )
-    with Source(data, "data") as source:
-        if source.whole is not None and out is None:
-            from smime.cms.enveloped import build
+    transport = transport_for(policy.key_transport, of_rsa(readers, capabilities))
+    derived = derives_for(policy.content_key, capabilities)
+    if out is None and isinstance(data, (bytes, bytearray, memoryview)):
+        from smime.cms.enveloped import build
 
-            return build(source.whole, readers, **how)
+        return build(
+            data if isinstance(data, bytes) else bytes(data),
+            readers,
+            cipher=cipher,
+            transport=transport,
+            derived=derived,
+            extras=extras,
+        )
+    with Source(data, "data") as source:
         from smime.cms.sealing import sealed_pieces
 
         with release_to(out, private=False, wait=False) as release:
-            for piece in sealed_pieces(source, readers, **how):
+            for piece in sealed_pieces(
+                source, readers, cipher=cipher, transport=transport, derived=derived, extras=extras
+            ):
                 release.write(piece)
             release.publish()
             return release.value

@@ -357,7 +357,7 @@ def seal_pieces(
     outer: bytes = b"",
 ) -> Iterator[Piece]:
     """Yield the same, of an entity that is read piece by piece."""
-    from smime.formats.smime import lines_of
+    from smime.mime.lines import lines_of
     from smime.pgp.armour import frame
 
     made = _sealed(inner, readers, policy, blind, signer, at)

@@ -11,20 +11,17 @@ Source: RFC 8551 §3; RFC 1847 §2.1 for multipart/signed
 from __future__ import annotations
 
 import os
-import struct
 
-from pybase64 import b64decode, b64encode
+from pybase64 import b64decode
 
 from smime.errors import MalformedMail
 from smime.mime.entity import split_entity
+from smime.mime.lines import base64_blocks, base64_lines, lines_of
 from smime.mime.multipart import split_signed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
     from smime.mime.entity import Entity
-    from smime.source import Piece
 
 __all__ = [
     "Wrapped",
@@ -46,10 +43,7 @@ __all__ = [
 PKCS7_MIME = frozenset({"application/pkcs7-mime", "application/x-pkcs7-mime"})
 _TNEF_TYPES = frozenset({"application/ms-tnef", "application/vnd.ms-tnef"})
 PKCS7_SIGNATURE = frozenset({"application/pkcs7-signature", "application/x-pkcs7-signature"})
-LINE_OCTETS = 76
-_LINE_INPUT = 57  # what one line holds
 _ARMOUR = (b"-----BEGIN PKCS7-----", b"-----BEGIN CMS-----", b"-----BEGIN PKCS #7 SIGNED DATA-----")
-_BLOCK_OCTETS = 57 * 1000  # a multiple of what one line of base64 holds
 _SMIME_TYPE = {
     "signedData": "signed-data",
     "envelopedData": "enveloped-data",
@@ -58,53 +52,6 @@ _SMIME_TYPE = {
     "receipt": "signed-receipt",  # a signedData with another content (RFC 2634 §2.5)
 }
 _BEFORE_BOUNDARY = b'"\r\n\r\nThis is a signed mail in S/MIME form (RFC 8551).\r\n\r\n--'
-
-
-_cutters: dict[int, struct.Struct] = {}
-
-
-def base64_lines(data: bytes) -> bytes:
-    r"""Return base64 in lines of 76 octets, each ended by CRLF.
-
-    >>> base64_lines(b"hi")
-    b'aGk=\r\n'
-    """
-    return b"".join(_base64_blocks(data))
-
-
-def _base64_blocks(data: bytes) -> Sequence[bytes]:
-    """Return the same as pieces that are still to be joined."""
-    if len(data) > _BLOCK_OCTETS:
-        return [
-            block
-            for at in range(0, len(data), _BLOCK_OCTETS)
-            for block in _base64_blocks(data[at : at + _BLOCK_OCTETS])
-        ]
-    # A Struct cuts the flat text into lines at the speed of memcpy, several
-    # times as fast as any encoder that writes the line ends itself.
-    flat = b64encode(data)
-    lines, rest = divmod(len(flat), LINE_OCTETS)
-    cutter = _cutters.get(lines)
-    if cutter is None:
-        cutter = _cutters[lines] = struct.Struct(f"{LINE_OCTETS}s" * lines)
-    joined = b"\r\n".join(cutter.unpack_from(flat))
-    if not rest:
-        return (joined, b"\r\n") if lines else ()
-    last = flat[lines * LINE_OCTETS :]
-    return (joined, b"\r\n", last, b"\r\n") if lines else (last, b"\r\n")
-
-
-def lines_of(pieces: Iterable[Piece]) -> Iterator[bytes]:
-    """Yield the base64 lines of octets that come in pieces."""
-    rest = b""
-    for piece in pieces:
-        data = rest + piece if rest else bytes(piece)
-        whole = len(data) // _LINE_INPUT * _LINE_INPUT
-        if whole:
-            yield base64_lines(data[:whole])
-        rest = data[whole:]
-    if rest:
-        yield base64_lines(rest)
 
 
 def wrap_signed(inner: bytes, signature_der: bytes, micalg: str, outer: bytes = b"") -> bytes:
@@ -151,7 +98,7 @@ def signed_end(signature_der: bytes, boundary: bytes) -> tuple[bytes, ...]:
         b'Content-Disposition: attachment; filename="smime.p7s"\r\n'
         b"Content-Description: S/MIME Cryptographic Signature\r\n"
         b"\r\n",
-        *_base64_blocks(signature_der),
+        *base64_blocks(signature_der),
         b"\r\n--",
         boundary,
         b"--\r\n",
@@ -165,7 +112,7 @@ def wrap_sealed(cms_der: bytes, kind: str, outer: bytes = b"") -> bytes:
     ``authEnvelopedData``, ``compressedData``, or ``receipt``; ``outer`` are the
     message's own header fields.
     """
-    return b"".join((outer, _SEALED_START[kind], *_base64_blocks(cms_der)))
+    return b"".join((outer, _SEALED_START[kind], *base64_blocks(cms_der)))
 
 
 def sealed_start(kind: str, outer: bytes = b"") -> bytes:

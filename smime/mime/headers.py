@@ -94,6 +94,12 @@ _ONLY_STRUCTURE = re.compile(
 )
 _TYPE_FIELD = re.compile(rb"(?im)^content-type[ \t]*+:")
 
+# A content type that all read alike, to which a parameter is merely added.
+_PLAIN_TYPE = re.compile(
+    rb"""(?i)content-type:[ \t]?[!#$&^_.+\-0-9a-z]++/[!#$&^_.+\-0-9a-z]++"""
+    rb"""(?:;(?:\r\n)?[ \t]?[0-9a-z-]++=(?:[!#$&^_.+\-0-9a-z]++|"[^"\\\r\n()]*+"))*+\r\n"""
+)
+
 _OBSCURED_SUBJECT = b"Subject: [...]\r\n"
 _REMOVED = frozenset({"comments", "keywords"})
 
@@ -158,6 +164,26 @@ def _stays_outside(key: str) -> bool:
     return key in _OUTSIDE or key.startswith(_OUTSIDE_STARTS) or key in _DROPPED
 
 
+def _place_of(key: str) -> str:
+    """Return where fields of this name (in lower case) belong when a mail is divided."""
+    if key.startswith("content-"):
+        return _STRUCTURE
+    if key == "mime-version" or key in _DROPPED:
+        return _NOWHERE
+    return _OUTER if _stays_outside(key) else _INSIDE
+
+
+_STRUCTURE, _NOWHERE, _OUTER, _INSIDE = "structure", "nowhere", "outside", "inside"
+# The names that nearly every mail has.
+_PLACES = {
+    key: _place_of(key)
+    for key in (
+        *_ONCE, *_DROPPED, "content-disposition", "content-language", "content-transfer-encoding",
+        "content-type", "mime-version", "received", "user-agent", "x-mailer",
+    )
+}  # fmt: skip
+
+
 def is_authors(key: str) -> bool:
     """Whether fields of this name (in lower case) are the author's, and go inside."""
     return not _is_structural(key) and not _stays_outside(key)
@@ -200,20 +226,22 @@ def divide(
         return Divided(b"", entity.raw, b"")
     block = entity.header_block
     lines = block if fit else to_crlf(block)
+    if lines and not lines.endswith(b"\n"):
+        lines += b"\r\n"  # a mail of nothing but fields, the last of which is cut short
     fields = entity.fields if lines is block else Entity(lines, 0, len(lines)).fields
     for field in fields:
-        key = field.key
-        if key.startswith("content-"):
+        place = _PLACES.get(field.key) or _place_of(field.key)
+        if place == _STRUCTURE:
             structural.append(field)
-        elif key != "mime-version" and key not in _DROPPED:
+        elif place != _NOWHERE:
             message.append(field)
-            if mode != "none" and not _stays_outside(key):
+            if place == _INSIDE and mode != "none":
                 inside.append(field)
 
     # In the ordinary mail all fields are fit to be inside as they stand.
-    tidy = lines.endswith(b"\n") and ((fit and travels) or is_canonical(lines))
+    tidy = (fit and travels) or is_canonical(lines)
     copy_of = _as_it_stands if tidy else written_7bit
-    outer = b"".join([_whole_line(field.raw) for field in message])
+    outer = b"".join([field.raw for field in message])
     outside = [_outside(field, shy, hidden) for field in message] if mode == "cipher" else []
     if legacy and outside:
         changed = [f for f, line in zip(message, outside, strict=True) if line != f.raw]
@@ -231,12 +259,12 @@ def divide(
     copies = []
     listed: list[bytes] = []
     for field, line in zip(message, outside, strict=True):
-        copied = not _stays_outside(field.key)
+        copied = (_PLACES.get(field.key) or _place_of(field.key)) == _INSIDE
         if copied:
             copies.append(copy := copy_of(field))
         if not line:
             continue
-        sealed.append(line if line is not field.raw else _whole_line(line))
+        sealed.append(line)
         if copied:
             listed.append(_listed(copy if line is field.raw else line))
     inner = b"".join([*heads, *copies, *listed, b"\r\n", body])
@@ -341,7 +369,7 @@ def _mark(heads: list[bytes], mode: str) -> None:
     line = raw.rstrip(b"\r\n \t;")
     long = len(line) - line.rfind(b"\n") > 62
     marked = line + (b";\r\n " if long else b"; ") + f'hp="{mode}"\r\n'.encode()
-    if not _says_once(marked, mode):
+    if not ((_PLAIN_TYPE.fullmatch(raw) and b"hp=" not in raw.lower()) or _says_once(marked, mode)):
         # An hp from before, an open quote or comment, or no type that can be read.
         kind = ContentType.parse(Field("Content-Type", raw).value)
         marked = write_content_type(ContentType(kind.value, {**kind.params, "hp": mode}))

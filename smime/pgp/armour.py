@@ -3,7 +3,7 @@
 One block is one thing: what is cut, goes on, or is not alone is refused, for two
 readers could take it differently.
 
-Floor:  pgp (uses errors, cms, stored)
+Floor:  pgp (uses errors, mime, cms, stored)
 Source: RFC 9580 §6
 """
 
@@ -15,6 +15,7 @@ from pybase64 import b64decode, encodebytes
 
 from smime.cms.armour import base64_pieces
 from smime.errors import MalformedMail
+from smime.mime.lines import base64_blocks
 from smime.stored import keep
 
 TYPE_CHECKING = False
@@ -105,10 +106,11 @@ def dearmored(data: Stored, *kinds: str) -> Stored:
 
 
 def enarmor(data: bytes, kind: str, line_end: bytes = b"\n") -> bytes:
-    """Return packets as armour, without a checksum (RFC 9580 §6.1)."""
-    lines = encodebytes(data)  # of 76 characters, as §6.2 allows
+    """Return packets as armour, without a checksum (RFC 9580 §6.1); lines end in LF or CRLF."""
     start, end = frame(kind, line_end)
-    return b"".join((start, lines if line_end == b"\n" else lines.replace(b"\n", line_end), end))
+    if line_end == b"\r\n":
+        return b"".join((start, *base64_blocks(data), end))
+    return b"".join((start, encodebytes(data), end))  # of 76 characters, as §6.2 allows
 
 
 def frame(kind: str, line_end: bytes) -> tuple[bytes, bytes]:

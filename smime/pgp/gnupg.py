@@ -135,6 +135,7 @@ class GnuPG:
         beside: bytes | None = None,
         passphrase: bytes | None = None,
         answers: Sequence[bytes] = (),
+        session_key: bytes | None = None,
         at: datetime | None = None,
         limit_seconds: float | None = None,
     ) -> Run:
@@ -161,6 +162,9 @@ class GnuPG:
             if passphrase:  # an empty one would take the first line of the data instead
                 theirs.append(_secret_pipe([passphrase]))
                 command += ["--passphrase-fd", str(theirs[-1])]
+            if session_key is not None:
+                theirs.append(_secret_pipe([session_key]))
+                command += ["--override-session-key-fd", str(theirs[-1])]
             if answers:
                 theirs.append(_secret_pipe(answers))
                 command += ["--no-batch", "--command-fd", str(theirs[-1])]
@@ -212,20 +216,63 @@ class GnuPG:
         )
         return run.output, said.signed(run.status, run.exit_status)[0]
 
-    def seal_for_passphrase(
-        self, data: bytes, passphrase: bytes, to: Sequence[str] = (), sign_with: str = ""
+    def seal(
+        self,
+        data: bytes,
+        to: Sequence[str] = (),
+        *,
+        sign_with: Sequence[str] = (),
+        passphrase: Sequence[bytes] = (),
     ) -> bytes:
-        """Encrypt for whoever knows a passphrase, and for keys; armoured."""
+        """Encrypt for keys and who knows a passphrase, signed by several; armoured.
+
+        ``passphrase`` is one or none, and the keys that sign are not locked: gpg takes
+        one for a call.
+        """
         more = [word for one in to for word in ("--recipient", _whole(one))]
         more += ["--encrypt"] if to else []
-        more += ["--local-user", _whole(sign_with), "--sign"] if sign_with else []
+        more += [word for one in sign_with for word in ("--local-user", _whole(one))]
+        more += ["--sign"] if sign_with else []
+        more += ["--symmetric"] if passphrase else []
         run = self.run(
-            *("--armor", "--cipher-algo", "AES256", "--symmetric", *more, "--output", "-"),
+            *("--armor", "--cipher-algo", "AES256", *more, "--output", "-"),
             data=data,
-            passphrase=passphrase,
+            passphrase=passphrase[0] if passphrase else None,
         )
         said.sealed(run.status, run.exit_status)
+        if run.status.count("SIG_CREATED") != len(sign_with):
+            raise KeyProblem("gpg did not sign with all of the OpenPGP keys")
         return run.output
+
+    def decrypt_with_session_key(self, sealed: Sealed, session_key: str) -> Decrypted:
+        """Open a message with its session key: ``9:`` and digits. Raises as ``decrypt``."""
+        if sealed.container_tag == PROTECTED and sealed.container_version != 1:
+            raise NotSupported("GnuPG does not open encrypted content of version 2 (RFC 9580)")
+        run = self.run(
+            *("--no-armor", "--unwrap", "--decrypt", "--output", "-"),
+            data=sealed.container,
+            session_key=session_key.encode("ascii"),
+        )
+        _, cipher = said.opened(run.status, run.exit_status, aead=sealed.container_tag == AEAD)
+        message = read_message(run.output if run.stored is None else run.stored)
+        return Decrypted(message.content, "", cipher, message.signatures, stored=message.stored)
+
+    def session_key(
+        self, sealed: Sealed, keys: Sequence[Opening], *, passphrase: bytes | None = None
+    ) -> str:
+        """Return the session key of what opens with these. Raises ``DecryptionFailed``."""
+        for data, key, secret in _attempts(sealed, keys, passphrase):
+            trying = ("--try-secret-key", _whole(key)) if key else ()
+            run = self.run(
+                *(*trying, "--no-armor", "--show-session-key", "--unwrap", "--decrypt"),
+                *("--output", "-"),
+                data=data,
+                passphrase=secret() if callable(secret) else secret,
+            )
+            found = run.status.all("SESSION_KEY")
+            if run.exit_status == 0 and len(found) == 1:
+                return found[0].strip()
+        raise DecryptionFailed(said.FAILED)
 
     def check(
         self, data: Data, signatures: Sequence[bytes], *, at: datetime | None = None

@@ -156,6 +156,11 @@ class PgpKeyring(OwnKeys):
         return self._gnupg
 
     @property
+    def sequoia(self) -> Sequoia | None:
+        """Sequoia over this keyring, where its library is installed."""
+        return self._memory
+
+    @property
     def version(self) -> str:
         """The version of GnuPG; empty if the keyring has none."""
         return "" if self._gnupg is None else ".".join(map(str, version_of(self._gnupg.path)))

@@ -31,6 +31,7 @@ from smime.pgp.backend import DIGESTS, STRONG_DIGESTS, Decrypted, Encrypted, Sig
 from smime.pgp.certs import believed, only_subkey, read_certs, split_keys, unusable, with_secret
 from smime.pgp.packets import AEAD, PROTECTED, dearmor, enarmor, key_id_of, packets, read_sealed
 from smime.pgp.strict import is_strict, packet_version
+from smime.pgp.uncommon import Uncommon
 from smime.policy import moment
 from smime.stored import has_bare_cr
 
@@ -53,7 +54,7 @@ FAILED = "the content could not be opened with this key"
 _STRUCTURE = "Unexpected message structure"
 
 
-class Sequoia:
+class Sequoia(Uncommon):
     """The engine over keys in memory, and over keys that ``find`` finds elsewhere.
 
     ``find`` takes a fingerprint or key id and returns a public key's packets, empty if

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -30,8 +31,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 import pki
 import smime
+from tests.bench import pgp, trust
 from tests.bench import pki as ca
-from tests.bench import trust
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/reference/performance.md"
@@ -245,6 +246,19 @@ def table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
+def put(heading: str, section: str) -> None:
+    """Write one section of the page anew, in its place, or as the first where it is new."""
+    page = PAGE.read_text(encoding="utf-8")
+    there = re.compile(rf"^{re.escape(heading)}\n.*?(?=^## |^Python )", re.MULTILINE | re.DOTALL)
+    if there.search(page):
+        page = there.sub(lambda _: f"{section}\n", page)
+    else:
+        page = re.sub(
+            r"^(?=## |Python )", lambda _: f"{section}\n", page, count=1, flags=re.MULTILINE
+        )
+    PAGE.write_text(page, encoding="utf-8")
+
+
 def main() -> int:
     """Measure, print and write the page."""
     began = time.monotonic()
@@ -273,6 +287,7 @@ A fresh process:
 
 {table(["", "CPU", "ratio", "to"], starts)}
 
+{pgp.section()}
 {trust.section()}
 {ca.section()}
 Python {platform.python_version()}, cryptography {cryptography.__version__}, \

@@ -6,7 +6,6 @@ says so. ``make bench`` writes the rows into docs/reference/performance.md betwe
 
 from __future__ import annotations
 
-import re
 import statistics
 import time
 from collections.abc import Callable
@@ -161,19 +160,11 @@ P-256, chains of three; CPU time, and what it may cost at most.
 
 def main() -> None:
     """Write the section anew, in its place on the page."""
-    from tests.bench.run import PAGE
+    from tests.bench.run import put
 
     begun = time.monotonic()
     text = section()
-    page = PAGE.read_text(encoding="utf-8")
-    section_there = re.compile(
-        rf"^{re.escape(HEADING)}\n.*?(?=^## |^Python )", re.MULTILINE | re.DOTALL
-    )
-    if section_there.search(page):
-        page = section_there.sub(lambda _: f"{text}\n", page)
-    else:
-        page = re.sub(r"^(?=## |Python )", lambda _: f"{text}\n", page, count=1, flags=re.MULTILINE)
-    PAGE.write_text(page, encoding="utf-8")
+    put(HEADING, text)
     print(text)
     print(f"{time.monotonic() - begun:.0f} s")
 

@@ -38,6 +38,9 @@ CANONICAL = [
     (b"From me\r\n", False),
     (b"a\r\nFrom me\r\n", False),
     (b"a From me\r\nFrom: me\r\nfrom me\r\n", True),
+    (b"F" * 9 + b"\r\nFrom me\r\n", False),
+    (b"F" * 9 + b"\r\nFrom: me\r\n", True),
+    (b"FFFFFFF\r\nFrom me\r\n", False),
 ]
 
 

@@ -136,6 +136,35 @@ def test_an_entity_of_its_own_is_told_by_its_fields(lines, empty):
     assert headers._is_whole(entity) == expected
 
 
+TYPE_PIECES = [
+    b"Content-Type:", b"content-type: ", b"text/plain", b"multipart/x-y", b";", b"; ", b"a=b",
+    b";\r\n ", b'boundary="a b"', b'c="(d)"', b"charset=utf-8", b"hp=clear", b"HP=x", b"php=1",
+    b"e*=utf-8''f", b'g="', b"(note)", b" ", b'h="\\""', b"text", b"\r\n",
+]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(TYPE_PIECES), max_size=6), st.booleans())
+def test_a_type_that_is_taken_for_plain_says_hp_once(pieces, start):
+    """What is not read before ``hp`` is added would be read as just that."""
+    raw = b"".join([b"Content-Type: text/plain" if start else b"", *pieces, b"\r\n"])
+    if headers._PLAIN_TYPE.fullmatch(raw) and b"hp=" not in raw.lower():
+        marked = raw[:-2] + b'; hp="cipher"\r\n'
+        assert headers._says_once(marked, "cipher")
+
+    made = divide(raw + b"Subject: x\r\n\r\nbody\r\n", mode="clear") if start else None
+    if made is not None and made.outer:
+        assert split_entity(made.inner).content_type.params["hp"] == "clear"
+
+
+def test_a_field_that_is_cut_short_gets_its_line_end():
+    made = divide(b"Content-Type: text/plain\r\nSubject: x\r\nX-", mode="clear")
+
+    assert made.outer == b"Subject: x\r\n"
+    assert made.inner == b'Content-Type: text/plain; hp="clear"\r\nSubject: x\r\n\r\n'
+    entity = divide(b"Content-Type: text/plain\r\nX-", mode="clear")
+    assert entity.inner == b"Content-Type: text/plain\r\n\r\n"
+
+
 @pytest.mark.parametrize("name", ["bcc", "BCC", "Bcc "])
 def test_a_word_of_a_header_block_is_found_in_any_case(name):
     entity = split_entity(f"To: a@b.example\r\n{name}: c@d.example\r\n\r\nof bob\r\n".encode())
