@@ -15,6 +15,7 @@ from enum import StrEnum
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
     from typing import Any, NoReturn
 
@@ -32,6 +33,7 @@ __all__ = [
     "Protection",
     "Report",
     "SignatureCheck",
+    "all_accepted",
     "printable",
     "reasons_of",
 ]
@@ -118,6 +120,15 @@ class Finding:
             "reason": self.reason,
             "source": self.source,
         }
+
+
+def all_accepted(findings: Iterable[Finding]) -> bool:
+    """Whether each of them is a yes, or was not demanded."""
+    # A loop, since this is asked several times of every signature.
+    for one in findings:  # noqa: SIM110  # a generator costs three times as much
+        if one.answer is not Answer.YES and not one.accepted:
+            return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +221,17 @@ class SignatureCheck:
             **{name: finding.to_dict() for name, finding in self.findings},
             "notes": [{"code": note.code, "text": note.text} for note in self.notes],
         }
+
+
+def unsupported(checks: Sequence[SignatureCheck]) -> str:
+    """Say which algorithm is lacking, if that alone keeps every signature from being judged."""
+    found = ""
+    for check in checks:
+        lacking = [one.reason for one in check.problems if one.code == "not-supported"]
+        if not lacking or any(one.answer is Answer.NO for one in check.problems):
+            return ""
+        found = found or lacking[0]
+    return found
 
 
 @dataclass(frozen=True, slots=True)
