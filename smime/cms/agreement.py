@@ -28,7 +28,6 @@ from smime.cms.der import (
     head,
     integer,
     octet_string,
-    oid_text,
     sequence,
     tlv,
 )
@@ -229,7 +228,7 @@ class _Shared:
         if key and key[0][0] == SEQUENCE:
             named = children(data, key[0])
             content = data[named[0][2] : named[0][3]] if named else b""
-            self.kind = _KINDS.get(content) or f"agreement {oid_text(content)}"
+            self.kind = _KINDS.get(content) or f"agreement {alg.called(content)}"
 
     def _key(self) -> list[Node]:
         """Return algorithm and public key of the sender, or nothing for another form."""
