@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Any, TypeVar
 
+    from smime.cli.files import Files
     from smime.cli.passphrase import Ask
 
     T = TypeVar("T")
@@ -33,9 +34,13 @@ __all__ = [
     "readers_of",
     "refuse_to_overwrite",
     "signers_of",
+    "tell_unverified",
     "token_of",
     "trusts_of",
+    "vouching_of",
 ]
+
+MAX_NAMED = 8  # readers in one line; a mailing can have thousands
 
 
 @contextmanager
@@ -224,6 +229,20 @@ def vouching_of(args: argparse.Namespace) -> dict[str, Any]:
     # What stands beside a certificate in its file may lead to an anchor.
     files = [one for one in args.to if os.path.isfile(one)]
     return {"trust": anchors_of(args), "evidence": evidence_of(args, files)}
+
+
+def tell_unverified(made: smime.Mail, args: argparse.Namespace, files: Files) -> None:
+    """Say in one line for whom a mail was sealed without asking whose their keys are."""
+    addresses = made.unverified
+    if not addresses:
+        return
+    whom = ", ".join(addresses[:MAX_NAMED])
+    if len(addresses) > MAX_NAMED:
+        whom += f" and {len(addresses) - MAX_NAMED} more"
+    if args.pgp or args.pgp_home is not None:
+        files.tell(f"note: nobody was asked whose the OpenPGP keys are: {whom}")
+    else:
+        files.tell(f"note: nobody vouches for the certificates of {whom}; --ca FILE asks")
 
 
 def refuse_to_overwrite(args: argparse.Namespace) -> None:

@@ -47,7 +47,7 @@ def protect(args: argparse.Namespace, files: Files) -> int:
     with keys.keyring_of(args) as ring, keys.token_of(args) as token:
         (signer,) = keys.signers_of(args, ring, token)
         readers = keys.readers_of(args, ring)
-        files.send(
+        made = files.send(
             args.input,
             args.output or STANDARD,
             smime.protect,
@@ -56,4 +56,5 @@ def protect(args: argparse.Namespace, files: Files) -> int:
             policy=options.policy_of(args),
             **keys.vouching_of(args),
         )
+        keys.tell_unverified(made, args, files)
     return 0
