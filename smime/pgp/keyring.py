@@ -274,23 +274,24 @@ class PgpKeyring(OwnKeys):
     def find(self, address: str, *, passphrase: Passphrase | None = None) -> PgpKey:
         """Return the key for this address: one that is valid today before one that is not.
 
-        Of several that are, one with a secret half, then the newest. A key that is
-        expired or revoked still reads old mail. Raises ``KeyProblem``, whose
-        ``missing`` names the address, if there is none.
+        In the user's own keyring one that is vouched for comes before others. Of several,
+        one with a secret half, then the newest. A key that is expired or revoked still
+        reads old mail. Raises ``KeyProblem`` that names the address if there is none.
         """
         now = moment(None)
-        found = []
-        for fingerprint, names in self._names().items():
-            if any(same_address(address, address_of(name)) for name in names):
-                facts = self._facts(fingerprint)
-                if facts is not None:
-                    found.append(facts)
+        known = (
+            self._facts(fingerprint)
+            for fingerprint, names in self._names().items()
+            if any(same_address(address, address_of(name)) for name in names)
+        )
+        found = [facts for facts in known if facts is not None]
 
-        def worth(facts: KeyFacts) -> tuple[bool, bool, bool, datetime]:
-            named = any(same_address(address, one) for one in facts.addresses_at(now))
-            encrypts = facts.encrypts_at(now)
-            newest = encrypts.created if encrypts else facts.primary.created
-            return named, facts.primary.valid_at(now), facts.secret, newest
+        def worth(facts: KeyFacts) -> tuple[bool, bool, bool, bool, datetime]:
+            ids = (i for i in facts.user_ids if i.valid_at(now))
+            named = [i for i in ids if same_address(address, i.address)]
+            newest = (facts.encrypts_at(now) or facts.primary).created
+            vouched = any(map(self._speaks_for, named))
+            return bool(named), vouched, facts.primary.valid_at(now), facts.secret, newest
 
         if not found:
             raise KeyProblem(
