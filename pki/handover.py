@@ -66,9 +66,15 @@ class HandOver:
         note, held = "", None
         if folder:
             place = os.path.join(folder, NOTES)
-            os.makedirs(place, mode=0o700, exist_ok=True)
-            note = os.path.join(place, f"{mark}.json")
-            held = _write_note(note, paths, serials)
+            try:
+                os.makedirs(place, mode=0o700, exist_ok=True)
+                wanted = os.path.join(place, f"{mark}.json")
+                held = _write_note(wanted, paths, serials)
+                note = wanted
+            except OSError as error:
+                # A folder to read alone, its ledger in a server: then there is no note.
+                if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+                    raise
         made = cls(note, held, paths, serials)
         try:
             for (_, beside), (_, data, mode) in zip(paths, files, strict=True):

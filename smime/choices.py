@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from smime.policy import Policy
 
-__all__ = ["cipher_for", "derives_for", "explain", "transport_for"]
+__all__ = ["cipher_for", "derives_for", "explain", "transport_for", "with_sender"]
 
 # Most wanted first; what is not here is written only when the policy names it.
 _CHOSEN = ("aes-256-gcm", "aes-128-gcm", "aes-256-cbc", "aes-192-cbc", "aes-128-cbc")
@@ -44,7 +44,10 @@ def _ciphers(capabilities: Sequence[str]) -> frozenset[str]:
 
 
 def transport_for(wanted: str, capabilities: Iterable[Sequence[str]]) -> str:
-    """Return how content keys are encrypted for RSA keys: ``rsa-v15`` or ``rsa-oaep``."""
+    """Return how content keys are encrypted for RSA keys: ``rsa-v15`` or ``rsa-oaep``.
+
+    ``capabilities`` are of those readers who have such keys.
+    """
     if wanted != "auto":
         return wanted
     return "rsa-oaep" if _all_say("rsa-oaep", capabilities) else "rsa-v15"
@@ -66,9 +69,24 @@ def _all_say(name: str, capabilities: Iterable[Sequence[str]]) -> bool:
     return known
 
 
-def explain(policy: Policy, to: Iterable[Any]) -> str:
-    """Say what these recipients get, and why: a line for the content, its key, and each of them."""
-    readers = [getattr(one, "recipient", one) for one in to]
+def with_sender(readers: Sequence[Any], own: Any, to_self: bool = True) -> tuple[Any, ...]:
+    """Return the readers and the sender, who is known by ``own`` if nothing else is known of it."""
+    found, there = [], False
+    for one in readers:
+        same = getattr(one, "certificate", one) == own.certificate
+        there = there or same
+        found.append(own if same and not getattr(one, "capabilities", ()) else one)
+    return tuple(found) if there or not to_self else (*found, own)
+
+
+def explain(policy: Policy, to: Iterable[Any], by: Any = None) -> str:
+    """Say what these recipients get, and why: a line for the content, its key, and each of them.
+
+    ``by`` is an ``Identity`` that signs, and reads too.
+    """
+    readers: Sequence[Any] = [getattr(one, "recipient", one) for one in to]
+    if by is not None:
+        readers = with_sender(readers, by.announcing)
     known = [tuple(getattr(one, "capabilities", ())) for one in readers]
     names = [", ".join(getattr(one, "addresses", ())) or "a recipient" for one in readers]
     cipher = cipher_for(policy.cipher, known)
@@ -76,7 +94,12 @@ def explain(policy: Policy, to: Iterable[Any]) -> str:
     if cipher.endswith("-cbc"):
         lines.append("it has no tag that shows whether it was changed on the way: sign as well")
     lines.append(_key_line(policy.content_key, known))
-    transport = transport_for(policy.key_transport, known)
+    rsa = [
+        can
+        for one, can in zip(readers, known, strict=True)
+        if getattr(_key(one), "kind", "") == "rsa"
+    ]
+    transport = transport_for(policy.key_transport, rsa)
     for one, name in zip(readers, names, strict=True):
         lines.append(f"{name}: {_way(one, transport, policy.key_transport)}")
     return "\n".join(lines)
@@ -121,12 +144,20 @@ _WAYS = {
 }
 
 
+def _key(reader: Any) -> Any:
+    return getattr(reader, "recipient_key", reader)
+
+
 def _way(reader: Any, transport: str, wanted: str) -> str:
-    key = getattr(reader, "recipient_key", reader)
+    key = _key(reader)
     kind = getattr(key, "kind", "")
     if kind == "rsa":
         if transport == "rsa-oaep":
-            why = "every recipient says that it reads it" if wanted == "auto" else "by the policy"
+            why = (
+                "every one with an RSA key says that it reads it"
+                if wanted == "auto"
+                else "by the policy"
+            )
             return f"RSA, OAEP with SHA-256; {why}"
         return (
             f"RSA, PKCS #1 v1.5; {'by the policy' if wanted != 'auto' else 'every client reads it'}"

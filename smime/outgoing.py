@@ -9,7 +9,7 @@ Source: RFC 8551 §3.4, §3.5; RFC 3156; RFC 9788 for the headers
 
 from __future__ import annotations
 
-from smime.choices import cipher_for, derives_for, transport_for
+from smime.choices import cipher_for, derives_for, transport_for, with_sender
 from smime.cms import signed
 from smime.errors import KeyProblem
 from smime.formats import packing
@@ -346,14 +346,14 @@ def _one(by: Sender) -> tuple[Identity, ...]:
 def _with_self(
     readers: tuple[Recipient, ...], signer: Identity, to_self: bool
 ) -> tuple[Recipient, ...]:
-    if not to_self or any(one.certificate == signer.recipient.certificate for one in readers):
-        return readers
-    if not signer.recipient.fitness.reads:
+    own = signer.announcing
+    found: tuple[Recipient, ...] = with_sender(readers, own, to_self)
+    if len(found) > len(readers) and not own.fitness.reads:
         raise KeyProblem(
             f"{signer!r} signs and cannot be written to, so the sender could not read this mail",
             hint="leave the sender out with to_self=False, or load the encryption key as well",
         )
-    return (*readers, signer.recipient)
+    return found
 
 
 def _is_exact(entity: Entity, policy: Policy) -> bool:
@@ -478,8 +478,9 @@ def _seals(
     readers = chosen(readers, moment(when), policy, vouch)
     capabilities = [one.capabilities for one in readers]
     cipher = cipher_for(policy.cipher, capabilities)
-    transport = transport_for(policy.key_transport, capabilities)
     keys = [one.recipient_key for one in readers]
+    rsa = (c for key, c in zip(keys, capabilities, strict=True) if key.kind == "rsa")
+    transport = transport_for(policy.key_transport, rsa)
     if len(keys) > 1:
         keys = list({one.identifier: one for one in keys}.values())
     return keys, cipher, transport, derives_for(policy.content_key, capabilities)

@@ -323,6 +323,7 @@ class Policy:
             signature="rsa-pss",
             key_transport="rsa-oaep",
             cipher="aes-128-gcm",
+            content_key="plain",
             headers="none",
         )
 
@@ -386,19 +387,21 @@ class Policy:
         return choices.cipher_for(self.cipher, capabilities)
 
     def choose_transport(self, capabilities: Iterable[Sequence[str]]) -> str:
-        """Return how content keys go to RSA keys of recipients with these capabilities."""
+        """Return how content keys go to recipients with RSA keys and these capabilities."""
         return choices.transport_for(self.key_transport, capabilities)
 
     def derives_key(self, capabilities: Iterable[Sequence[str]]) -> bool:
         """Say whether the content key is derived, for recipients with these capabilities."""
         return choices.derives_for(self.content_key, capabilities)
 
-    def explain(self, to: Iterable[Any]) -> str:
+    def explain(self, to: Iterable[Any], *, by: Any = None) -> str:
         """Say in words which algorithms these recipients would get, and why.
 
-        The first line is of the content cipher, then its key, then a line for each.
+        ``by`` is the ``Identity`` that signs in ``protect``, which seals for it as
+        well: it is known to read what its signed mails announce. The first line is of
+        the content cipher, then its key, then a line for each.
         """
-        return choices.explain(self, to)
+        return choices.explain(self, to, by)
 
     def micalg_names(self, digests: Iterable[str]) -> str:
         """Return the ``micalg`` parameter for these digests, without repeats.

@@ -255,6 +255,16 @@ def write_all(files: list[tuple[str, bytes, int]]) -> None:
         raise
 
 
+def write_recorded(path: str, certificate: x509.Certificate, pem: bytes) -> None:
+    """Write a certificate that is recorded; if that fails, say how it is had all the same."""
+    try:
+        write_all([(path, pem, 0o644)])
+    except OSError as error:
+        how = f"`smimetool ca export {certificate.serial_number:x} -o FILE.pem`"
+        said = f"{error.strerror}; the certificate is recorded: {how}"
+        raise OSError(error.errno, said, error.filename) from error
+
+
 # --- questions --------------------------------------------------------------
 
 

@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
         for serial in serials:
             certificate = ca.renew(serial, lifetime_days=arguments.days)
             path = os.path.join(arguments.output, f"{certificate.serial_number:032x}.pem")
-            common.write_all([(path, to_pem(certificate, *ca.chain), 0o644)])
+            common.write_recorded(path, certificate, to_pem(certificate, *ca.chain))
             written.append((path, ca.find(certificate.serial_number)))
     if arguments.json:
         common.say_json(

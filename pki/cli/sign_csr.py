@@ -66,7 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
             **options.subject_of(arguments),
         )
         record = ca.find(certificate.serial_number)
-        common.write_all([(arguments.output, to_pem(certificate, *ca.chain), 0o644)])
+        pem = to_pem(certificate, *ca.chain)
+        common.write_recorded(arguments.output, certificate, pem)
     if arguments.json:
         common.say_json({"pem": arguments.output, "certificate": record.to_dict(common.now())})
         return 0

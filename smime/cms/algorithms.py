@@ -327,6 +327,7 @@ CAPABILITIES: tuple[tuple[str, bytes], ...] = (
     ("ecdh-sha256", sequence(AGREEMENT_WRITTEN["sha256"], sequence(KEY_WRAP[32]))),
     ("ecdh-sha256", sequence(AGREEMENT_WRITTEN["sha256"], sequence(KEY_WRAP[16]))),
 )
+ANNOUNCED: tuple[str, ...] = tuple(dict.fromkeys(name for name, _ in CAPABILITIES))
 CAPABILITY_OF = {
     **CIPHER_OF,
     CEK_HKDF_SHA256[2:]: "cek-hkdf-sha256",

@@ -34,7 +34,7 @@ from smime.cms.der import (
 )
 from smime.cms.digested import inner_content
 from smime.cms.encapsulated import encapsulate
-from smime.cms.roles import recipient_keys_of
+from smime.cms.roles import of_rsa, recipient_keys_of
 from smime.cms.schemes import digest_name
 from smime.errors import DecryptionFailed, MalformedMail, NotSupported
 from smime.policy import MODERN, moment
@@ -114,7 +114,7 @@ def authenticate(
     name = "sha256" if policy.digest == "auto" else policy.digest
     kind = oid(content_type)[2:]
     key = os.urandom(alg.DIGESTS[name][1])  # as long as the digest (RFC 2104 §3)
-    infos, _ = recipients.seal(key, readers, policy.choose_transport(capabilities))
+    infos, _ = recipients.seal(key, readers, policy.choose_transport(of_rsa(readers, capabilities)))
     mac, digest = sequence(alg.HMACS[name], NULL), alg.DIGEST_ALGORITHM[name]
     own = (
         sequence(attrs.CONTENT_TYPE, tlv(SET, tlv(0x06, kind))),

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
     from typing import Any
 
@@ -19,7 +19,14 @@ if TYPE_CHECKING:
     from smime.cms.signed import SigningKey
     from smime.policy import Policy
 
-__all__ = ["opening_keys", "opening_keys_of", "recipient_keys_of", "signing_keys_of", "sole_cipher"]
+__all__ = [
+    "of_rsa",
+    "opening_keys",
+    "opening_keys_of",
+    "recipient_keys_of",
+    "signing_keys_of",
+    "sole_cipher",
+]
 
 _IDENTITY = "smime.Identity.load('alice.p12')"
 _RECIPIENT = "smime.Recipient.load('bob.pem')"
@@ -73,6 +80,13 @@ def recipient_keys_of(
     if not found:
         raise ValueError("to= is empty: nobody could read the content")
     return list(found.values()), capabilities
+
+
+def of_rsa(
+    readers: Sequence[Reader], capabilities: Sequence[tuple[str, ...]]
+) -> Iterator[tuple[str, ...]]:
+    """Yield what the readers with RSA keys are known to read: key transport is theirs alone."""
+    return (one for key, one in zip(readers, capabilities, strict=True) if key.kind == "rsa")
 
 
 def _recipient_key(given: Any) -> tuple[Reader, tuple[str, ...]]:

@@ -24,7 +24,7 @@ from smime.cms.armour import unarmoured
 from smime.cms.der import integer, oid_text, sequence, set_of, tlv
 from smime.cms.extras import PLAIN
 from smime.cms.extras import extras as make_extras
-from smime.cms.roles import opening_keys_of, recipient_keys_of, signing_keys_of, sole_cipher
+from smime.cms.roles import of_rsa, opening_keys_of, recipient_keys_of, signing_keys_of, sole_cipher
 from smime.errors import MalformedMail
 from smime.policy import MODERN, moment
 from smime.release import Nowhere
@@ -341,7 +341,7 @@ def encrypt(
             unprotected_attributes,
             tagged=CIPHERS[cipher][2] != "cbc",
         )
-    transport = transport_for(policy.key_transport, capabilities)
+    transport = transport_for(policy.key_transport, of_rsa(readers, capabilities))
     derived = derives_for(policy.content_key, capabilities)
     if out is None and isinstance(data, (bytes, bytearray, memoryview)):
         from smime.cms.enveloped import build

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Identity", "is_private_key"]
 
 _OPENING = ("RSA", "EllipticCurve", "EC", "X25519", "X448")
+_CACHED = ("_fitness", "_signing_key", "_opening_keys", "_recipient", "_announcing")
 _set = object.__setattr__
 
 
@@ -51,6 +52,7 @@ class Identity:
     """
 
     __slots__ = (
+        "_announcing",
         "_certificate",
         "_chain",
         "_fitness",
@@ -70,6 +72,7 @@ class Identity:
     _signing_key: SigningKey | None
     _opening_keys: tuple[OpeningKey, ...] | None
     _recipient: Recipient | None
+    _announcing: Recipient | None
 
     def __init__(
         self,
@@ -93,7 +96,7 @@ class Identity:
         _set(self, "_certificate", certificate)
         _set(self, "_chain", chain)
         _set(self, "_more", more)
-        for cached in ("_fitness", "_signing_key", "_opening_keys", "_recipient"):
+        for cached in _CACHED:
             _set(self, cached, None)
 
     @classmethod
@@ -251,6 +254,21 @@ class Identity:
             recipient = Recipient(self._reading_certificate())
             _set(self, "_recipient", recipient)
         return recipient
+
+    @property
+    def announcing(self) -> Recipient:
+        """``recipient`` with the capabilities that every mail signed by it announces."""
+        announcing = self._announcing
+        if announcing is None:
+            from smime.cms.algorithms import ANNOUNCED
+
+            names, own = ANNOUNCED, self.recipient.certificate
+            if own is self._certificate and not is_private_key(self._key):
+                # Many tokens and key services open OAEP with SHA-1 only, or not at all.
+                names = tuple(one for one in names if one != "rsa-oaep")
+            announcing = Recipient(own, names)
+            _set(self, "_announcing", announcing)
+        return announcing
 
     def _reading_certificate(self) -> x509.Certificate:
         own = self.fitness

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sqlite3
@@ -19,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
+import pki.files
 import pki.tables
 import smime
 from pki.audit import audit
@@ -247,6 +249,29 @@ def test_a_disk_that_is_full_for_other_changes(
         assert (state(club), names()) == (before, there)
     assert limit > 1
     assert state(club)[1] == before[1] + 1
+
+
+@pytest.mark.parametrize("typed", [CHANGES["renew"], CHANGES["sign-csr"]], ids=["renew", "csr"])
+def test_a_certificate_that_finds_no_room_is_had_all_the_same(
+    run: Run, club: Path, typed: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ledger has room and the folder of the new file has not: two disks."""
+    Path("new.csr").write_bytes(csr(GOOD, "new@chess.example"))
+    before, there = state(club), names()
+
+    def full(path: str, data: bytes, *, mode: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pki.files, "write_new", full)
+        done = run(*typed)
+    told(done, 8, "the certificate is recorded: `smimetool ca export ")
+
+    assert (state(club)[0], names()) == (before[0] + 1, there)
+    words = done.stderr.partition("`smimetool ca ")[2].partition("`")[0].split()
+    assert run(*words).returncode == 0
+    (made,) = x509.load_pem_x509_certificates(Path("FILE.pem").read_bytes())
+    assert f"{made.serial_number:x}" == words[1]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="platform: no limits of files")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -180,6 +181,22 @@ def test_a_command_at_work_is_left_alone(club: Path) -> None:
     assert made() == before != set()
     staged.drop()
     assert made() == set()
+
+
+@pytest.mark.parametrize("reason", [errno.EROFS, errno.EACCES])
+def test_a_folder_that_cannot_be_written_gets_no_note(
+    club: Path, monkeypatch: pytest.MonkeyPatch, reason: int
+) -> None:
+    """Whose ledger is in a server needs to read the folder alone."""
+
+    def refuse(path: str, **_: object) -> None:
+        raise OSError(reason, os.strerror(reason), path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "makedirs", refuse)
+        assert main([*ISSUE]) == 0
+    assert made() == FILES
+    assert not (club / NOTES).exists()
 
 
 def test_broken_off_after_the_commit_it_is_handed_over(

@@ -10,6 +10,7 @@ from asn1crypto import cms as asn1
 
 import smime
 from smime import Policy, cms, incoming
+from smime.cms import algorithms as alg
 from smime.formats import smime as form
 from smime.mime.entity import split_entity
 from smime.mime.multipart import split_signed
@@ -80,7 +81,6 @@ def test_every_cipher_of_a_policy_is_written_and_read(world: World, cipher: str)
 
 def test_oaep_is_learned_with_its_digest(world: World) -> None:
     """Who reads OAEP by its default, SHA-1, does not read what is written here."""
-    from smime.cms import algorithms as alg
     from smime.cms import der
     from smime.cms.attributes import Attributes
 
@@ -106,7 +106,7 @@ def test_explain_says_it_of_the_content_and_of_each(world: World) -> None:
         "aes-256-gcm: every recipient says that it reads it",
         "content key: derived for this cipher, RFC 9709; every recipient says that it reads that",
         "bob@example.org: ECDH on secp256r1",
-        "dave@example.org: RSA, OAEP with SHA-256; every recipient says that it reads it",
+        "dave@example.org: RSA, OAEP with SHA-256; every one with an RSA key says that it reads it",
     ]
     assert Policy.modern().explain([everything, world.rsa]).splitlines() == [
         "aes-256-cbc: AES-GCM is not known to be readable by dave@example.org",
@@ -117,11 +117,59 @@ def test_explain_says_it_of_the_content_and_of_each(world: World) -> None:
     ]
     assert Policy.edi_energy().explain([world.rsa]).splitlines() == [
         "aes-128-gcm: named by the policy",
-        "content key: plain; not every recipient says that it reads derived ones",
+        "content key: plain; named by the policy",
         "dave@example.org: RSA, OAEP with SHA-256; by the policy",
     ]
     told = Policy.rfc8551().explain([world.rsa, world.alice])
     assert "nothing is known of dave@example.org; alice@example.org" in told
+
+
+def test_a_sender_is_known_by_what_it_announces(world: World) -> None:
+    """All readers of protect() and protect_each(): who is sealed for as the sender is one."""
+
+    def protected(*to: smime.Addressee, to_self: bool = True) -> str:
+        one = smime.protect(LETTER, by=world.alice, to=to, to_self=to_self)
+        for made in (one, *smime.protect_each(LETTER, by=world.alice, to=to, to_self=to_self)):
+            opened = smime.verify(made, keys=[world.alice, world.bob], trust=world.anchors)
+            (layer, _) = opened.report.layers
+            found.add(layer.algorithm.lower())
+        (cipher,) = found
+        found.clear()
+        return cipher
+
+    found: set[str] = set()
+    bob = knows(world.bob, *ALL)
+    assert protected(bob) == "aes-256-gcm"
+    assert protected(bob, to_self=False) == "aes-256-gcm"
+    assert (
+        protected(world.alice) == "aes-256-gcm"
+    )  # named among the readers, it is the sender still
+    assert protected(world.bob) == "aes-256-cbc"  # of whom nothing is known
+    assert protected(knows(world.bob, "aes-128-gcm", "aes-128-cbc")) == "aes-128-gcm"
+    assert protected(knows(world.alice, "aes-128-cbc")) == "aes-128-cbc"  # as the caller says
+    told = Policy.modern().explain([bob], by=world.alice).splitlines()
+    assert told[0] == "aes-256-gcm: every recipient says that it reads it"
+    assert told[-1].startswith("alice@example.org: ")
+    told = Policy.modern().explain([world.bob], by=world.alice).splitlines()
+    assert told[0] == "aes-256-cbc: AES-GCM is not known to be readable by bob@example.org"
+
+
+def test_oaep_is_asked_of_those_with_rsa_keys_alone(world: World) -> None:
+    """What a reader with an EC key says of RSA is no matter to the others."""
+    mixed = [knows(world.bob, "aes-256-gcm"), knows(world.rsa, "aes-256-gcm", "rsa-oaep")]
+
+    info = sealed_info(smime.encrypt(LETTER, to=mixed))
+    blob = cms.encrypt(b"data", to=mixed)
+
+    kinds = {
+        one.chosen["key_encryption_algorithm"]["algorithm"].native
+        for one in info["recipient_infos"]
+        if one.name == "ktri"
+    }
+    assert kinds == {"rsaes_oaep"}
+    assert alg.RSA_OAEP in blob
+    assert "OAEP" in Policy.modern().explain(mixed)
+    assert alg.RSA_OAEP not in cms.encrypt(b"data", to=[mixed[0], world.rsa])
 
 
 @pytest.mark.parametrize("known", [(), ALL, ("aes-128-cbc",), ("aes-256-gcm",)])
