@@ -23,7 +23,7 @@ from smime.pgp.asking import INSTALL as SEQUOIA
 from smime.pgp.asking import has_sequoia
 from smime.pgp.auto import Auto
 from smime.pgp.gnupg import INSTALL, GnuPG, Run, find_gpg, version_of
-from smime.pgp.homes import PrivateHome, check_own
+from smime.pgp.homes import PrivateHome, prepare_own
 from smime.pgp.key import PgpKey, asked
 from smime.pgp.listing import KeyFacts, UserId, address_of, read_listing
 from smime.pgp.manager import Manager, read_keys
@@ -126,13 +126,12 @@ class PgpKeyring(OwnKeys):
     ) -> Self:
         """Use the user's own keyring, with its agent and smartcards (``GNUPGHOME``, ``~/.gnupg``).
 
-        ``home`` is another GnuPG home that is kept. Nothing asks the user anything: a
-        key is used if the agent has it open, or with ``passphrase``. ``close`` leaves
-        the agent alone.
+        ``home`` is another GnuPG home. Nothing asks the user anything: a key is used if the
+        agent has it open, or with ``passphrase``. ``close`` leaves home and agent alone.
         """
         made = cls.__new__(cls)
         where = None if home is None else os.path.abspath(os.fspath(home))
-        check_own(where)
+        prepare_own(where)
         made._open(None, passphrase, where, "auto" if has_sequoia() else "gnupg")
         return made
 
