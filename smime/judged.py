@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from smime.trust import Evidence
 
     Taken: TypeAlias = "Signed | Sealed | pgp.SignedLayer | Layer"
-    View: TypeAlias = "_JudgedLayer | Layer"
+    View: TypeAlias = "_JudgedLayer | Sealed | Layer"
 
 __all__ = ["Judged", "Sealed", "Signed", "World"]
 
@@ -59,7 +59,7 @@ _log = logging.getLogger("smime")
 class World:
     """What signatures are judged by: all that the caller handed in, and no key."""
 
-    __slots__ = ("evidence", "parse", "policy", "sender", "times", "trusts")
+    __slots__ = ("_no_chain", "evidence", "parse", "policy", "sender", "times", "trusts")
 
     def __init__(
         self,
@@ -76,6 +76,7 @@ class World:
         self.policy = policy.as_of(times.earliest)
         self.times = times
         self.parse = judging.parser(trusts)
+        self._no_chain = judging.wants_no_chain(trusts)
 
     def check(
         self, data: signatures.SignedData, content: AnyContent
@@ -97,7 +98,7 @@ class World:
                 certificate=certificate,
                 sender=sender,
                 at=self.times.at,
-                certificates=data.certificates(),
+                certificates=() if self._no_chain else data.certificates(),
                 crls=data.crls,
                 ocsp=data.ocsp,
                 sender_reason=reason,
@@ -128,6 +129,10 @@ class Sealed:
 
     __slots__ = ("_names", "by", "form", "label", "tag_note", "tagged")
 
+    kind = "encrypted"
+    covers = "content"
+    signatures = ()
+
     def __init__(self, form_name: str, envelope: Envelope) -> None:
         self.form = form_name
         self.label = envelope.label
@@ -145,7 +150,7 @@ class Sealed:
     def layer(self) -> Layer:
         opened = self.by is not None
         return Layer(
-            "encrypted",
+            self.kind,
             self.form,
             algorithm=self.label,
             recipients=self.names,
@@ -257,6 +262,11 @@ class Judged:
             sealed=self.opened_by is not None,
         )
 
+    def ask(self) -> None:
+        """Ask whoever was handed in as a trust now, and not at some later time."""
+        if any(isinstance(one, (Signed, pgp.SignedLayer)) for one in self.taken):
+            self.settle()
+
     def settle(self) -> Sequence[View]:
         """Judge every signature and find whose mail it is; done once."""
         if self._views is None:
@@ -319,7 +329,7 @@ class Judged:
                 by = world.times.at, world.policy
                 views.append(one.judged(world.trusts, sender, reason, *by))
             else:
-                views.append(one if isinstance(one, Layer) else one.layer)
+                views.append(one)
         return views
 
     def _whose(self, views: Sequence[View], sender: str | None) -> str | None:
@@ -398,6 +408,8 @@ class Judged:
     def _in_words(self, view: View) -> Layer:
         if isinstance(view, Layer):
             return view
+        if isinstance(view, Sealed):
+            return view.layer
         inside = self.payload.fields if self.payload is not None else ()
         return Layer(
             "signed",

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from smime.policy import MODERN, Policy
+from smime.report import all_accepted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -151,13 +152,7 @@ class Judgement:
     @property
     def good(self) -> bool:
         """Every finding is yes, or was not demanded."""
-        return (
-            self.path.accepted
-            and self.revocation.accepted
-            and self.usage.accepted
-            and self.address.accepted
-            and self.time.accepted
-        )
+        return all_accepted((self.path, self.revocation, self.usage, self.address, self.time))
 
 
 class Trust(Protocol):

@@ -31,6 +31,7 @@ from smime.cms.der import (
     oid_text,
     sequence,
     tlv,
+    top,
 )
 from smime.cms.unwrapping import (
     Sealed,
@@ -51,8 +52,11 @@ if TYPE_CHECKING:
     from smime.cms.recipients import OpeningKey
     from smime.cms.unwrapping import Opener, Unwrap
 
-    # Derivation, digest, key octets, the sender's public key, and salts with shared infos to try.
     Unwrapping: TypeAlias = Callable[[Sequence[bytes], bytes, int], bytes]
+    # Derivation, digest, octets of the wrapping key, what wraps as it is called in the message
+    # and as it might have been, and what unwraps.
+    Ways: TypeAlias = tuple[str, str, int, bytes, bytes, Unwrapping]
+    # Derivation, digest, key octets, the sender's public key, and salts with shared infos to try.
     Shared: TypeAlias = tuple[str, str, int, bytes, tuple[tuple[bytes, bytes], ...], Unwrapping]
 
     class Agreeing(Protocol):
@@ -95,6 +99,10 @@ _KINDS = {
 }
 _ECDH = ec.ECDH()
 _THREE = integer(3)
+# keyEncryptionAlgorithms that are kept, read: real mail has a dozen, of some thirty octets.
+MAX_KNOWN_WAYS = 64
+MAX_WAY_OCTETS = 64
+_known_ways: dict[bytes, Ways] = {}
 
 
 def _derive(
@@ -195,7 +203,7 @@ def read(data: bytes, node: Node) -> list[Sealed]:
         rest = rest[1:]
     if len(rest) < 2 or rest[0][0] != SEQUENCE or rest[1][0] != SEQUENCE:
         raise MalformedMail("a key agreement recipient holds no keys")
-    shared = _Shared(data, fields[1], rest[0], ukm)
+    shared = _Shared(data, fields[1], data[rest[0][1] : rest[0][3]], ukm)
     weak = shared.weak
     found = []
     for one in children(data, rest[1]):
@@ -218,25 +226,19 @@ def read(data: bytes, node: Node) -> list[Sealed]:
 class _Shared:
     """What all keys of one KeyAgreeRecipientInfo share; its algorithms are read when needed."""
 
-    __slots__ = ("_algorithm", "_data", "_originator", "_ready", "_ukm", "kind")
+    __slots__ = ("_algorithm", "_data", "_key", "_ready", "_ukm", "kind")
 
-    def __init__(self, data: bytes, originator: Node, algorithm: Node, ukm: bytes) -> None:
-        self._data, self._originator, self._algorithm = data, originator, algorithm
-        self._ukm = ukm
+    def __init__(self, data: bytes, originator: Node, algorithm: bytes, ukm: bytes) -> None:
+        self._data, self._algorithm, self._ukm = data, algorithm, ukm
         self._ready: Shared | None = None
         self.kind = "ec"
-        key = self._key()
-        if key and key[0][0] == SEQUENCE:
-            named = children(data, key[0])
+        inner = children(data, originator)
+        self._key = children(data, inner[0]) if len(inner) == 1 and inner[0][0] == 0xA1 else []
+        """Algorithm and public key of the sender, or nothing for another form."""
+        if self._key and self._key[0][0] == SEQUENCE:
+            named = children(data, self._key[0])
             content = data[named[0][2] : named[0][3]] if named else b""
             self.kind = _KINDS.get(content) or f"agreement {oid_text(content)}"
-
-    def _key(self) -> list[Node]:
-        """Return algorithm and public key of the sender, or nothing for another form."""
-        inner = children(self._data, self._originator)
-        if len(inner) != 1 or inner[0][0] != 0xA1:
-            return []
-        return children(self._data, inner[0])
 
     def ready(self) -> Shared:
         if self._ready is None:
@@ -244,49 +246,59 @@ class _Shared:
         return self._ready
 
     def _read(self) -> Shared:
-        data = self._data
-        parts = children(data, self._algorithm)
-        content = data[parts[0][2] : parts[0][3]] if parts else b""
-        found = alg.AGREEMENTS.get(content)
-        if found is None:
-            raise NotSupported(f"key agreement {alg.called(content)} is not supported")
-        if self.kind not in _KINDS.values():
-            raise NotSupported(f"key {self.kind} is not supported")
-        how, digest = found
-        if len(parts) != 2 or parts[1][0] != SEQUENCE:
-            raise MalformedMail("a key agreement names no key wrap")
-        named = children(data, parts[1])
-        identifier = data[named[0][2] : named[0][3]] if named else b""
-        old = identifier == alg.WRAP_3DES[2:]
-        wrap = 24 if old else alg.KEY_WRAP_OF.get(identifier)
-        if wrap is None:
-            what = alg.called(identifier) if named else "without a name"
-            raise NotSupported(f"the key wrap {what} of a key agreement is not supported")
-        key = self._key()
+        data, key = self._data, self._key
+        known = _known_ways.get(self._algorithm) if self.kind in _KINDS.values() else None
+        ways = known or _read_ways(self._algorithm, self.kind)
+        how, digest, wrap, as_sent, other, unwrapping = ways
         if not key:
             raise NotSupported("a sender's static key in key agreement is not supported")
         if len(key) != 2 or key[1][0] != 0x03:
             raise MalformedMail("the sender's key of a key agreement is not there")
         point = data[key[1][2] + 1 : key[1][3]]
-        # The wrap algorithm's parameters are absent by RFC 3565; some senders
-        # put NULL into what the key is derived from, so that is tried as well.
-        as_sent = data[parts[1][1] : parts[1][3]]
-        other = sequence(alg.KEY_WRAP[wrap], NULL)
-        if as_sent == other:
-            other = sequence(alg.KEY_WRAP[wrap])
         ukm = self._ukm
         first = _shared_info(as_sent, ukm, wrap)
         # RFC 8418 §2.2: with HKDF the keying material is the salt as well; Bouncy
         # Castle 1.86 left that out.
         second = (b"", first) if how == "hkdf" and ukm else (ukm, _shared_info(other, ukm, wrap))
-        forms = ((ukm, first), second)
-        return how, digest, wrap, point, forms, unwrap_3des if old else unwrap_aes
+        return how, digest, wrap, point, ((ukm, first), second), unwrapping
 
     @property
     def weak(self) -> str:
         """What of its algorithms is weak."""
-        algorithm = self._data[self._algorithm[1] : self._algorithm[3]]
-        return "3des-cbc" if alg.WRAP_3DES in algorithm else ""
+        return "3des-cbc" if alg.WRAP_3DES in self._algorithm else ""
+
+
+def _read_ways(algorithm: bytes, kind: str) -> Ways:
+    """Read a keyEncryptionAlgorithm: how the key is derived, and what wraps."""
+    parts = children(algorithm, top(algorithm))
+    content = algorithm[parts[0][2] : parts[0][3]] if parts else b""
+    found = alg.AGREEMENTS.get(content)
+    if found is None:
+        raise NotSupported(f"key agreement {alg.called(content)} is not supported")
+    if kind not in _KINDS.values():
+        raise NotSupported(f"key {kind} is not supported")
+    how, digest = found
+    if len(parts) != 2 or parts[1][0] != SEQUENCE:
+        raise MalformedMail("a key agreement names no key wrap")
+    named = children(algorithm, parts[1])
+    identifier = algorithm[named[0][2] : named[0][3]] if named else b""
+    old = identifier == alg.WRAP_3DES[2:]
+    wrap = 24 if old else alg.KEY_WRAP_OF.get(identifier)
+    if wrap is None:
+        what = alg.called(identifier) if named else "without a name"
+        raise NotSupported(f"the key wrap {what} of a key agreement is not supported")
+    # The wrap algorithm's parameters are absent by RFC 3565; some senders
+    # put NULL into what the key is derived from, so that is tried as well.
+    as_sent = algorithm[parts[1][1] : parts[1][3]]
+    other = sequence(alg.KEY_WRAP[wrap], NULL)
+    if as_sent == other:
+        other = sequence(alg.KEY_WRAP[wrap])
+    ways = how, digest, wrap, as_sent, other, unwrap_3des if old else unwrap_aes
+    if len(algorithm) <= MAX_WAY_OCTETS:
+        if len(_known_ways) >= MAX_KNOWN_WAYS:
+            _known_ways.clear()
+        _known_ways[algorithm] = ways
+    return ways
 
 
 class _Preparing:

@@ -394,9 +394,12 @@ def named(table: dict[bytes, str], content: bytes, what: str) -> str:
     return name
 
 
+_WEAK = WEAK_DIGESTS | WEAK_CIPHERS
+
+
 def refuse_weak(name: str, policy: Policy) -> None:
     """Raise ``NotSupported`` for a weak algorithm that the policy does not name."""
-    if name in WEAK_DIGESTS | WEAK_CIPHERS and name not in policy.weak:
+    if name in _WEAK and name not in policy.weak:
         raise NotSupported(
             f"{name.upper()} is too weak to be relied on",
             hint="to read an old mail all the same, ask for it: policy=Policy.legacy_read()",

@@ -285,6 +285,21 @@ class Attributes:
         found = self.values.get(kind[2:], [])
         return found[0][0] if len(found) == 1 and len(found[0]) == 1 else None
 
+    @property
+    def span(self) -> tuple[int, int]:
+        """Where they begin and end in what they were read of."""
+        return self._node[1], self._node[3]
+
+    @property
+    def data(self) -> bytes:
+        """All that they were read of."""
+        return self._data
+
+    def place(self, kind: bytes) -> tuple[int, int] | None:
+        """Return where the content of the one value of this type stands, or None."""
+        node = self._single(kind)
+        return None if node is None or node[0] & 0x20 else (node[2], node[3])
+
     def has(self, kind: bytes) -> bool:
         """An attribute of this type is there, whatever its values."""
         return kind[2:] in self.values

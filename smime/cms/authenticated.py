@@ -215,10 +215,8 @@ class Authenticated:
         if self._digest:
             alg.refuse_weak(self._digest, policy)
         length = alg.DIGESTS[self.mac][1]
-        ways = [
-            hmac.new(secret, digestmod=self.mac)
-            for _, secret in recipients.unwrapped(self.sealed, keys, length, policy)
-        ]
+        secrets = [one for _, one in recipients.unwrapped(self.sealed, keys, length, policy)]
+        ways = [hmac.new(secret, digestmod=self.mac) for secret in secrets]
         tally = alg.new_hash(self._digest) if self._digest else None
         beginning = b""
         for piece in inner_content(self._reader, self.detached, content):
@@ -238,7 +236,11 @@ class Authenticated:
             right = hmac.compare_digest(tally.digest(), stated)
             for one in ways:
                 one.update(self.attributes)
-        fitting = [one for one in ways if hmac.compare_digest(one.digest(), mac)]
+        fitting = {
+            secret
+            for secret, one in zip(secrets, ways, strict=True)
+            if hmac.compare_digest(one.digest(), mac)
+        }
         # Several keys can only be tried where they have no name; one alone may fit.
         if len(fitting) != 1 or not right:
             raise DecryptionFailed(FAILED)

@@ -75,6 +75,7 @@ NONCE_OCTETS = {"cbc": 16, "gcm": 12, "ccm": 12, "chacha": 12}
 GCM_MAX_OCTETS = 2**36 - 32  # NIST SP 800-38D §5.2.1.1
 CHACHA_MAX_OCTETS = (2**32 - 1) * 64  # RFC 8439 §2.8: the block counter has 32 bits
 CCM_MAX_OCTETS = 64 * 1024 * 1024  # CCM is one call, so all of it stands in memory
+GCM_ONE_CALL = 1024 * 1024  # above, to put the tag behind the ciphertext costs more than it saves
 CHACHA_ONE_CALL = 1024 * 1024  # above, the library's class is slower than its two halves
 
 
@@ -193,7 +194,18 @@ def unseal(
     name: str, key: bytes, nonce: bytes, ciphertext: bytes, tag: bytes = b"", aad: bytes = b""
 ) -> bytes:
     """Return the content of a ciphertext in memory; raises ``BadSeal``."""
-    if CIPHERS[name][2] == "chacha" and len(ciphertext) <= CHACHA_ONE_CALL:
+    mode = CIPHERS[name][2]
+    if mode == "gcm" and len(tag) == TAG_OCTETS and len(ciphertext) <= GCM_ONE_CALL:
+        try:
+            return AESGCM(key).decrypt(nonce, ciphertext + tag, aad or None)
+        except InvalidTag:
+            raise BadSeal from None
+    if mode == "cbc":
+        cipher = Cipher(_block_cipher(name, key), CBC(nonce)).decryptor()
+        if not ciphertext or len(ciphertext) % len(nonce):
+            raise BadSeal
+        return _unpadded(cipher.update(ciphertext), len(nonce))
+    if mode == "chacha" and len(ciphertext) <= CHACHA_ONE_CALL:
         from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
         try:
@@ -246,17 +258,21 @@ class _CbcDecryptor:
         return ready
 
     def finalize(self, tag: bytes = b"") -> bytes:  # noqa: ARG002  # CBC has none
-        last, block = self._held, self._block
         try:
             self._cipher.finalize()
         except ValueError:  # not a whole number of blocks
             raise BadSeal from None
-        pad = last[-1] if last else 0
-        # Whatever stands there takes the same steps over a whole block.
-        end = int.from_bytes(last[-block:], "big") ^ int.from_bytes(bytes((pad,)) * block, "big")
-        if end & ((1 << 8 * (pad % (block + 1))) - 1) or not 1 <= pad <= block:
-            raise BadSeal
-        return last[:-pad]
+        return _unpadded(self._held, self._block)
+
+
+def _unpadded(last: bytes, block: int) -> bytes:
+    """Take the padding off (RFC 5652 §6.3); raises ``BadSeal``."""
+    pad = last[-1] if last else 0
+    # Whatever stands there takes the same steps over a whole block.
+    end = int.from_bytes(last[-block:], "big") ^ int.from_bytes(bytes((pad,)) * block, "big")
+    if end & ((1 << 8 * (pad % (block + 1))) - 1) or not 1 <= pad <= block:
+        raise BadSeal
+    return last[:-pad]
 
 
 def _block_cipher(name: str, key: bytes) -> BlockCipherAlgorithm:

@@ -187,7 +187,7 @@ def top(data: bytes, at: int = 0, end: int | None = None) -> Node:
     """
     limit = len(data) if end is None else end
     if at + 2 > limit:
-        raise MalformedMail("the CMS structure ends in the middle of an element")
+        raise _cut_short()
     tag, length, content = data[at], data[at + 1], at + 2
     if tag & 0x1F == 0x1F:
         raise MalformedMail("the CMS structure holds a tag that CMS does not use")
@@ -206,32 +206,48 @@ def top(data: bytes, at: int = 0, end: int | None = None) -> Node:
 
 def children(data: bytes, node: Node, limit: int = MAX_CHILDREN) -> list[Node]:
     """Return the nodes inside a constructed node, in the order in which they stand."""
-    _, _, at, end = node
+    at, end = node[2], node[3]
+    if end - at > 2 * limit:  # an element has two octets at least
+        return _many(data, at, end, limit)
     found: list[Node] = []
-    for _ in range(limit):
-        if at >= end:
-            return found
-        # The common cases of ``top``, written out: this loop is the parser.
-        tag = data[at]
-        content = at + 2
-        length = data[at + 1] if content <= end else 0x80
-        if length >= 0x80:
-            if length == 0x82 and content + 2 <= end:
-                length = data[content] << 8 | data[content + 1]
-                content += 2
-            elif length == 0x81 and content < end:
-                length = data[content]
-                content += 1
+    try:
+        while at < end:
+            # The common cases of ``top``, written out: this loop is the parser.
+            length = data[at + 1]
+            if length < 0x80:
+                content = at + 2
+                stop = content + length
+            elif length == 0x82:
+                content = at + 4
+                stop = content + (data[at + 2] << 8 | data[at + 3])
+            elif length == 0x81:
+                content = at + 3
+                stop = content + data[at + 2]
             else:
-                length = end  # another form, or no form at all: ``top`` will tell
-        stop = content + length
-        if stop > end or tag & 0x1F == 0x1F:
-            child = top(data, at, end)
-            stop = child[3]
-        else:
-            child = (tag, at, content, stop)
-        found.append(child)
-        at = stop
-    if at < end:
-        raise LimitExceeded(f"more than {limit} elements in one CMS structure")
+                content = stop = end + 1
+            tag = data[at]
+            # Another form, or no form at all, or what reaches over the end: ``top`` will tell.
+            child = (
+                top(data, at, end) if stop > end or tag & 0x1F == 0x1F else (tag, at, content, stop)
+            )
+            found.append(child)
+            at = child[3]
+    except IndexError:
+        raise _cut_short() from None
     return found
+
+
+def _many(data: bytes, at: int, end: int, limit: int) -> list[Node]:
+    """Return the nodes between two places, where they may be too many."""
+    found: list[Node] = []
+    while at < end:
+        if len(found) == limit:
+            raise LimitExceeded(f"more than {limit} elements in one CMS structure")
+        child = top(data, at, end)
+        found.append(child)
+        at = child[3]
+    return found
+
+
+def _cut_short() -> MalformedMail:
+    return MalformedMail("the CMS structure ends in the middle of an element")

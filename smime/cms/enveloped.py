@@ -30,6 +30,7 @@ from smime.cms.der import (
     top,
 )
 from smime.cms.extras import PLAIN, check_authenticated, read_attributes
+from smime.cms.ordinary import content_cipher
 from smime.errors import DecryptionFailed, MalformedMail, NotSupported
 
 TYPE_CHECKING = False
@@ -330,6 +331,11 @@ def _read_content(data: bytes, node: Node, found: Envelope) -> None:
         raise MalformedMail("the encrypted content is not there")
     found.content_type = data[parts[0][2] : parts[0][3]]
     found.ciphertext = octets(data, parts[2])
+    ordinary = content_cipher(data[parts[1][1] : parts[1][3]])
+    if ordinary is not None and found.authenticated == bool(ordinary[2]):
+        found.cipher, found.nonce, found.tag = ordinary
+        _check_octets(found)
+        return
     algorithm = children(data, parts[1])
     if not algorithm or algorithm[0][0] != 0x06:
         raise MalformedMail("the encrypted content names no cipher")
@@ -351,15 +357,20 @@ def _read_content(data: bytes, node: Node, found: Envelope) -> None:
         found.why_not = f"{found.label} in this structure is not standard and not supported"
         return
     _read_parameters(data, algorithm[1] if len(algorithm) > 1 else None, found)
-    block = 16 if found.cipher.startswith("aes-") else 8
-    if mode == "cbc" and (not found.ciphertext or len(found.ciphertext) % block):
-        raise MalformedMail("the encrypted content is not a whole number of blocks")
     if found.tag_inside:
         if len(found.ciphertext) < len(found.tag):
             raise MalformedMail("the tag that protects the content is not there")
         found.tag = found.ciphertext[-len(found.tag) :]
         found.ciphertext = found.ciphertext[: -len(found.tag)]
-    ciphers.check_length(found.cipher, len(found.nonce), len(found.ciphertext))
+    _check_octets(found)
+
+
+def _check_octets(found: Envelope) -> None:
+    """Say whether the cipher can have made so many octets."""
+    if found.tag:
+        ciphers.check_length(found.cipher, len(found.nonce), len(found.ciphertext))
+    elif not found.ciphertext or len(found.ciphertext) % len(found.nonce):
+        raise MalformedMail("the encrypted content is not a whole number of blocks")
 
 
 def _read_parameters(data: bytes, node: Node | None, found: Envelope) -> None:
@@ -417,16 +428,17 @@ def open_with(envelope: Envelope, keys: Iterable[Key], policy: Policy) -> tuple[
     Raises what ``content_keys`` raises, and ``DecryptionFailed`` with one
     message whichever step failed.
     """
-    opened: list[tuple[bytes, Key]] = []
+    opened: list[tuple[bytes, Key, bytes]] = []
     for key, content_key in content_keys(envelope, keys, policy):
         content = _decrypt(envelope, content_key)
         if content is not None:
-            opened.append((content, key))
+            opened.append((content, key, content_key))
     # Several can only be tried for a key without certificate, and unwrapping
-    # "works" for each: only one that opens the content in all is believed.
-    if len(opened) != 1:
+    # "works" for each: only one that opens the content in all is believed. It
+    # comes more than once where several of the keys are among the readers.
+    if len({content_key for _, _, content_key in opened}) != 1:
         raise DecryptionFailed(FAILED)
-    return opened[0]
+    return opened[0][:2]
 
 
 def content_keys(

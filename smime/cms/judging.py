@@ -11,7 +11,7 @@ from __future__ import annotations
 from smime.cms.names import name_of
 from smime.cms.signerinfo import parse_certificate
 from smime.errors import SignatureRejected
-from smime.report import Answer, Finding, Layer, Outcome, Report, SignatureCheck
+from smime.report import Answer, Finding, Layer, Outcome, Report, SignatureCheck, all_accepted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _NOT_REACHED = Finding.open(
 
 def trusts(trust: Trusts, argument: str = "trust") -> tuple[Trust, ...]:
     """Return what ``trust=`` holds; raises ``TypeError`` for what cannot judge."""
-    several = tuple(trust) if isinstance(trust, list | tuple) else (trust,)
+    several = tuple(trust) if isinstance(trust, (list, tuple)) else (trust,)
     for one in several:
         if not callable(getattr(one, "judge", None)):
             raise TypeError(
@@ -57,6 +57,11 @@ def parser(trusts: tuple[Trust, ...]) -> Callable[[bytes], x509.Certificate | No
         one.parse_certificate for one in trusts if hasattr(one, "parse_certificate")
     ]
     return kept[0] if kept else parse_certificate
+
+
+def wants_no_chain(trusts: tuple[Trust, ...]) -> bool:
+    """Say whether all of them look at the signer's certificate alone, so that others can wait."""
+    return all(getattr(one, "wants_no_chain", False) for one in trusts)
 
 
 def best(trusts: tuple[Trust, ...], claim: Claim) -> Judgement:
@@ -135,7 +140,7 @@ def judged(
             certificate=certificate,
             sender=sender,
             at=times.at,
-            certificates=data.certificates(),
+            certificates=() if wants_no_chain(trusts) else data.certificates(),
             crls=data.crls,
             ocsp=data.ocsp,
             sender_asked=sender is not None,
@@ -171,8 +176,7 @@ class Judged:
         self.proof = judgement.proof if judgement is not None else ""
         self.good = (
             judgement is not None
-            and checked.intact.accepted
-            and checked.genuine.accepted
+            and all_accepted((checked.intact, checked.genuine))
             and judgement.good
         )
 

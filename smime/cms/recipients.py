@@ -270,6 +270,8 @@ class Recipients:
 
     def first(self, limit: int) -> list[Sealed]:
         """Return so many recipients; raises ``LimitExceeded`` for more than any message has."""
+        if len(self._read) >= limit and limit <= MAX_RECIPIENTS:
+            return self._read[:limit]
         try:
             return self._first(limit)
         except Indefinite:
@@ -393,12 +395,6 @@ def unwrapped(
 
 
 def _find(recipients: Recipients, keys: tuple[Key, ...]) -> list[tuple[Key, Sealed]]:
-    named: dict[tuple[str, bytes], Key] = {}
-    for key in keys:
-        if key.identifier:
-            named.setdefault((key.kind, key.identifier), key)
-        for identifier in key.key_identifiers:
-            named.setdefault((key.kind, b"key:" + identifier), key)
     if len(keys) <= MAX_SEARCHES and recipients.octets > SEARCHED_OCTETS:
         for key in keys:
             fitting = recipients.at_identifier(key.identifier) if key.kind == "rsa" else None
@@ -406,8 +402,8 @@ def _find(recipients: Recipients, keys: tuple[Key, ...]) -> list[tuple[Key, Seal
                 return [(key, fitting)]
     every = recipients.first(MAX_RECIPIENTS + 1)
     why_not = ""
-    for pairs in (_by_name(every, named), _by_value(every, keys)):
-        for key, one in pairs:
+    for pairs in (_by_name, _by_value):
+        for key, one in pairs(every, keys):
             reason = one.why_not
             if not reason:
                 return [(key, one)]
@@ -418,13 +414,26 @@ def _find(recipients: Recipients, keys: tuple[Key, ...]) -> list[tuple[Key, Seal
     return found
 
 
-def _by_name(
-    every: list[Sealed], named: dict[tuple[str, bytes], Key]
-) -> Iterator[tuple[Key, Sealed]]:
+def _by_name(every: list[Sealed], keys: tuple[Key, ...]) -> Iterator[tuple[Key, Sealed]]:
+    if len(keys) == 1:
+        (only,) = keys
+        kind, name, identifiers = only.kind, only.identifier, only.key_identifiers
+        for one in every:
+            if one.kind == kind and (
+                one.identifier == name if one.identifier else one.key_identifier in identifiers
+            ):
+                yield only, one
+        return
+    named: dict[tuple[str, bytes], Key] = {}
+    for key in keys:
+        if key.identifier:
+            named.setdefault((key.kind, key.identifier), key)
+        for identifier in key.key_identifiers:
+            named.setdefault((key.kind, b"key:" + identifier), key)
     for one in every:
-        key = named.get((one.kind, one.identifier or b"key:" + one.key_identifier))
-        if key is not None:
-            yield key, one
+        found = named.get((one.kind, one.identifier or b"key:" + one.key_identifier))
+        if found is not None:
+            yield found, one
 
 
 def _by_value(every: list[Sealed], keys: tuple[Key, ...]) -> Iterator[tuple[Key, Sealed]]:

@@ -135,9 +135,11 @@ def unseal_begun(
 
         if len(ways) > 1:
             # Only for a key without certificate, where unwrapping always "works":
-            # one that opens the content is believed if no other does.
+            # one that opens the content is believed if no other one does.
             ways = [one for one in ways if _open(again(), one[1], envelope, None)]
-        if len(ways) != 1 or not _open(again(), ways[0][1], envelope, to):
+        if len({content_key for _, content_key in ways}) != 1 or not _open(
+            again(), ways[0][1], envelope, to
+        ):
             raise DecryptionFailed(FAILED)
         envelope.opened_by = ways[0][0]
     return envelope

@@ -10,16 +10,16 @@ from smime.cms import algorithms as alg
 from smime.cms.attributes import COUNTERSIGNATURE, TIME_STAMP_TOKEN, reads_as_attributes
 from smime.cms.bindings import check_protection, names_certificate
 from smime.cms.contents import Content, HashedContent
-from smime.cms.der import Indefinite, children, top
-from smime.cms.names import bears, by_value, issuer_and_serial, key_identifiers
+from smime.cms.der import Indefinite, top
+from smime.cms.names import by_value, issuer_and_serial, key_identifiers
 from smime.cms.schemes import FIXED_DIGEST, verify
-from smime.cms.signerinfo import SignedData, SignerInfo, read, read_signer
+from smime.cms.signerinfo import SignedData, SignerInfo, exact, read, read_signer
 from smime.errors import LimitExceeded, MalformedMail, NotSupported, SmimeError
 from smime.report import Answer, Finding, Note
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
     from typing import TypeAlias
 
@@ -299,6 +299,9 @@ def _candidates(
     signer: SignerInfo, signed: SignedData, known: Sequence[x509.Certificate]
 ) -> list[tuple[bytes, x509.Certificate]]:
     """Return every certificate that the signer's identifier can mean."""
+    if signer.identifier and not known and (named := signed.carried.named(signer.identifier)):
+        found = [(der, signed.certificate(der)) for der in named]
+        return [(der, one) for der, one in found if one is not None]
     pairs: dict[bytes, x509.Certificate | None] = dict.fromkeys(signed.certificates_der)
     if known:
         from cryptography.hazmat.primitives.serialization import Encoding
@@ -311,7 +314,7 @@ def _candidates(
             if (one := parsed or signed.certificate(der)) is not None
             and signer.key_identifier in _key_identifiers(one)
         ]
-    hits = _exact(signer.identifier, pairs)
+    hits = exact(signer.identifier, pairs)
     if not hits:
         value = by_value(signer.identifier)
         names = [(der, _identifier_of(der)) for der in pairs]
@@ -319,18 +322,6 @@ def _candidates(
     return [
         (der, one) for der in hits if (one := pairs[der] or signed.certificate(der)) is not None
     ]
-
-
-def _exact(identifier: bytes, certificates_der: Iterable[bytes]) -> list[bytes]:
-    """Return the certificates of exactly this issuer and serial number."""
-    try:
-        parts = children(identifier, top(identifier))
-    except (MalformedMail, Indefinite):
-        return []
-    if len(parts) != 2:
-        return []
-    issuer, serial = (identifier[one[1] : one[3]] for one in parts)
-    return [der for der in certificates_der if bears(der, issuer, serial)]
 
 
 def _identifier_of(der: bytes) -> bytes:

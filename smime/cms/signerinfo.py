@@ -13,14 +13,15 @@ from smime.cms.attributes import Attributes
 from smime.cms.ber import octets, parsed
 from smime.cms.content import content_info
 from smime.cms.der import SEQUENCE, SET, Indefinite, children, oid, oid_text, top
-from smime.cms.names import describe
+from smime.cms.names import bears, describe
 from smime.cms.schemes import digest_name
 from smime.cms.schemes import read as read_scheme
 from smime.errors import LimitExceeded, MalformedMail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+    from typing import Any
 
     from cryptography import x509
 
@@ -34,9 +35,15 @@ MAX_CERTIFICATES = 20  # more than any chain; the rest is not looked at
 MAX_CRLS = 20
 MAX_OCSP = 20
 
+# Fields of certificates that are kept, read: who writes often sends the same each time.
+MAX_KNOWN_FIELDS = 64
+MAX_FIELD_OCTETS = 16 * 1024
+_known_fields: dict[bytes, Carried] = {}
+
 OCSP_RESPONSE = oid("1.3.6.1.5.5.7.16.2")  # RFC 5940 §3
 
 _log = logging.getLogger("smime.cms")
+_UNREAD: Any = object()  # unlike None, which stands for what a strict parser refuses
 
 
 class SignerInfo:
@@ -52,6 +59,7 @@ class SignerInfo:
         "signature_algorithm",
         "unsigned",
         "value",
+        "value_at",
     )
 
     identifier: bytes
@@ -71,6 +79,8 @@ class SignerInfo:
     unsigned: Attributes | None
     """What anybody may have put beside the signature."""
     value: bytes
+    value_at: int
+    """Where it stands; -1 if it came in pieces."""
 
     @property
     def name(self) -> str:
@@ -83,13 +93,34 @@ class SignerInfo:
             return "(unreadable identifier)"
 
 
+class Carried:
+    """The certificates that a message carries: what holds of these octets in any message."""
+
+    __slots__ = ("_named", "ders", "field")
+
+    def __init__(self, ders: tuple[bytes, ...], field: bytes = b"") -> None:
+        self.ders = ders
+        self.field = field
+        """The whole field, of certificates that stand in one, as is usual."""
+        self._named: dict[bytes, tuple[bytes, ...]] = {}
+
+    def named(self, identifier: bytes) -> tuple[bytes, ...]:
+        """Return those of exactly this IssuerAndSerialNumber, each once."""
+        found = self._named.get(identifier)
+        if found is None:
+            found = tuple(dict.fromkeys(exact(identifier, self.ders)))
+            if found:  # else there would be no end of names
+                self._named[identifier] = found
+        return found
+
+
 class SignedData:
     """A SignedData as it arrived."""
 
     __slots__ = (
         "_parse",
         "_parsed",
-        "certificates_der",
+        "carried",
         "content",
         "content_type",
         "crls",
@@ -100,7 +131,7 @@ class SignedData:
     content_type: bytes
     content: bytes | None
     """The content inside, or None when it is detached."""
-    certificates_der: tuple[bytes, ...]
+    carried: Carried
     crls: tuple[bytes, ...]
     ocsp: tuple[bytes, ...]
     """OCSP responses that came along, as DER (RFC 5940)."""
@@ -108,11 +139,15 @@ class SignedData:
     _parse: Callable[[bytes], x509.Certificate | None]
     _parsed: dict[bytes, x509.Certificate | None]
 
+    @property
+    def certificates_der(self) -> tuple[bytes, ...]:
+        return self.carried.ders
+
     def certificate(self, der: bytes) -> x509.Certificate | None:
         """Return a certificate parsed once, or None where a strict parser refuses it."""
-        if der in self._parsed:
-            return self._parsed[der]
-        found = self._parsed[der] = self._parse(der)
+        found: x509.Certificate | None = self._parsed.get(der, _UNREAD)
+        if found is _UNREAD:
+            found = self._parsed[der] = self._parse(der)
         return found
 
     def certificates(self) -> tuple[x509.Certificate, ...]:
@@ -162,14 +197,13 @@ def _read(data: bytes) -> SignedData:
         raise MalformedMail("the signedData names no content type")
     found.content_type = data[encapsulated[0][2] : encapsulated[0][3]]
     found.content = _content(data, encapsulated)
-    certificates: list[bytes] = []
+    carried: Carried | None = None
     crls: list[bytes] = []
     ocsp: list[bytes] = []
     infos: Node | None = None
     for node in fields[3:]:
         if node[0] == 0xA0:
-            # Only plain certificates: attribute certificates and other forms are passed over.
-            certificates += [data[c[1] : c[3]] for c in children(data, node) if c[0] == SEQUENCE]
+            carried = _carried(data, node, () if carried is None else carried.ders)
         elif node[0] == 0xA1:
             for one in children(data, node):
                 if one[0] == SEQUENCE:
@@ -180,7 +214,7 @@ def _read(data: bytes) -> SignedData:
             infos = node
     if infos is None:
         raise MalformedMail("the signedData has no place for signers")
-    found.certificates_der = tuple(certificates[:MAX_CERTIFICATES])
+    found.carried = Carried(()) if carried is None else carried
     found.crls = tuple(crls[:MAX_CRLS])
     found.ocsp = tuple(ocsp[:MAX_OCSP])
     signers = children(data, infos)
@@ -188,6 +222,34 @@ def _read(data: bytes) -> SignedData:
         raise LimitExceeded(f"the message has more than {MAX_SIGNERS} signers")
     found.signers = tuple(read_signer(data, one) for one in signers)
     return found
+
+
+def _carried(data: bytes, node: Node, before: tuple[bytes, ...]) -> Carried:
+    """Read a field of certificates, after those of one ``before``, which is seldom there."""
+    field = data[node[1] : node[3]]
+    known = None if before else _known_fields.get(field)
+    if known is not None:
+        return known
+    # Only plain certificates: attribute certificates and other forms are passed over.
+    ders = [data[c[1] : c[3]] for c in children(data, node) if c[0] == SEQUENCE]
+    found = Carried((*before, *ders)[:MAX_CERTIFICATES], b"" if before else field)
+    if not before and len(field) <= MAX_FIELD_OCTETS:
+        if len(_known_fields) >= MAX_KNOWN_FIELDS:
+            _known_fields.clear()
+        _known_fields[field] = found
+    return found
+
+
+def exact(identifier: bytes, certificates_der: Iterable[bytes]) -> list[bytes]:
+    """Return the certificates of exactly this issuer and serial number."""
+    try:
+        parts = children(identifier, top(identifier))
+    except (MalformedMail, Indefinite):
+        return []
+    if len(parts) != 2:
+        return []
+    issuer, serial = (identifier[one[1] : one[3]] for one in parts)
+    return [der for der in certificates_der if bears(der, issuer, serial)]
 
 
 def _content(data: bytes, encapsulated: list[Node]) -> bytes | None:
@@ -232,6 +294,7 @@ def read_signer(data: bytes, node: Node) -> SignerInfo:
     signer.scheme = read_scheme(data, rest[0])
     signer.signature_algorithm = data[rest[0][1] : rest[0][3]]
     signer.value = octets(data, rest[1])
+    signer.value_at = rest[1][2] if rest[1][0] == 0x04 else -1
     signer.unsigned = None
     if len(rest) > 2 and rest[2][0] == 0xA1:
         signer.unsigned = _unsigned(data, rest[2])

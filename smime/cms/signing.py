@@ -131,13 +131,22 @@ def read_signature(
 ) -> SignedData:
     """Read a SignedData whose content stands elsewhere, from its source.
 
+    Raises what ``read_detached`` raises, and ``LimitExceeded``.
+    """
+    return read_detached(read_held(source), parse)
+
+
+def read_detached(
+    blob: bytes, parse: Callable[[bytes], x509.Certificate | None] | None = None
+) -> SignedData:
+    """Read a SignedData whose content stands elsewhere.
+
     Raises ``MalformedMail``, also for one that brings a content of its own, for
     nobody could say which of the two was meant.
     """
     from smime.cms.signatures import read
 
-    held = read_held(source)
-    data = read(held, parse) if parse is not None else read(held)
+    data = read(blob, parse) if parse is not None else read(blob)
     if data.content is not None:
         raise MalformedMail(
             "the signature carries a content of its own beside the one that is given",

@@ -114,6 +114,8 @@ def read(data: bytes, node: Node) -> Sealed:
 
 
 def _padding(data: bytes, node: Node) -> Padding:
+    if data[node[1] : node[3]] == alg.RSA_SIGNATURE:  # what most say, word for word
+        return _V15
     parts = children(data, node)
     if not parts or parts[0][0] != 0x06:
         raise MalformedMail("a recipient names no algorithm")

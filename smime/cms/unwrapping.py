@@ -11,7 +11,7 @@ Source: RFC 5652 §6.2; RFC 3218 §2.3.2 for the substitute
 from __future__ import annotations
 
 import hashlib
-import hmac
+import hmac  # for what is compared
 import os
 
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
@@ -53,11 +53,19 @@ MAX_ROUNDS = 10_000_000
 # never shown. The same message then fails in the same way every time; a fresh
 # substitute each time would make failures differ, which tells something.
 _SUBSTITUTE_SECRET = os.urandom(32)
+# HMAC-SHA-512 with that key, as far as it can be done beforehand (RFC 2104 §2, §4).
+_INNER, _OUTER = (
+    hashlib.sha512(bytes(octet ^ pad for octet in _SUBSTITUTE_SECRET.ljust(128, b"\0")))
+    for pad in (0x36, 0x5C)
+)
 
 
 def substitute(sealed: bytes, length: int) -> bytes:
     """Return what to go on with where ``sealed`` did not unwrap; at most 64 octets."""
-    return hmac.digest(_SUBSTITUTE_SECRET, sealed, "sha512")[:length]
+    inner, outer = _INNER.copy(), _OUTER.copy()
+    inner.update(sealed)
+    outer.update(inner.digest())
+    return outer.digest()[:length]
 
 
 def right_length(value: bytes, length: int, sealed: bytes) -> bytes:

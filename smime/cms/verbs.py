@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
+    from smime.cms.judging import Judged
     from smime.cms.opened import Opened
     from smime.cms.signatures import CheckedSignature, SignedData
     from smime.policy import Policy
@@ -172,38 +173,52 @@ def verify(
     Raises ``SignatureRejected``, whose ``.report`` says why, ``MalformedMail``,
     ``LimitExceeded`` and ``OSError``.
     """
-    from smime.cms import judging
+    from smime.cms.judging import demand, judged, parser
+    from smime.cms.judging import trusts as trusts_of
     from smime.cms.proving import Times
 
     if require not in ("all", "any"):
         raise ValueError(f"require={require!r}: choose all or any")
-    trusts = judging.trusts(trust)
+    trusts = trusts_of(trust)
     times = Times(at, received_at, tsa)
     policy = policy.as_of(times.earliest)
-    target = Nowhere() if out is None and content is not None else None
-    with (
-        Source(blob, "blob") as given,
-        target or release_to(out, private=True, wait=True) as release,
+    parse = parser(trusts)
+    held: bytes | None
+
+    def judge(checked: tuple[CheckedSignature, ...]) -> tuple[Judged, ...]:
+        how: dict[str, Any] = {"times": times, "sender": sender, "evidence": evidence}
+        how |= {"policy": policy, "purpose": purpose}
+        checks = tuple([judged(one, data, trusts, **how) for one in checked])
+        demand(checks, require)
+        return checks
+
+    if (
+        out is None
+        and isinstance(blob, bytes)
+        and isinstance(content, bytes)
+        and blob[:1] == b"0"
+        and len(blob) <= _SHORT_OCTETS
     ):
-        parse = judging.parser(trusts)
-        data, checked, held = _check(unarmoured(given), content, evidence, policy, release, parse)
-        checks = tuple(
-            judging.judged(
-                one,
-                data,
-                trusts,
-                times=times,
-                sender=sender,
-                evidence=evidence,
-                policy=policy,
-                purpose=purpose,
+        # Nothing is read from anywhere, and nothing goes anywhere.
+        from smime.cms.signatures import Content, check
+        from smime.cms.signing import read_detached
+
+        data, held = read_detached(blob, parse), content
+        known = tuple(evidence.certificates) if evidence is not None else ()
+        checks = judge(check(data, Content(content), policy=policy, known=known))
+    else:
+        target = Nowhere() if out is None and content is not None else None
+        with (
+            Source(blob, "blob") as given,
+            target or release_to(out, private=True, wait=True) as release,
+        ):
+            data, checked, held = _check(
+                unarmoured(given), content, evidence, policy, release, parse
             )
-            for one in checked
-        )
-        judging.demand(checks, require)
-        release.publish()
-        if target is None:
-            held = release.value
+            checks = judge(checked)
+            release.publish()
+            if target is None:
+                held = release.value
     from smime.cms.opened import Opened
 
     kind = data.content_type
@@ -212,6 +227,7 @@ def verify(
 
 
 _DATA_TEXT = oid_text(DATA)
+_SHORT_OCTETS = 64 * 1024  # of a detached signature, with all that may be in it
 
 
 def _check(

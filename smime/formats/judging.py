@@ -6,7 +6,7 @@ Source: RFC 8550 §3 for the signer's address
 
 from __future__ import annotations
 
-from smime.cms.judging import Judged, best, parser, trusts
+from smime.cms.judging import Judged, best, parser, trusts, wants_no_chain
 from smime.cms.names import name_of
 from smime.cms.proving import Times, judge
 from smime.keys.address import certificate_addresses, same_address
@@ -32,6 +32,7 @@ __all__ = [
     "parser",
     "signature_check",
     "trusts",
+    "wants_no_chain",
 ]
 
 

@@ -29,7 +29,6 @@ MAX_ENCODED = 1 << 20  # octets of base64 text that are decoded to see whether a
 _SIGNED = b"-----BEGIN PGP SIGNED MESSAGE-----"
 _SEALED = b"-----BEGIN PGP MESSAGE-----"
 _BLOCK = re.compile(rb"^-----BEGIN PGP (?:SIGNED )?MESSAGE-----", re.MULTILINE)
-_BEGINS = re.compile(rb"[ \t\r\n\xc2\xa0]*+-----BEGIN PGP")
 _CHARSET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+-]{0,39}")
 _BLANKS = b" \t\r\n\xc2\xa0"  # a no-break space in UTF-8 too, which editors put into armour
 _NO_BREAK_LINE = re.compile(rb"^\xc2\xa0(?=\r?\n)", re.MULTILINE)
@@ -37,11 +36,6 @@ _NO_BREAK_LINE = re.compile(rb"^\xc2\xa0(?=\r?\n)", re.MULTILINE)
 
 def recognise_inline(entity: Entity) -> Wrapped | None:
     """Return the layer of a text that is one block of armour, and nothing else."""
-    if entity.content_type.value != "text/plain":
-        return None
-    plain = entity.transfer_encoding not in ("base64", "quoted-printable")
-    if plain and not _BEGINS.match(entity.raw, entity.body_at):
-        return None
     text = _text(entity)
     if text is None:
         return None
@@ -94,9 +88,7 @@ def _head(entity: Entity) -> bytes:
 
 
 def recognise_unobtrusive(entity: Entity) -> Wrapped | None:
-    """Return the layer of a mail with its signature in a Sig field of its one part."""
-    if entity.content_type.value != "multipart/mixed" or b"\nSig:" not in entity.raw:
-        return None
+    """Return the layer of a multipart/mixed with its signature in a Sig field of its one part."""
     from smime.formats.pgpmime import Wrapped
 
     body = entity.body

@@ -12,7 +12,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import NamedTuple
 
-from smime.errors import DecryptionFailed, KeyProblem, MalformedMail, SmimeError
+from smime.errors import (
+    DecryptionFailed,
+    KeyProblem,
+    MalformedMail,
+    NotSupported,
+    SmimeError,
+)
 from smime.policy import moment
 from smime.report import Answer, Finding, Layer, Note, SignatureCheck
 
@@ -91,13 +97,19 @@ def open_sealed(wrapped: Wrapped, keys: Sequence[PgpKey]) -> tuple[Decrypted, Op
         mine = [one for one in secret if one.keyring is ring]
         try:
             message = ring.engine.decrypt(sealed, mine)
-        except (DecryptionFailed, KeyProblem) as problem:
-            failed = problem if failed is None or isinstance(problem, KeyProblem) else failed
+        except (DecryptionFailed, KeyProblem, NotSupported) as problem:
+            # The engine of another keyring may know what this one does not.
+            failed = problem if failed is None or _rank(problem) > _rank(failed) else failed
             continue
         by = next(one for one in mine if one.fingerprint == message.opened_by)
         return message, Opener(", ".join(by.addresses))
     assert failed is not None
     raise failed
+
+
+def _rank(problem: SmimeError) -> int:
+    """Say how much an error tells: of a locked key most, of an engine least."""
+    return 2 if isinstance(problem, KeyProblem) else isinstance(problem, DecryptionFailed)
 
 
 class Taken:

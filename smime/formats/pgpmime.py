@@ -11,6 +11,7 @@ Source: RFC 3156 §4 encrypted, §5 signed, §6.2 both in one; RFC 1847
 from __future__ import annotations
 
 import os
+import re
 
 from smime.errors import KeyProblem, MalformedMail
 from smime.keys.address import same_address
@@ -53,6 +54,8 @@ __all__ = [
 _SIGNATURE = "application/pgp-signature"
 _ENCRYPTED = "application/pgp-encrypted"
 _VERSION = b"Version: 1"
+# What a text begins with that is one block of armour; a no-break space in UTF-8 too.
+_BEGINS = re.compile(rb"[ \t\r\n\xc2\xa0]*+-----BEGIN PGP")
 _TWO_PARTS = "a multipart/encrypted has two parts, a version and the content"
 MAX_PART_OCTETS = 8 << 20  # of the part beside a content in a file, which is read into memory
 
@@ -107,17 +110,25 @@ def recognise(entity: Entity) -> Wrapped | None:
     Raises ``MalformedMail`` where the entity says that it is one and is not.
     """
     kind = entity.content_type.value
+    if kind == "text/plain":
+        # Asked first, since reading it costs: armour begins so in every encoding but these.
+        encoded = entity.transfer_encoding in ("base64", "quoted-printable")
+        if not encoded and not _BEGINS.match(entity.raw, entity.body_at):
+            return None
+        from smime.formats.pgpinline import recognise_inline
+
+        return recognise_inline(entity)
     if kind in ("multipart/signed", "multipart/encrypted"):
         protocol = entity.content_type.params.get("protocol", "").strip().lower()
         if kind == "multipart/signed" and protocol in ("", _SIGNATURE):
             return _recognise_signed(entity, protocol)
         if kind == "multipart/encrypted" and protocol in ("", _ENCRYPTED):
             return _recognise_sealed(entity, protocol)
-    if kind not in ("text/plain", "multipart/mixed"):
-        return None
-    from smime.formats.pgpinline import recognise_inline, recognise_unobtrusive
+    elif kind == "multipart/mixed" and b"\nSig:" in entity.raw:
+        from smime.formats.pgpinline import recognise_unobtrusive
 
-    return recognise_inline(entity) or recognise_unobtrusive(entity)
+        return recognise_unobtrusive(entity)
+    return None
 
 
 def _recognise_signed(entity: Entity, protocol: str) -> Wrapped | None:
@@ -282,9 +293,11 @@ def keys_apart(given: Any) -> tuple[tuple[PgpKey, ...], Any]:
 
     The rest is as it was given where no OpenPGP key is in it.
     """
+    if isinstance(given, tuple) and not given:
+        return (), ()
     if not hasattr(given, "__iter__"):
         return ((given,), ()) if _is_openpgp(given) else ((), given)
-    if isinstance(given, str | bytes | bytearray | memoryview):
+    if isinstance(given, (str, bytes, bytearray, memoryview)):
         return (), given
     several = tuple(given)
     found = tuple(one for one in several if _is_openpgp(one))

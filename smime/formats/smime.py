@@ -168,17 +168,17 @@ def recognise(entity: Entity) -> Wrapped | None:
     Raises ``MalformedMail`` where the entity says that it is S/MIME and holds
     nothing that could be.
     """
-    content_type = entity.content_type
-    if content_type.value == "multipart/signed":
+    kind = entity.content_type.value
+    if kind == "multipart/signed":
         return _recognise_signed(entity)
-    if content_type.value in PKCS7_MIME:
+    if kind in PKCS7_MIME:
         return Wrapped("application/pkcs7-mime", binary(entity))
+    if kind == "text/plain":
+        return _recognise_armour(entity) if _is_armoured(entity) else None
     if is_tnef(entity):
         return _recognise_tnef(entity)
-    if content_type.value == "application/octet-stream" and is_named_p7m(entity):
+    if kind == "application/octet-stream" and is_named_p7m(entity):
         return Wrapped("application/octet-stream", binary(entity))
-    if content_type.value == "text/plain" and _is_armoured(entity):
-        return _recognise_armour(entity)
     return None
 
 

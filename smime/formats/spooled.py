@@ -17,8 +17,9 @@ from smime.cms.schemes import FIXED_DIGEST, Hashed, check_pure_length
 from smime.errors import LimitExceeded, MalformedMail, NotSupported
 from smime.formats.large import with_crlf
 from smime.mime.canonical import to_crlf
-from smime.mime.entity import BASE64_DAMAGED, MAX_HEADER_OCTETS, Entity, split_entity
+from smime.mime.entity import MAX_HEADER_OCTETS, Entity, split_entity
 from smime.mime.multipart import MAX_LOOKALIKES, MAX_PARTS
+from smime.mime.transfer import BASE64_DAMAGED
 from smime.source import Source
 from smime.stored import Stored
 

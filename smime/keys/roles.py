@@ -63,6 +63,8 @@ def opening_keys_of(keys: Reader | Iterable[Reader]) -> tuple[Key, ...]:
     """
     if isinstance(keys, Identity):
         return keys.opening_keys
+    if isinstance(keys, tuple) and not keys:
+        return ()
     from smime.cms.roles import opening_keys
 
     alone = None if hasattr(keys, "__iter__") else _named(opening_keys(keys))

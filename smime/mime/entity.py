@@ -16,26 +16,26 @@ Source: RFC 5322 §2 for the form, RFC 2045 §5, §6 for the content fields,
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 
 from smime.errors import LimitExceeded, MalformedMail
+from smime.mime.transfer import from_base64, from_quoted_printable
 
 TYPE_CHECKING = False  # what typing.TYPE_CHECKING is, without importing typing
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["ContentType", "Entity", "Field", "decode_words", "split_entity"]
+__all__ = ["ContentType", "Entity", "Field", "decode_words", "split_entity", "split_part"]
 
 MAX_HEADER_OCTETS = 1 << 20  # ten times what Postfix lets one field have; more is an attack
-BASE64_DAMAGED = "the base64 is cut short or holds characters that are none"
 MAX_FIELDS = 10_000  # real mail has some dozens; a list's expanded trace, some hundreds
+
+MAX_KNOWN_TYPES = 256  # values of Content-Type that are kept, read; mail programs repeat theirs
 
 # A field, or a line that is none (no name), with the lines folded below it.
 _LINES = re.compile(rb"(?:([!-9;-~]++)[ \t]*+:)?+[^\n]*+(?:\n[ \t][^\n]*+)*+\n?+")
 _FIELD_STARTS = re.compile(rb"[!-9;-~]++[ \t]*+:")
 # What an mbox file or a mail filter puts on top, when a field follows it.
 _MBOX_LINES = re.compile(rb"(?:>?From (?![ \t]*:)[^\n]*+\n)+(?=[!-9;-~]++[ \t]*+:)")
-_EMPTY_LINE = re.compile(rb"\n\r?\n")
 _EMPTY_LINES = re.compile(rb"(?:\r?\n)+")
 
 _PARAMETER = re.compile(
@@ -53,8 +53,10 @@ _NO_CHARSET = frozenset(
 # GB 18030 contains GB 2312 and GBK, and mail that says one often uses more.
 _WIDER = {"gb2312": "gb18030", "gbk": "gb18030"}
 
-_TRAILING_BLANKS = re.compile(rb"(?<![ \t])[ \t]++(?=\r?\n|\Z)")
-_BARE_SOFT_BREAK = re.compile(rb"=(?=\r(?!\n))")
+_known_types: dict[str, ContentType] = {}
+# The same of whole header blocks of parts: type and transfer encoding.
+MAX_KNOWN_HEAD_OCTETS = 256
+_known_heads: dict[bytes, tuple[ContentType, str]] = {}
 
 
 class Field:
@@ -132,6 +134,18 @@ class ContentType:
         return f"<ContentType {self.value}>"
 
 
+def _read_type(text: str) -> ContentType:
+    """Read a Content-Type value, or find what was read of the same text before."""
+    found = _known_types.get(text)
+    if found is None:
+        found = ContentType.parse(text)
+        if "boundary" not in text and len(text) < MAX_KNOWN_TYPES:  # else it is of one mail
+            if len(_known_types) >= MAX_KNOWN_TYPES:
+                _known_types.clear()
+            _known_types[text] = found
+    return found
+
+
 def _read_params(text: str) -> dict[str, str]:
     params: dict[str, str] = {}
     extended = False
@@ -160,6 +174,7 @@ class Entity:
         self._content_type: ContentType | None = None
         self._encoding: str | None = None
         self._lower: bytes | None = None
+        """The header block in lower case after a line end, once a field was looked for."""
 
     @property
     def header_block(self) -> bytes:
@@ -182,19 +197,38 @@ class Entity:
         """Value of the first field of this name, or ``None``."""
         if self._fields is None:
             # Most are asked for just one or two: those are found without reading the others.
-            match = _finder(name).search(self.raw, self.head_at, self.body_at)
-            return None if match is None else _unfolded(match[1])
+            return self._find(b"\n" + name.lower().encode("ascii", "replace"))
         key = name.lower()
         return next((field.value for field in self._fields if field.key == key), None)
+
+    def _find(self, start: bytes) -> str | None:
+        """Return the value of the first field that begins so: line end, name in lower case."""
+        raw, head_at, end = self.raw, self.head_at, self.body_at
+        lower = self._lower or self._lowered()
+        at = lower.find(start)
+        while at >= 0:
+            at += len(start)
+            while lower[at : at + 1] in (b" ", b"\t"):
+                at += 1
+            if lower[at : at + 1] == b":":
+                at += head_at  # what follows the colon, since ``lower`` has one octet before it
+                stop = raw.find(b"\n", at, end)
+                while stop >= 0 and stop + 1 < end and raw[stop + 1] in b" \t":
+                    stop = raw.find(b"\n", stop + 1, end)
+                return _unfolded(raw[at : end if stop < 0 else stop])
+            at = lower.find(start, at)
+        return None
 
     def mentions(self, word: bytes) -> bool:
         """Whether a word, in lower case, stands anywhere in the header block, in any case.
 
         A quick look: what is not mentioned is no name and no value of a field.
         """
-        if self._lower is None:
-            self._lower = self.raw[self.head_at : self.body_at].lower()
-        return word in self._lower
+        return word in (self._lower or self._lowered())
+
+    def _lowered(self) -> bytes:
+        self._lower = lower = b"\n" + self.raw[self.head_at : self.body_at].lower()
+        return lower
 
     def get_all(self, name: str) -> list[str]:
         """Values of all fields of this name, in order."""
@@ -205,14 +239,14 @@ class Entity:
     def content_type(self) -> ContentType:
         """The content type; ``text/plain`` if there is none or it cannot be read."""
         if self._content_type is None:
-            self._content_type = ContentType.parse(self.get("content-type") or "text/plain")
+            self._content_type = _read_type(self._find(b"\ncontent-type") or "text/plain")
         return self._content_type
 
     @property
     def transfer_encoding(self) -> str:
         """The content transfer encoding in lower case; ``7bit`` if there is none."""
         if self._encoding is None:
-            value = self.get("content-transfer-encoding") or "7bit"
+            value = self._find(b"\ncontent-transfer-encoding") or "7bit"
             if "(" in value:
                 value = _without_comments(value)
             self._encoding = value.strip().strip(";").lower() or "7bit"
@@ -236,9 +270,9 @@ class Entity:
         """
         encoding = self.transfer_encoding
         if encoding == "base64":
-            return _from_base64(self.body)
+            return from_base64(self.body)
         if encoding == "quoted-printable":
-            return _from_quoted_printable(self.body)
+            return from_quoted_printable(self.body)
         return self.body
 
     def __repr__(self) -> str:
@@ -262,8 +296,8 @@ def split_entity(raw: bytes, *, message: bool = False) -> Entity:
     if not raw:
         raise MalformedMail("there is no mail: it is empty")
     head_at = 0
-    if message and (empty := _EMPTY_LINES.match(raw)):
-        after = empty.end()
+    if message and (blank := _EMPTY_LINES.match(raw)):
+        after = blank.end()
         if _FIELD_STARTS.match(raw, after) or _MBOX_LINES.match(raw, after):
             head_at = after
     if raw[head_at : head_at + 1] in b">F" and (mbox := _MBOX_LINES.match(raw, head_at)):
@@ -274,14 +308,40 @@ def split_entity(raw: bytes, *, message: bool = False) -> Entity:
         return Entity(raw, head_at, head_at)
 
     limit = head_at + MAX_HEADER_OCTETS
-    empty = _EMPTY_LINE.search(raw, head_at, limit + 2)
-    body_at = empty.end() if empty else len(raw)
+    # The empty line that is like the first line end is looked for first: then the other one
+    # is not sought in all of the body.
+    likely, other = b"\n\r\n", b"\n\n"
+    if raw[raw.find(b"\n", head_at) - 1] != 0x0D:
+        likely, other = other, likely
+    end = limit + 2
+    empty = raw.find(likely, head_at, end)
+    if empty >= 0:
+        end = empty + 2
+    sooner = raw.find(other, head_at, end)
+    if sooner >= 0:
+        empty, likely = sooner, other
+    body_at = len(raw) if empty < 0 else empty + len(likely)
     if body_at > limit:
         raise LimitExceeded(f"the header block is longer than {MAX_HEADER_OCTETS} octets")
     entity = Entity(raw, head_at, body_at)
-    if raw.count(b"\n", head_at, body_at) > MAX_FIELDS:
+    if body_at - head_at > MAX_FIELDS and raw.count(b"\n", head_at, body_at) > MAX_FIELDS:
         entity.fields  # noqa: B018  # counts them now
     return entity
+
+
+def split_part(raw: bytes) -> Entity:
+    """Do the same for a part, whose few fields are often those of parts met before."""
+    part = split_entity(raw)
+    if part.body_at - part.head_at <= MAX_KNOWN_HEAD_OCTETS:
+        block = part.header_block
+        known = _known_heads.get(block)
+        if known is not None:
+            part._content_type, part._encoding = known
+        elif b"boundary" not in block:
+            if len(_known_heads) >= MAX_KNOWN_TYPES:
+                _known_heads.clear()
+            _known_heads[block] = part.content_type, part.transfer_encoding
+    return part
 
 
 def decode_words(text: str) -> str:
@@ -357,13 +417,6 @@ def _unfolded(value: bytes) -> str:
     return _decode(value.strip(b" \t\r"))
 
 
-@lru_cache(maxsize=64)
-def _finder(name: str) -> re.Pattern[bytes]:
-    """Return what finds the first field of this name; the group is its value, folds included."""
-    key = re.escape(name.encode("ascii", "replace"))
-    return re.compile(rb"(?im)^%b[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)" % key)
-
-
 def _decode(value: bytes) -> str:
     try:
         return value.decode("utf-8")
@@ -427,29 +480,3 @@ def _decode_extended(pieces: list[tuple[str, bool]]) -> str:
         pieces = [(first, True), *pieces[1:]]
     data = b"".join(unquote_to_bytes(t) if enc else t.encode() for t, enc in pieces)
     return decode_charset(data, charset or "us-ascii") or _decode(data)
-
-
-def _from_base64(body: bytes) -> bytes:
-    import pybase64
-
-    # To take out single octets is several times as fast as to translate.
-    text = body.replace(b"\n", b"")
-    if b"\r" in text:
-        text = text.replace(b"\r", b"")
-    if b" " in text or b"\t" in text:
-        text = text.translate(None, b" \t")
-    try:
-        return pybase64.b64decode(text, validate=True)
-    except ValueError as problem:
-        raise MalformedMail(BASE64_DAMAGED) from problem
-
-
-def _from_quoted_printable(body: bytes) -> bytes:
-    from binascii import a2b_qp
-
-    # Blanks at the end of a line were added on the way (RFC 2045 §6.7 rule 3).
-    body = _TRAILING_BLANKS.sub(b"", body)
-    if b"=\r" in body:
-        # The C decoder drops a line after "=" and a bare CR; no reader would.
-        body = _BARE_SOFT_BREAK.sub(b"=3D", body)
-    return a2b_qp(body)

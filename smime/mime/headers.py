@@ -239,7 +239,7 @@ def divide(
                 inside.append(field)
 
     # In the ordinary mail all fields are fit to be inside as they stand.
-    tidy = (fit and travels) or is_canonical(lines)
+    tidy = not inside or (fit and travels) or is_canonical(lines)
     copy_of = _as_it_stands if tidy else written_7bit
     outer = b"".join([field.raw for field in message])
     outside = [_outside(field, shy, hidden) for field in message] if mode == "cipher" else []
@@ -289,11 +289,11 @@ def _with_display(
     """Put what is hidden outside at the top of the text (RFC 9788 §5.2.2)."""
     from smime.mime.legacy_display import add
 
-    heads = [_whole_line(field.raw) for field in structural]
+    heads = [field.raw for field in structural]
     if not any(field.key == "content-type" for field in structural):
         heads.insert(0, _default_type(structural, entity.body))
     made = split_entity(add(b"".join([*heads, b"\r\n", entity.body]), changed))
-    return made, list(made.fields)
+    return made, [Field(field.name, _whole_line(field.raw)) for field in made.fields]
 
 
 def _is_whole(entity: Entity) -> bool:
@@ -330,11 +330,11 @@ def _says_once(line: bytes, mode: str) -> bool:
 def _canonical_entity(
     structural: Sequence[Field], body: bytes, travels: bool, fit: bool
 ) -> tuple[list[bytes], bytes]:
-    """Return the structural fields, each with CRLF, and the body, all canonical.
+    """Return the structural fields, which are whole lines, and the body, all canonical.
 
     ``fit`` says that they are of a whole that is canonical.
     """
-    heads = [_whole_line(field.raw) for field in structural]
+    heads = [field.raw for field in structural]
     if not any(field.key == "content-type" for field in structural):
         heads.insert(0, _default_type(structural, body))
     if fit:

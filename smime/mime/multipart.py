@@ -13,7 +13,7 @@ import re
 from itertools import pairwise
 
 from smime.errors import LimitExceeded, MalformedMail
-from smime.mime.entity import split_entity
+from smime.mime.entity import split_part
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,13 +60,17 @@ def cut(body: bytes, boundary: bytes) -> Cuts:
     dashes = 0 if body.startswith(mark[1:]) else body.find(mark) + 1 or -1
     while dashes >= 0 and not closed:
         after = dashes + len(mark) - 1
-        line_end = _LINE_END.match(body, after)
-        if line_end:
+        # The common ends of a delimiter's line, written out.
+        end = after + 2 if body.startswith(b"\r\n", after) else after + 1
+        if body[end - 1 : end] != b"\n":
+            line_end = _LINE_END.match(body, after)
+            end = 0 if line_end is None else line_end.end()
+            closed = line_end is not None and line_end[1] is not None
+        if end:
             start = max(dashes - (2 if body[dashes - 2 : dashes] == b"\r\n" else 1), 0)
+            lines.append((start, end))
             # The line break that ends this line may be the one before the next.
-            after = line_end.end() - 1
-            lines.append((start, line_end.end()))
-            closed = line_end[1] is not None
+            after = end - 1
             if len(lines) - 1 > MAX_PARTS:
                 raise LimitExceeded(f"the multipart has more than {MAX_PARTS} parts")
         else:
@@ -127,8 +131,37 @@ def split_signed(entity: Entity) -> tuple[bytes, Entity]:
     """
     if entity.content_type.value != "multipart/signed":
         raise MalformedMail(f"not a multipart/signed but {entity.content_type.value}")
-    spans = cut(body := entity.body, boundary_of(entity)).spans
+    boundary = boundary_of(entity)
+    body = entity.raw
+    spans = _two_spans(body, entity.body_at, boundary)
+    if not spans:
+        spans = cut(body := entity.body, boundary).spans
     if len(spans) != 2:
         raise MalformedMail(f"a multipart/signed has two parts, this one {len(spans)}")
     (start, end), (signature_start, signature_end) = spans
-    return body[start:end], split_entity(body[signature_start:signature_end])
+    return body[start:end], split_part(body[signature_start:signature_end])
+
+
+def _two_spans(raw: bytes, body_at: int, boundary: bytes) -> list[tuple[int, int]]:
+    """Do what ``cut`` does, for two parts between lines of nothing but dashes and boundary.
+
+    Positions are in ``raw``, of which the body begins at ``body_at``. Empty where anything else
+    stands there: then ``cut`` tells what.
+    """
+    mark = b"\n--" + boundary
+    lines = []
+    at = body_at - 1  # a line end, which may be that of the first delimiter
+    if raw[at:body_at] != b"\n":
+        return []
+    for _ in range(3):
+        at = raw.find(mark, at)
+        after = at + len(mark)
+        end = after + 2 if raw.startswith(b"\r\n", after) else after + 1
+        lines.append((at - 1 if raw[at - 1 : at] == b"\r" else at, end))
+        if at < 0 or raw[end - 1 : end] != b"\n":
+            break
+        at = end - 1
+    if len(lines) != 3 or at < 0 or not raw.startswith((b"--\r\n", b"--\n"), after):
+        return []
+    (_, one), (two, three), (four, _) = lines
+    return [(one, max(one, two)), (three, max(three, four))]

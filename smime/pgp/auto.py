@@ -6,7 +6,7 @@ answer: only what an engine does not support goes to the other. Where Sequoia
 does not say that a signature holds, GnuPG is asked why; should it say that all
 is well, the two disagree, and that is a weak signature.
 
-Floor:  pgp (uses errors, backend, gnupg, sequoia, strict)
+Floor:  pgp (uses errors, backend, bulk, gnupg, sequoia, strict)
 Source: RFC 9580 for versions
 """
 
@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from smime.errors import NotSupported
+from smime.pgp.bulk import MAX_QUICK
 from smime.pgp.packets import PROTECTED
 from smime.pgp.strict import packet_version
 
@@ -31,12 +32,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Auto"]
 
-# Sequoia holds Python's lock while it works: beyond some hundredths of a second, and for
-# whatever is in a file, gpg does it.
-MAX_QUICK = 4 << 20
-
 
 def _is_quick(data: Data) -> bool:
+    """Whether Sequoia, which holds Python's lock while it makes something, does it at once."""
     return isinstance(data, bytes) and len(data) <= MAX_QUICK
 
 
@@ -80,12 +78,12 @@ class Auto:
 
     def _check(self, data: Data, signature: bytes, at: datetime | None) -> SignatureFacts:
         beyond = packet_version(signature) == 6
-        if beyond or (at is None and _is_quick(data)):
+        if beyond or at is None:
             (facts,) = self.sequoia.check(data, (signature,), at=at)
             if beyond or facts.state == "holds" or (facts.key and self._is_beyond(facts.key)):
                 return facts
             (why,) = self.gnupg.check(data, (signature,), at=at)
-            if facts.state == "refused" and why.state == "holds":
+            if facts.state in ("refused", "broken") and why.state == "holds":
                 return replace(why, loose=True)
             return why
         return self.gnupg.check(data, (signature,), at=at)[0]

@@ -4,8 +4,9 @@ Its library reads and writes files. It signs and encrypts those as they go by. T
 check or open one it takes all of it into memory, but not what comes from a pipe, of
 which it holds 25 MiB and works on three copies; and as it holds Python's lock, nobody
 here could write into that pipe. So that is done in a copy of this process, made by
-fork: nothing is sent to it but the data, and its memory goes with it. Nothing secret is
-drawn at random there, which two copies might draw alike.
+fork, and for what is large in memory as well: nothing is sent to it but the data, and
+its memory goes with it. Nothing secret is drawn at random there, which two copies might
+draw alike.
 
 Floor:  pgp (uses errors, asking, inflating, stored)
 """
@@ -26,13 +27,17 @@ from smime.stored import Stored, size_of, unnamed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any, BinaryIO
 
+    from smime.source import Piece
     from smime.stored import Data, Pieces
 
-__all__ = ["decrypt", "encrypt", "sign", "verify"]
+__all__ = ["MAX_QUICK", "decrypt", "encrypt", "sign", "verify"]
 
+# Octets in memory that are worked on in place, which takes some hundredths of a second.
+MAX_QUICK = 4 << 20
+_PIECE_OCTETS = 256 * 1024
 TIME_LIMIT_SECONDS = 60.0  # and a second for each of as many octets:
 LEAST_OCTETS_A_SECOND = 1 << 20
 MAX_ANSWER = 1 << 20  # octets: fingerprints of some signatures
@@ -71,7 +76,7 @@ def verify(library: Any, data: Data, cert: Any, signature: Any) -> list[tuple[st
     def store(_: list[str]) -> list[Any]:
         return [cert]
 
-    if isinstance(data, bytes):
+    if isinstance(data, bytes) and len(data) <= MAX_QUICK:
         return _said(ask(library.verify, data, store, signature=signature).valid_sigs)
 
     def work(path: str) -> Any:
@@ -88,7 +93,7 @@ def decrypt(
     That is key and subkey for each signature; ``asked`` gets the names that ``store`` in
     ``how`` was asked for. Raises ``Refused``, and ``LimitExceeded`` for what grows too far.
     """
-    if isinstance(data, bytes):
+    if isinstance(data, bytes) and len(data) <= MAX_QUICK:
         content, valid = decrypted(library, data, **how)
         return content, _said(valid)
     target = unnamed()
@@ -103,7 +108,9 @@ def decrypt(
     except BaseException:
         target.close()
         raise
-    return Stored.of(target), [(key, subkey) for key, subkey in found]
+    stored = Stored.of(target)
+    valid = [(key, subkey) for key, subkey in found]
+    return stored[:] if isinstance(data, bytes) else stored, valid
 
 
 def _said(valid: Any) -> list[tuple[str, str]]:
@@ -127,7 +134,14 @@ def _copied(data: Pieces) -> BinaryIO:
     return file
 
 
-def _apart(work: Callable[[str], Any], data: Pieces, asked: list[str] | None = None) -> Any:
+def _pieces(data: Data) -> Iterator[Piece]:
+    if not isinstance(data, bytes):
+        return data.pieces()
+    view = memoryview(data)
+    return (view[at : at + _PIECE_OCTETS] for at in range(0, len(data), _PIECE_OCTETS))
+
+
+def _apart(work: Callable[[str], Any], data: Data, asked: list[str] | None = None) -> Any:
     """Do work in a copy of this process, which is given the path of a pipe with the data.
 
     Raises ``Refused`` and ``LimitExceeded`` as the work does, ``LimitExceeded`` also where
@@ -159,7 +173,7 @@ def _apart(work: Callable[[str], Any], data: Pieces, asked: list[str] | None = N
         with os.fdopen(answer_out, "rb") as answer:
             all_of_it = False
             with suppress(BrokenPipeError), os.fdopen(data_in, "wb", buffering=0) as pipe:
-                for piece in data.pieces():
+                for piece in _pieces(data):
                     _write_all(pipe, piece)
                 all_of_it = True
             told = answer.read(MAX_ANSWER)

@@ -17,12 +17,13 @@ import subprocess
 import tempfile
 from dataclasses import replace
 from functools import cache
+from itertools import islice
 
 from smime.errors import DecryptionFailed, KeyProblem, LimitExceeded, NotSupported, SmimeError
 from smime.pgp import status as said
 from smime.pgp.backend import Decrypted, Encrypted, SignatureFacts, Signed
 from smime.pgp.inflating import MAX_INFLATED
-from smime.pgp.packets import AEAD, PROTECTED, enarmor, read_message
+from smime.pgp.packets import AEAD, MAX_TRIALS, PROTECTED, enarmor, read_message
 from smime.pgp.running import INSTALL, Run, communicate
 from smime.pgp.strict import KNOWN_VERSIONS, is_strict, packet_version
 from smime.stored import has_bare_cr, size_of
@@ -43,7 +44,6 @@ LEAST_OCTETS_A_SECOND = 1 << 20  # of large data: a fiftieth of what a slow mach
 MAX_PASSPHRASE = 255  # octets that gpg-agent takes
 MAX_ANSWERS = 200  # of 255 octets: a pipe holds 65,536
 LARGE = 1 << 20  # octets
-MAX_TRIALS = 32  # runs to open one message, for readers that are not named
 MAX_RECIPIENTS = 10_000  # each is an argument of 42 octets; together they must fit a command line
 LEAST_VERSION = (2, 2, 8)  # earlier ones could be made to write status lines (CVE-2018-12020)
 
@@ -347,7 +347,7 @@ class GnuPG:
         if sealed.container_tag == PROTECTED and sealed.container_version != 1:
             raise NotSupported("GnuPG does not open encrypted content of version 2 (RFC 9580)")
         failed: SmimeError | None = None
-        for data, key, secret in _attempts(sealed, keys, passphrase):
+        for data, key, secret in islice(_attempts(sealed, keys, passphrase), MAX_TRIALS):
             trying = ("--try-secret-key", _whole(key)) if key else ()
             run = self.run(
                 *(*trying, "--no-armor", "--unwrap", "--decrypt", "--output", "-"),
@@ -383,15 +383,12 @@ class GnuPG:
 def _attempts(
     sealed: Sealed, keys: Sequence[Opening], passphrase: bytes | None
 ) -> Iterator[tuple[Data, str, bytes | Callable[[], bytes | None] | None]]:
-    """Return what to try: message, fingerprint, and what opens it; keys that are named first."""
-    left = MAX_TRIALS
+    """Yield what to try: message, fingerprint, and what opens it; keys that are named first."""
     for key in sorted(keys, key=lambda one: not sealed.is_for(one.key_ids)):
-        for data in sealed.attempts(key.key_ids)[:left]:
-            left -= 1
+        for data in sealed.attempts(key.key_ids):
             yield data, key.fingerprint, key.passphrase
-    if passphrase:
-        for data in sealed.by_passphrase()[:left]:
-            yield data, "", passphrase
+    for data in sealed.by_passphrase() if passphrase else ():
+        yield data, "", passphrase
 
 
 def _named(sealed: Sealed, keys: Sequence[Opening]) -> bool:

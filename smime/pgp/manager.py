@@ -80,17 +80,21 @@ class Manager:
         """Return keys as armour. Raises ``KeyProblem`` if one is not there, or is locked."""
         if not fingerprints:
             raise ValueError("no key was named to be exported")
+        try:
+            text = passphrase.decode() if passphrase else None
+        except UnicodeDecodeError:  # whose text would show of it
+            raise KeyProblem("a passphrase for an export is text in UTF-8") from None
         with self._watched() as gpg:
-            text = gpg.export_keys(
+            exported = gpg.export_keys(
                 [one.upper() for one in fingerprints],
                 secret=secret,
-                passphrase=passphrase.decode() if passphrase else None,
+                passphrase=text,
                 expect_passphrase=False,
             )
-        if not text:
+        if not exported:
             what = "secret half of the key is not at hand, or is locked" if secret else "key is not"
             raise KeyProblem(f"nothing was exported: the {what} in this keyring")
-        return str(text).replace("\r\n", "\n").replace("\n", "\r\n").encode("ascii")
+        return str(exported).replace("\r\n", "\n").replace("\n", "\r\n").encode("ascii")
 
     @contextmanager
     def _watched(self) -> Iterator[Any]:

@@ -46,6 +46,7 @@ MAX_PACKETS = 20_000  # 10,000 recipients have to work; a key of many people's s
 MAX_PIECES = 200_000  # of partial lengths; GnuPG writes pieces of 8 KiB
 MAX_SIGNATURES = 16  # of one content; each is a run of the engine
 MAX_PART = 1 << 20  # octets of a session key or a signature; those of large keys have some 30,000
+MAX_TRIALS = 32  # session keys that are tried, for readers that are not named; each is a run
 MAX_NESTING = 3  # compressed in signed in compressed; more is an attack
 
 SESSION_KEY, SIGNATURE, SESSION_KEY_PASSPHRASE, ONE_PASS = 1, 2, 3, 4
@@ -149,8 +150,8 @@ class Sealed:
     def recipients(self) -> tuple[str, ...]:
         return tuple(name for name, _ in self._keys if name)
 
-    def attempts(self, key_ids: Sequence[str]) -> list[Data]:
-        """Return the message once for each session key that may be for one of these keys.
+    def attempts(self, key_ids: Sequence[str]) -> Iterator[Data]:
+        """Yield the message once for each session key that may be for one of these keys.
 
         Each copy has that session key alone: those that name one of ``key_ids``
         first, then those for readers that are not named. A session key is part of no
@@ -158,11 +159,11 @@ class Sealed:
         """
         named = [packet for name, packet in self._keys if name and key_id_of(name) in key_ids]
         hidden = [packet for name, packet in self._keys if name == _HIDDEN]
-        return [self._with(packet) for packet in (*named, *hidden)]
+        return (self._with(packet) for packet in (*named, *hidden))
 
-    def by_passphrase(self) -> list[Data]:
-        """Return the message once for each session key for a passphrase."""
-        return [self._with(packet) for name, packet in self._keys if not name]
+    def by_passphrase(self) -> Iterator[Data]:
+        """Yield the message once for each session key for a passphrase."""
+        return (self._with(packet) for name, packet in self._keys if not name)
 
     def _with(self, key: Packet) -> Data:
         rest = self.container

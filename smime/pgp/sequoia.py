@@ -16,6 +16,7 @@ Source: RFC 9580
 from __future__ import annotations
 
 from datetime import UTC
+from itertools import islice
 
 from smime.errors import DecryptionFailed, KeyProblem, LimitExceeded, NotSupported
 from smime.pgp import bulk
@@ -29,7 +30,16 @@ from smime.pgp.asking import (
 )
 from smime.pgp.backend import DIGESTS, STRONG_DIGESTS, Decrypted, Encrypted, SignatureFacts, Signed
 from smime.pgp.certs import believed, only_subkey, read_certs, split_keys, unusable, with_secret
-from smime.pgp.packets import AEAD, PROTECTED, dearmor, enarmor, key_id_of, packets, read_sealed
+from smime.pgp.packets import (
+    AEAD,
+    MAX_TRIALS,
+    PROTECTED,
+    dearmor,
+    enarmor,
+    key_id_of,
+    packets,
+    read_sealed,
+)
 from smime.pgp.strict import is_strict, packet_version
 from smime.pgp.uncommon import Uncommon
 from smime.policy import moment
@@ -279,10 +289,8 @@ class Sequoia(Uncommon):
             return SignatureFacts(
                 "unsupported", reason=f"the signature is of version {version}, which is not known"
             )
-        if at is not None or (isinstance(data, bytes) and len(data) > MAX_OCTETS):
-            return SignatureFacts(
-                "unsupported", reason="Sequoia judges of small mails, and as of now"
-            )
+        if at is not None:
+            return SignatureFacts("unsupported", reason="Sequoia judges as of now")
         try:
             sig = ask(self._lib.Sig.from_bytes, signature)
         except Refused:
@@ -396,9 +404,11 @@ class Sequoia(Uncommon):
             raise NotSupported("Sequoia does not open GnuPG's own form of authenticated encryption")
         failed: Exception | None = None
         version = sealed.container_version
-        for key in keys:
+        left = MAX_TRIALS
+        for key in sorted(keys, key=lambda one: not sealed.is_for(one.key_ids)):
             tsk = self._tsk(key.fingerprint)
-            for data in sealed.attempts(key.key_ids) if tsk is not None else ():
+            for data in islice(sealed.attempts(key.key_ids) if tsk is not None else (), left):
+                left -= 1
                 try:
                     decryptor = ask(tsk.decryptor, text_of(key.passphrase()))
                 except Refused as refused:
@@ -409,7 +419,7 @@ class Sequoia(Uncommon):
                 except DecryptionFailed as problem:
                     failed = failed or problem
         if passphrase and sealed.passphrases:
-            for data in sealed.by_passphrase():
+            for data in islice(sealed.by_passphrase(), left):
                 try:
                     return self._open(data, "", version, passwords=[text_of(passphrase)])
                 except DecryptionFailed as problem:

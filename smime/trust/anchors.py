@@ -17,7 +17,7 @@ from cryptography import x509
 from smime.errors import KeyProblem
 from smime.policy import Revocation
 from smime.protocols import Judgement
-from smime.report import Finding, printable
+from smime.report import Finding, all_accepted, printable
 from smime.trust.builder import (
     MAX_DEPTH,
     MAX_KEPT_CERTIFICATES,
@@ -25,7 +25,7 @@ from smime.trust.builder import (
     Search,
     index_by_subject,
 )
-from smime.trust.chain import Chain
+from smime.trust.chain import STRONG_DIGESTS, Chain
 from smime.trust.constraints import constraint_problem
 from smime.trust.facts import UNREADABLE, Cache, Facts
 from smime.trust.fast import is_surely_valid
@@ -92,6 +92,10 @@ class Anchors:
         self._by_subject = index_by_subject(self._all)
         self._searches: dict[tuple[Facts, ...], tuple[Search, list[dict[object, list[Facts]]]]] = {}
         self._digests = {one.digest for one in self._all}
+        self.signers: dict[Any, Any] | None = {} if type(self) is Anchors else None
+        """Signers met before, as ``smime.swift`` keeps them: keys and paths, no verdicts.
+
+        None where ``judge`` may be another."""
         self._last_issued: dict[bytes, datetime] = {}
         """Until when an anchor may have issued a signer's certificate, by its digest."""
 
@@ -223,7 +227,7 @@ class Anchors:
                 chain_der=path.ders,
                 notes=_told(run, notes),
             )
-            good = found.accepted and time.accepted and usage.accepted and revocation.accepted
+            good = all_accepted((found, time, usage, revocation))
             # A certificate that its issuer revoked is that on every path.
             yield now, good or revoked
 
@@ -233,6 +237,41 @@ class Anchors:
         Whoever asks here before it makes a ``Claim`` saves parsing it twice.
         """
         return self._cache.certificate(der)
+
+    def sole_chain(
+        self, certificate: x509.Certificate, sent: Sequence[x509.Certificate]
+    ) -> Chain | None:
+        """Return the one path that was found of this certificate and those sent with it, if any.
+
+        What it is worth, ``surely`` and ``judge`` say.
+        """
+        leaf = self._cache.facts(certificate)
+        others = [self._cache.facts(one) for one in sent if one is not certificate]
+        known = self._searches.get((leaf, *others))
+        if known is None or leaf.digest in self._digests or self._last_issued:
+            return None
+        search = known[0]
+        return search.paths[0] if search.exact and len(search.paths) == 1 else None
+
+    @staticmethod
+    def surely(chain: Chain, sender: str, at: datetime, policy: Policy, digest: str) -> bool:
+        """Say yes if ``judge`` would find all good, no for "ask it"; never more than that.
+
+        ``chain`` is of ``sole_chain``, of a signer who sent no CRL or OCSP answer and of
+        whom no evidence is at hand. What it is worth is asked anew each time, as ever.
+        """
+        bits = chain.mail_rsa_bits
+        return (
+            bits is not None
+            and policy.rsa_bits_min <= bits[0]
+            and bits[1] <= policy.rsa_bits_max
+            and digest in STRONG_DIGESTS
+            and sender in chain[0].naming
+            and policy.revocation is not Revocation.REQUIRE
+            and policy.weak_until is None
+            and not policy.asks_for_policies
+            and is_surely_valid(chain, whole_seconds(at))
+        )
 
     def _search(self, claim: Claim, leaf: Facts) -> tuple[Search, list[dict[object, list[Facts]]]]:
         """Return the paths of a leaf, and by subject what else may stand in one.

@@ -76,6 +76,7 @@ CODES = {
 _EKU_RULE = "RFC 8550 §4.4.4"
 _MAY_SIGN = Finding.yes("the key may sign mail", "RFC 8550 §4.4")
 _MAY_ENCRYPT = Finding.yes("mail may be sealed to the key", "RFC 8550 §4.4")
+_NOT_ASKED = Finding.open("not-asked", "no address was asked for", "RFC 8550 §3")
 _DATES_RULE = "RFC 5280 §4.1.2.5"
 _AGREEING_KEYS = (ec.EllipticCurvePublicKey, x25519.X25519PublicKey, x448.X448PublicKey)
 # Keys that can only be sealed to: nothing in a chain is signed by one.
@@ -229,7 +230,7 @@ def judge_address(claim: Claim, leaf: Facts, *, pinned_sender: str | None = None
     """Does the certificate name the sender? ``pinned_sender`` stands in for what it names."""
     rule = "RFC 8550 §3"
     if not claim.sender_asked:
-        return Finding.open("not-asked", "no address was asked for", rule)
+        return _NOT_ASKED
     if claim.sender is None:
         reason = claim.sender_reason or "the mail has not exactly one sender"
         return Finding.no("sender-unknown", reason, rule)

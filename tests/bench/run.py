@@ -101,10 +101,10 @@ class Raw:
         self._sign()
         pybase64.encodebytes(self.container)
 
-    def verify(self, mail: bytes) -> None:
+    def verify(self, mail: bytes, signatures: int = 3) -> None:
         hashlib.sha256(mail).digest()
         pybase64.b64decode(pybase64.b64encode(self.container))
-        for _ in range(3):  # the signer's, its certificate's, the issuing CA's
+        for _ in range(signatures):  # the signer's, its certificate's, the issuing CA's
             if isinstance(self.public, rsa.RSAPublicKey):
                 self.public.verify(
                     self.signature, self.attributes, padding.PKCS1v15(), hashes.SHA256()
@@ -159,6 +159,11 @@ def message_rows(algorithm: str) -> list[list[str]]:
     def verify(mail: bytes) -> smime.Opened:
         return smime.verify(mail, trust=smime.Anchors([top]))
 
+    kept = smime.Anchors([top])
+
+    def verify_again(mail: bytes) -> smime.Opened:
+        return smime.verify(mail, trust=kept)
+
     def decrypt(mail: bytes) -> smime.Opened:
         return smime.decrypt(mail, keys=bob, trust=smime.NoTrust())
 
@@ -167,6 +172,7 @@ def message_rows(algorithm: str) -> list[list[str]]:
     table: list[tuple[str, Callable[[bytes], None], Callable[[bytes], object], list[bytes]]] = [
         ("sign", raw.sign, lambda mail: smime.sign(mail, by=alice), plain),
         ("verify, with chain", raw.verify, verify, signed),
+        ("verify, signer met before", lambda mail: raw.verify(mail, 1), verify_again, signed),
         ("encrypt, AES-256-CBC", raw.encrypt, lambda mail: smime.encrypt(mail, to=bob), plain),
         ("decrypt, AES-256-CBC", raw.decrypt, decrypt, sealed),
     ]
@@ -273,7 +279,9 @@ Written by `make bench`. Read the ratios: the times are of one machine, which do
 CPU time per call, medians of turns taken in one run. *Primitives* is what the operation cannot do
 without (hash, signature, cipher, base64) done by the `cryptography` package alone; no message comes
 of it. A verification checks three signatures: the mail's, its certificate's and the issuing CA's.
-Nothing is kept between calls.
+Nothing is kept between calls, but where the signer was met before: there the `Anchors` are the
+same. They keep the path and what the signer's signatures are like; the signature, dates, policy and
+address are asked of each mail.
 
 One letter of 10 KiB, RSA-2048:
 
@@ -282,6 +290,12 @@ One letter of 10 KiB, RSA-2048:
 One letter of 10 KiB, P-256:
 
 {table(head, ec_rows)}
+
+What opening adds, about: 20 µs for the parts of the mail, 12 µs for the CMS structure, 8 µs to find
+the recipient, 4 µs so that no failure is quicker than another, 15 µs for all between. A key on a
+curve takes 10 µs more: the sender's point is read, and both forms in which senders derive the key
+are always tried. A chain that is new takes 55 µs to read its certificates, and as much to search
+and to judge.
 
 A fresh process:
 

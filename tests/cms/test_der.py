@@ -99,6 +99,50 @@ def test_set_of_is_sorted_by_encoding() -> None:
     assert der.set_of(b"\x04\x01b", b"\x04\x01a") == b"\x31\x06\x04\x01a\x04\x01b"
 
 
+WRITTEN = [
+    der.tlv(tag, bytes(octets))
+    for tag in (0x02, 0x30, 0x80, 0xA0, 0x1F)
+    for octets in (0, 1, 127, 128, 255, 256, 300)
+]
+ODD = (0, 1, 0x1F, 0x7F, 0x80, 0x81, 0x82, 0x83, 0x84, 0x88, 0x89, 0xFF)
+
+
+def plain_children(data: bytes, start: int, end: int) -> list[tuple[int, int, int, int]] | str:
+    """Read elements with ``top`` alone."""
+    found = []
+    try:
+        while start < end:
+            found.append(der.top(data, start, end))
+            start = found[-1][3]
+    except MalformedMail as problem:
+        return type(problem).__name__
+    return found
+
+
+@given(
+    st.lists(st.sampled_from(WRITTEN), max_size=5),
+    st.lists(st.tuples(st.integers(0, 60), st.sampled_from(ODD)), max_size=3),
+    st.integers(0, 12),
+    st.integers(0, 40),
+)
+def test_the_quick_way_reads_what_the_plain_way_does(
+    parts: list[bytes], changes: list[tuple[int, int]], start: int, less: int
+) -> None:
+    """Whatever stands there: the same elements, or the same error."""
+    data = bytearray(b"".join(parts))
+    for at, octet in changes:
+        if data:
+            data[at % len(data)] = octet
+    end = max(len(data) - less, 0)
+    found: object
+    try:
+        found = der.children(bytes(data), (0x30, 0, start, end))
+    except MalformedMail as problem:
+        found = type(problem).__name__
+
+    assert found == plain_children(bytes(data), start, end)
+
+
 @given(
     moment=st.datetimes(datetime(1900, 1, 2), datetime(2200, 1, 1)),
     hours=st.integers(min_value=-14, max_value=14),

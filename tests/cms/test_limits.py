@@ -39,6 +39,8 @@ from tests.support.world import World
 END = b"\0\0"
 # What is above these is passed over, or tells that it is no such thing; nothing is refused by size.
 NOT_REFUSED = {
+    "agreement.MAX_KNOWN_WAYS": "what was read is forgotten and read again",
+    "agreement.MAX_WAY_OCTETS": "what is longer is read each time",
     "armour.MAX_LABEL_OCTETS": "what has no label this near to its beginning is no armour",
     "attributes.MAX_CAPABILITIES": "more of them are not looked at",
     "der.MAX_LENGTH_OCTETS": "a length of more octets is malformed",
@@ -47,6 +49,8 @@ NOT_REFUSED = {
     "signatures.MAX_COUNTERSIGNATURES": "more are not looked at",
     "signatures.MAX_COUNTERSIGNATURE_DEPTH": "deeper ones are not looked at",
     "signatures.MAX_TIME_STAMPS": "more are not looked at",
+    "signerinfo.MAX_FIELD_OCTETS": "what is longer is read each time",
+    "signerinfo.MAX_KNOWN_FIELDS": "what was read is forgotten and read again",
     "signerinfo.MAX_CERTIFICATES": "more are not looked at",
     "signerinfo.MAX_CRLS": "more are not looked at",
     "signerinfo.MAX_OCSP": "more are not looked at",

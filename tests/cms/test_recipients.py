@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 
 import pytest
@@ -9,6 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from smime import cms
 from smime.cms import OpeningKey, Passphrase, RecipientKey, SharedKey, enveloped, recipients
 from smime.cms.der import octet_string, sequence, set_of, tlv, top
 from smime.errors import DecryptionFailed, LimitExceeded, NotSupported
@@ -382,15 +384,36 @@ def test_a_bare_key_never_believes_the_first_that_unwraps():
     assert opened > 10
 
 
+@pytest.mark.parametrize("kind", ["rsa", "p256"])
+@pytest.mark.parametrize("form", ["bytes", "file", "code"])
+def test_several_bare_keys_of_several_readers(kind: str, form: str):
+    """Each gives the same content key, which then is the one that opens it."""
+    keys = [person(kind, n)[0] for n in range(3)]
+    to = [person(kind, n)[1] for n in range(3)]
+    gcm = Policy.modern().replace(cipher="aes-256-gcm")
+    if form == "code":
+        blob = cms.authenticate(CONTENT, to=to)
+        assert cms.open(blob, keys=keys).content == CONTENT
+        blob = blob[:-1] + bytes([blob[-1] ^ 1])
+    else:
+        blob = cms.encrypt(CONTENT, to=to, policy=gcm)
+        given = io.BytesIO(blob) if form == "file" else blob
+        assert cms.decrypt(given, keys=keys) == CONTENT
+        assert cms.decrypt(blob, keys=[person(kind, 3)[0], *keys]) == CONTENT
+        blob = blob[:-1] + bytes([blob[-1] ^ 1])
+    with pytest.raises(DecryptionFailed):
+        cms.open(blob, keys=keys)
+
+
 def test_sender_names_what_nobody_knows():
     """A kind of recipient of the future does not stand in the way of the others."""
-    from asn1crypto import cms
+    from asn1crypto import cms as asn1
 
     strange = tlv(0xA4, bytes.fromhex("06032a0304") + sequence())
-    info = cms.ContentInfo.load(seal(reader("rsa")))
+    info = asn1.ContentInfo.load(seal(reader("rsa")))
     one = info["content"]["recipient_infos"][0].dump()
     for infos, opens in ((set_of(one, strange), True), (set_of(strange), False)):
-        info["content"]["recipient_infos"] = cms.RecipientInfos.load(infos)
+        info["content"]["recipient_infos"] = asn1.RecipientInfos.load(infos)
         blob = info.dump(force=True)
         if opens:
             assert unseal(blob, opener("rsa")) == CONTENT

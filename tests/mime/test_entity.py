@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from smime.errors import LimitExceeded, MalformedMail
 from smime.mime import entity as entity_module
-from smime.mime.entity import ContentType, Field, decode_words, split_entity
+from smime.mime.entity import ContentType, Field, decode_words, split_entity, split_part
 
 SPLITS = [
     ("crlf", b"A: 1\r\nB: 2\r\n\r\nbody\r\n", ["A", "B"], b"body\r\n"),
@@ -256,3 +256,29 @@ def test_nothing_crashes(raw):
         split_entity(raw)
     except MalformedMail:
         pass
+
+
+PIECES = [
+    b"Content-Type", b"content-TYPE", b"X", b":", b" :", b"\t: ", b" ", b"\t", b"\r\n", b"\n",
+    b"\r", b"\r\n\r\n", b"\n\n", b"text/plain", b"; charset=utf-8", b"From x", b"\xe4",
+]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(PIECES), min_size=1, max_size=12))
+def test_a_field_that_is_looked_for_is_the_first_of_all_fields(pieces):
+    raw = b"X: 1\r\n" + b"".join(pieces)
+    quick, whole = split_entity(raw), split_entity(raw)
+    values = {field.key: field.value for field in reversed(whole.fields)}
+
+    for name in ("content-type", "x", "from"):
+        assert quick.get(name) == values.get(name)
+
+
+def test_what_was_read_of_a_part_before_is_read_of_its_own_octets():
+    for charset in ("utf-8", "latin1", "utf-8"):
+        part = split_part(b"Content-Type: text/html; charset=%b\r\n\r\nx" % charset.encode())
+        assert (part.content_type.value, part.content_type.params) == (
+            "text/html",
+            {"charset": charset},
+        )
+        assert part.transfer_encoding == "7bit"

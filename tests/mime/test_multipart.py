@@ -166,3 +166,31 @@ def test_what_is_not_two_parts_is_refused(old, new):
     assert old in SIGNED
     with pytest.raises(MalformedMail):
         split_signed(split_entity(SIGNED.replace(old, new, 1)))
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [b"--b", b"--", b"\r\n", b"\n", b"\r", b" ", b"x", b"--b--", b"\r\n--b\r\n", b"\n--bb"]
+        ),
+        max_size=14,
+    ),
+    st.sampled_from([b"A: 1\r\n\r\n", b"A: 1\n\n", b"\n", b""]),
+)
+def test_the_quick_way_finds_the_same_two_parts(pieces, head):
+    raw = head + b"".join(pieces)
+    found = multipart._two_spans(raw, len(head), b"b")
+    if found:
+        spans = multipart.cut(raw[len(head) :], b"b").spans
+        assert found == [(start + len(head), end + len(head)) for start, end in spans]
+
+
+def test_the_quick_way_is_gone_where_nothing_is_unusual():
+    raw = b"A: 1\r\n\r\npreamble\r\n--b\r\n\r\nhi\r\n--b\r\n\r\nsigned\r\n--b--\r\n"
+
+    (start, end), (_, last) = multipart._two_spans(raw, 8, b"b")
+
+    assert raw[start:end] == b"\r\nhi"
+    assert raw[:last].endswith(b"signed")
+    # At the very first octet no line end stands before the dashes.
+    assert multipart._two_spans(raw[raw.index(b"--b") :], 0, b"b") == []

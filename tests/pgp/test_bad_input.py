@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -174,6 +175,51 @@ def test_the_messages_are_real(hand):
     for case in ("content changed", "two messages in one", "junk behind", "two texts in one"):
         said = hand.attempt("--decrypt", data=CASES[case](hand, message))
         assert b"the me" in said.stdout, case
+
+
+@pytest.mark.parametrize("engine", ["gnupg", "sequoia", "auto"])
+def test_a_crowd_of_readers_without_names(origin, hand, engine):
+    """Each might be me; some are tried, and the message is not held once for each."""
+    message = hand.seal(os.urandom(200_000), "-z", "0")
+    ((*_, key, container),) = [list(packets(message))]
+    hidden = packet(1, b"\3" + bytes(8) + key.body[9:])
+    wrong = packet(1, b"\3" + bytes(8) + b"\x12\1\7" + os.urandom(80))
+    with smime.PgpKeyring(origin.export(secret=True), engine=engine) as ring:
+        how = {"trust": ring, "keys": list(ring)}
+        assert smime.decrypt(mail_of(hidden + container.raw), **how).encrypted
+        assert smime.decrypt(mail_of(wrong * 3 + hidden + container.raw), **how).encrypted
+        tracemalloc.start()
+        began = time.monotonic()
+        with pytest.raises(smime.DecryptionFailed):
+            smime.decrypt(mail_of(wrong * 10_000 + container.raw), **how)
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert most < 64 << 20  # once for each would be 2 GB
+    assert time.monotonic() - began < SECONDS
+
+
+def test_an_engine_that_cannot_leaves_it_to_that_of_another_keyring(gpg):
+    """Two keyrings: one of GnuPG alone, and one whose key GnuPG would not know."""
+    letter = b"From: alice@example.org\r\nTo: alice@example.org\r\n\r\nhi\r\n"
+    with smime.PgpKeyring(engine="gnupg") as old, smime.PgpKeyring(engine="sequoia") as new:
+        mine = old.generate("alice@example.org")
+        modern = new.generate("alice@example.org", version=6)
+        sealed = smime.encrypt(letter, to=modern)
+        with pytest.raises(smime.NotSupported):
+            smime.open(sealed, trust=old, keys=mine)
+        assert smime.open(sealed, trust=old, keys=[mine, modern]).encrypted
+        # What was changed is told as such, whatever the other one says.
+        changed = bytes(sealed).replace(b"-----END", b"AAAA\r\n-----END", 1)
+        with pytest.raises((smime.DecryptionFailed, smime.MalformedMail)):
+            smime.open(changed, trust=old, keys=[mine, modern])
+
+
+def test_a_passphrase_that_is_no_text_does_not_show(locked):
+    key = locked.find("lock@example.org", passphrase=b"\xe9tude")
+    with pytest.raises(smime.KeyProblem, match="UTF-8") as refused:
+        locked.export(key, secret=True)
+    assert "e9" not in str(refused.value)
+    assert refused.value.__cause__ is None
 
 
 # --- bombs ---------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import threading
 import time
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def _everything_is_large(monkeypatch):
     monkeypatch.setattr(large, "SMALL_OCTETS", 1000)
 
 
-@pytest.fixture(scope="module", params=["gnupg", "sequoia", "v6"])
+@pytest.fixture(scope="module", params=["gnupg", "sequoia", "auto", "v6"])
 def people(request, gpg):
     """Two people, by each engine, and by both where one key is beyond GnuPG."""
     engine, version = ("auto", 6) if request.param == "v6" else (request.param, 4)
@@ -313,6 +314,37 @@ def test_the_copy_that_works_ends_with_its_work():
     ):
         with pytest.raises(bulk.Refused, match=why):
             bulk._apart(work, keep([bytes(3 << 20)]))
+
+
+def test_what_is_large_in_memory_leaves_others_their_turn():
+    """Other threads go on while Sequoia checks and opens it."""
+    data = LINES * ((24 << 20) // len(LINES))
+    with smime.PgpKeyring(engine="sequoia") as ring:
+        alice = ring.generate("alice@example.org")
+        signature = packets.read_signatures(ring.engine.sign(data, alice.fingerprint).signature)
+        sealed = read_sealed(ring.engine.encrypt(data, [alice.fingerprint]).message)
+        for work in (
+            lambda: ring.engine.check(data, signature)[0].state == "holds",
+            lambda: ring.engine.decrypt(sealed, [alice]).content == data,
+            lambda: ring.engine.check(data + b" ", signature)[0].state == "refused",
+        ):
+            stop, longest = threading.Event(), [0.0]
+
+            def tick(stop=stop, longest=longest):
+                before = time.monotonic()
+                while not stop.wait(0.001):
+                    longest[0] = max(longest[0], time.monotonic() - before)
+                    before = time.monotonic()
+
+            ticker = threading.Thread(target=tick)
+            ticker.start()
+            began = time.monotonic()
+            assert work()
+            taken = time.monotonic() - began
+            stop.set()
+            ticker.join()
+            # The mail is put together here, which takes some of the time; no more.
+            assert longest[0] < max(0.8 * taken, 0.05)
 
 
 def test_the_copy_is_ended_in_time(monkeypatch):

@@ -159,9 +159,9 @@ def test_readers_are_named_and_session_keys_of_others_left_out():
     assert found.passphrases == 1
     assert found.is_for([NAMED])
     assert not found.is_for(["1" * 16])
-    assert found.attempts([NAMED]) == [mine + SEALED, hidden + SEALED]
-    assert found.attempts(["1" * 16]) == [hidden + SEALED]
-    assert found.by_passphrase() == [by_passphrase + SEALED]
+    assert list(found.attempts([NAMED])) == [mine + SEALED, hidden + SEALED]
+    assert list(found.attempts(["1" * 16])) == [hidden + SEALED]
+    assert list(found.by_passphrase()) == [by_passphrase + SEALED]
 
 
 @pytest.mark.parametrize(

@@ -208,7 +208,8 @@ def test_both_engines_read_what_the_other_makes(gpg):
                 assert smime.verify(parts, trust=reader, keys=bob).signer
 
 
-def test_two_engines_that_disagree_make_a_signature_weak(gpg, monkeypatch):
+@pytest.mark.parametrize("state", ["refused", "broken"])
+def test_two_engines_that_disagree_make_a_signature_weak(gpg, monkeypatch, state):
     with smime.PgpKeyring(engine="auto") as ring:
         alice = ring.generate("alice@example.org")
         signed = smime.sign(LETTER, by=alice)
@@ -216,7 +217,7 @@ def test_two_engines_that_disagree_make_a_signature_weak(gpg, monkeypatch):
         monkeypatch.setattr(
             Sequoia,
             "_check",
-            lambda *_: sequoia.SignatureFacts("refused", key=alice.fingerprint),
+            lambda *_: sequoia.SignatureFacts(state, key=alice.fingerprint),
         )
         report = smime.examine(signed, trust=ring)
         assert report.signatures[0].usage.code == "weak-algorithm"

@@ -1,0 +1,177 @@
+"""The signed mail of somebody met before, verified by the shortest way: yes, or the full way.
+
+Nearly all signed mail of a correspondent has the same certificates, the same
+algorithms and one layer. What these octets mean was worked out by the full way
+before: whose key they name, and which path leads from it to an anchor. The
+content, the signature and what the path is worth now are asked of each mail.
+Never is a no said here, nor anything else that a report tells: for all that the
+full way is gone, from the beginning. A test holds each yes against it.
+
+Floor:  swift (uses formats, trust, mime, cms)
+Source: RFC 8551 §3.5.3; RFC 5652 §5.4, §5.6
+"""
+
+from __future__ import annotations
+
+from smime.cms.ordinary import likeness
+from smime.errors import SmimeError
+from smime.formats import pgpmime, senders
+from smime.formats import smime as form
+from smime.judged import Signed
+from smime.mime.entity import split_entity, split_part
+from smime.mime.headers import protected
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from smime.cms.ordinary import Likeness
+    from smime.judged import Judged, Taken
+    from smime.keys import Recipient
+    from smime.mime.entity import Entity
+    from smime.mime.headers import Protected
+    from smime.policy import Policy
+    from smime.report import Report
+    from smime.trust.chain import Chain
+
+__all__ = ["Vouched", "remember", "vouched"]
+
+# Signers that are kept, by the length of their signatures: each is some KiB of certificates.
+MAX_LENGTHS = 256
+MAX_ALIKE = 4
+MAX_KEPT_OCTETS = 16 * 1024  # of one: some ten certificates
+# ``Anchors`` itself, once it vouched for somebody: who only decrypts does not load it.
+_kinds: set[type] = set()
+
+
+class _Known:
+    """A signer met before: no verdict, but what its signatures are like, and its path."""
+
+    __slots__ = ("chain", "likeness")
+
+    def __init__(self, likeness: Likeness, chain: Chain) -> None:
+        self.likeness = likeness
+        self.chain = chain
+
+
+class Vouched:
+    """A mail for whose sender a good signature speaks; the rest is told by the full way."""
+
+    __slots__ = ("_full", "_make", "content", "signer")
+
+    encrypted = False
+
+    def __init__(self, content: bytes, signer: str, make: Callable[[], Judged]) -> None:
+        self.content = content
+        self.signer = signer
+        self._make = make
+        self._full: Judged | None = None
+
+    def full(self) -> Judged:
+        """Go the full way, once."""
+        if self._full is None:
+            self._full = self._make()
+        return self._full
+
+    def report(self) -> Report:
+        return self.full().report()
+
+    def readable(self) -> bytes:
+        return self.full().readable()
+
+    def contacts(self) -> tuple[Recipient, ...]:
+        return self.full().contacts()
+
+
+def vouched(
+    mail: object,
+    trust: object,
+    sender: str | None,
+    policy: Policy,
+    at: datetime,
+    make: Callable[[], Judged],
+) -> Vouched | None:
+    """Return the mail if its one signature is good beyond doubt; None for "go the full way".
+
+    The arguments are those of ``smime.verify``; ``make`` goes the full way.
+    """
+    if type(trust) not in _kinds or not isinstance(mail, bytes):
+        return None
+    signers: dict[int, tuple[_Known, ...]] = trust.signers  # type: ignore[attr-defined]
+    if not signers:
+        return None
+    try:
+        outer = split_entity(mail)
+        if outer.content_type.value != "multipart/signed":
+            return None
+        wrapped = form.recognise(outer)
+        if wrapped is None or wrapped.problem is not None or wrapped.content is None:
+            return None
+        content, blob = wrapped.content, wrapped.blob
+        for known in signers.get(len(blob), ()):
+            if known.likeness.fits(blob):
+                break
+        else:
+            return None
+        inner = split_part(content)
+        if pgpmime.recognise(inner) is not None or form.recognise(inner) is not None:
+            return None
+        payload = protected(inner, outer)
+        if sender is None:
+            sender = _author(outer, payload)
+        if (
+            sender is None
+            or not trust.surely(  # type: ignore[attr-defined]
+                known.chain, sender, at, policy, known.likeness.digest
+            )
+            or not known.likeness.holds(blob, content)
+        ):
+            return None
+    except SmimeError:
+        return None  # the full way says what is wrong
+    return Vouched(content, sender, make)
+
+
+def _author(outer: Entity, payload: Protected | None) -> str | None:
+    """Return the one author, of whom the header inside says nothing else."""
+    within = (*payload.fields, *payload.ignored) if payload is not None else ()
+    inside = [one.raw for one in within if one.key == "from"]
+    if len(inside) == 1 and inside != [one.raw for one in outer.fields if one.key == "from"]:
+        return None
+    if senders.sender_problem(outer.fields, within):
+        return None
+    return senders.sole_author(outer.fields)[0]
+
+
+def remember(trust: object, taken: Sequence[Taken]) -> None:
+    """Keep who signed a mail that was found good, at the second one of its length."""
+    signers = getattr(trust, "signers", None)
+    if signers is None or len(taken) != 1 or not isinstance(taken[0], Signed):
+        return
+    data, attributes = taken[0].data, None
+    if data is not None and len(data.signers) == 1:
+        attributes = data.signers[0].attributes
+    if data is None or attributes is None:
+        return
+    blob = attributes.data
+    if len(blob) > MAX_KEPT_OCTETS:
+        return
+    alike = signers.get(len(blob))
+    if alike is None:
+        if len(signers) >= MAX_LENGTHS:
+            signers.clear()
+        signers[len(blob)] = ()
+        return
+    if any(one.likeness.fits(blob) for one in alike):
+        return
+    from smime.trust.anchors import Anchors
+
+    _kinds.add(Anchors)
+    checked = taken[0].checked[0]
+    found = likeness(data, checked)
+    if type(trust) is not Anchors or found is None or checked.certificate is None:
+        return
+    chain = trust.sole_chain(checked.certificate, data.certificates())
+    if chain is not None:
+        signers[len(blob)] = (*alike[-MAX_ALIKE + 1 :], _Known(found, chain))
