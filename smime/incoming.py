@@ -40,7 +40,7 @@ from smime.mime.headers import protected
 from smime.opened import Opened
 from smime.peeling import NeededWhole, PeeledFile
 from smime.policy import MODERN
-from smime.report import Answer, Layer, Note, Outcome, Report
+from smime.report import Answer, Layer, Note, Outcome, Report, unsupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -113,7 +113,9 @@ def verify(
     """Return the mail only if a good signature by its From (or ``sender``) covers all of it.
 
     The arguments are those of ``open``. Raises ``SignatureRejected``, whose
-    ``.report`` says why, and what ``open`` raises; nothing is written then.
+    ``.report`` says why, ``NotSupported`` where nothing is wrong with a signature
+    but that its algorithm is not known here, and what ``open`` raises; nothing
+    is written then.
     """
     times = judging.Times(at, received_at, tsa)
     # Nothing is asked but whether the sender signed it.
@@ -440,7 +442,7 @@ class _Peeled:
         return enveloped.open_with(envelope, self.keys, self.policy)
 
 
-def _rejected(report: Report) -> SignatureRejected:
+def _rejected(report: Report) -> SignatureRejected | NotSupported:
     """Return the error for a mail that must be signed well and is not."""
     hint = "see what was found: smime.examine(mail, ...), or smimetool inspect"
     checks = report.signatures
@@ -452,6 +454,8 @@ def _rejected(report: Report) -> SignatureRejected:
     if not covering:
         text = "the signature is around sealed content and does not say who wrote it"
         return SignatureRejected(text, report, hint=hint)
+    if report.sender is not None and (lacking := unsupported(covering)):
+        return NotSupported(lacking, hint=hint)
     bad = next((check for check in covering if not check.good), None)
     if bad is None:
         text = f"no signature is by the sender {report.sender or ''}".rstrip()

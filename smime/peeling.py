@@ -47,16 +47,12 @@ class NeededWhole(Exception):
 
 
 class PeeledFile:
-    """A mail in pieces, with its layers off.
-
-    Raises ``NeededWhole``, and what ``smime.open`` raises where the content
-    cannot be got at.
-    """
+    """A mail in pieces, with its layers off. Raises ``NeededWhole``."""
 
     stopped: SmimeError | None = None
-    """Why the content of an OpenPGP layer could not be got at."""
+    """Why the content could not be got at."""
     damaged: MalformedMail | None = None
-    """Why its signature could not be read, where the content is there all the same."""
+    """Why a signature of OpenPGP could not be read, where the content is there all the same."""
 
     def __init__(
         self,
@@ -76,17 +72,16 @@ class PeeledFile:
         """What came out of compressed layers, in octets."""
         self.unauthenticated = False
         self.opened_by: str | None = None
+        payload: Protected | None = None
         try:
             self._peel()
             payload = self._payload()
         except SmimeError as stopped:
-            if self.unauthenticated:
-                # What is inside a seal without a tag is told by one error (RFC 5652 §14).
-                raise DecryptionFailed(enveloped.FAILED) from stopped
-            raise
+            self.stopped = stopped
         finally:
             self.keys = self.pgp_keys = ()
         if self.unauthenticated and (self.stopped, self.damaged) != (None, None):
+            # What is inside a seal without a tag is told by one error (RFC 5652 §14).
             self.stopped = DecryptionFailed(enveloped.FAILED)
         self.found = Judged(
             world,
@@ -154,9 +149,8 @@ class PeeledFile:
             self._was_sealed(taken.opened_by.label)
         self.taken += taken.layers
         self.damaged = taken.damaged or self.damaged
-        self.stopped = taken.stopped
         if taken.stopped is not None:
-            return False
+            raise taken.stopped
         assert not isinstance(taken.content, bytes)
         self.content = taken.content
         return True
@@ -219,7 +213,11 @@ class PeeledFile:
         if not self.keys:
             raise NeededWhole
         with Keeping() as kept:
-            envelope = sealing.unseal_begun(reader, kind, self.keys, self.world.policy, kept)
+            try:
+                envelope = sealing.unseal_begun(reader, kind, self.keys, self.world.policy, kept)
+            except SmimeError:
+                self.taken.append(Layer("encrypted", label, opened=False))
+                raise
             self.content = kept.region()
         layer = Sealed(label, envelope)
         assert envelope.opened_by is not None
@@ -258,7 +256,7 @@ class PeeledFile:
             )
 
     def _payload(self) -> Protected | None:
-        if not self.taken or self.stopped is not None:
+        if not self.taken:
             return None
         payload = protected(self.inner, self.outer)
         if payload is None:

@@ -15,7 +15,7 @@ from enum import StrEnum
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
     from typing import Any, NoReturn
 
@@ -221,6 +221,17 @@ class SignatureCheck:
             **{name: finding.to_dict() for name, finding in self.findings},
             "notes": [{"code": note.code, "text": note.text} for note in self.notes],
         }
+
+
+def unsupported(checks: Sequence[SignatureCheck]) -> str:
+    """Say which algorithm is lacking, if that alone keeps every signature from being judged."""
+    found = ""
+    for check in checks:
+        lacking = [one.reason for one in check.problems if one.code == "not-supported"]
+        if not lacking or any(one.answer is Answer.NO for one in check.problems):
+            return ""
+        found = found or lacking[0]
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,11 +71,11 @@ def decrypt(args: argparse.Namespace, files: Files) -> int:
         )
     verdict.refuse_two_on_one_stream(args)
     keys.refuse_to_overwrite(args)
-    with keys.keyring_of(args) as ring:
+    with keys.keyring_of(args) as ring, keys.token_of(args) as token:
         opened = smime.decrypt(
             files.mail(args.input),
             trust=keys.trusts_of(args, ring) if judged else [smime.NoTrust()],
-            keys=keys.openers_of(args, ring),
+            keys=keys.openers_of(args, ring, token),
             sender=args.sender,
             evidence=keys.evidence_of(args),
             policy=options.policy_of(args),

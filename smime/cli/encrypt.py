@@ -43,7 +43,8 @@ def encrypt(args: argparse.Namespace, files: Files) -> int:
         readers = keys.readers_of(args, ring)
         policy = options.policy_of(args)
         asked = keys.vouching_of(args)
-        files.send(
+        made = files.send(
             args.input, args.output or STANDARD, smime.encrypt, to=readers, policy=policy, **asked
         )
+        keys.tell_unverified(made, args, files)
     return 0

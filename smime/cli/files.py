@@ -121,15 +121,17 @@ class Files:
         if then:
             then()
 
-    def send(self, source: str, name: str, verb: Callable[..., smime.Mail], **how: object) -> None:
-        """Read a mail, let ``verb`` protect it, and write what it made.
+    def send(
+        self, source: str, name: str, verb: Callable[..., smime.Mail], **how: object
+    ) -> smime.Mail:
+        """Read a mail, let ``verb`` protect it, write what it made, and return that.
 
         A file that is large goes through in pieces. Raises what both raise.
         """
         if not _is_large(source):
             made = verb(self.read(source), **how)
             self.write(name, bytes(made), private=False)
-            return
+            return made
         from pathlib import Path
 
         from smime.release import to
@@ -140,19 +142,19 @@ class Files:
             try:
                 _is_file_to_be(name)
                 with to(Path(name), private=False, wait=False) as release:
-                    verb(Path(source), out=release, **how)
+                    made = verb(Path(source), out=release, **how)
                     release.publish()
             except OSError as problem:
                 if problem.filename != source:
                     problem.filename, problem.filename2 = name, None
                 raise
-            return
+            return made
         if sys.stdout is None or sys.stdout.isatty():
             made = verb(self.read(source), **how)
             self.write(name, bytes(made), private=False)
-            return
+            return made
         sys.stdout.flush()
-        verb(Path(source), out=_Named(sys.stdout), **how)
+        return verb(Path(source), out=_Named(sys.stdout), **how)
 
     def say(self, text: str) -> None:
         """Say lines on standard output."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Any, TypeVar
 
+    from smime.cli.files import Files
     from smime.cli.passphrase import Ask
 
     T = TypeVar("T")
@@ -33,8 +34,13 @@ __all__ = [
     "readers_of",
     "refuse_to_overwrite",
     "signers_of",
+    "tell_unverified",
+    "token_of",
     "trusts_of",
+    "vouching_of",
 ]
+
+MAX_NAMED = 8  # readers in one line; a mailing can have thousands
 
 
 @contextmanager
@@ -50,12 +56,48 @@ def keyring_of(args: argparse.Namespace) -> Iterator[smime.PgpKeyring | None]:
         yield ring
 
 
+@contextmanager
+def token_of(args: argparse.Namespace) -> Iterator[smime.Token | None]:
+    """Log in to the token that the options name, if they name one."""
+    if (args.token is None) != (args.token_label is None):
+        raise UsageError("--token MODULE and --token-label LABEL belong together")
+    if args.token is None:
+        yield None
+        return
+    if args.pgp or args.pgp_home is not None:
+        raise UsageError("--token is for keys with certificates, and --pgp for OpenPGP keys")
+    if not args.identity:
+        raise UsageError("which key of the token? -i names it by its label")
+    _one_certificate(args)
+    passphrases = Passphrases(file=args.passphrase_file, variable=args.passphrase_env)
+    label = args.token_label
+    pin = passphrases.of(f"the token {label}")
+    with smime.Token.load(args.token, label=label, passphrase=pin) as token:
+        yield token
+
+
+def _in_token(args: argparse.Namespace, token: smime.Token) -> list[smime.Identity]:
+    certificate, chain = None, []
+    if args.certificate:
+        from smime.keys.loading import read_certificates, read_file
+
+        name, *_ = args.certificate
+        certificate = _named(name, smime.Recipient.load).certificate
+        for one in args.certificate:
+            chain += read_certificates(*read_file(one, "smime.Recipient"))
+    return [token.identity(label, certificate, chain) for label in args.identity]
+
+
 def signers_of(
-    args: argparse.Namespace, ring: smime.PgpKeyring | None = None
+    args: argparse.Namespace,
+    ring: smime.PgpKeyring | None = None,
+    token: smime.Token | None = None,
 ) -> list[smime.Identity] | list[smime.PgpKey]:
     """Load every -i as one who signs."""
     if ring is not None:
         return _keys_of(args, ring)
+    if token is not None:
+        return _in_token(args, token)
 
     def load(name: str, ask: Ask) -> list[smime.Identity]:
         return [smime.Identity.load(name, *args.certificate, passphrase=ask)]
@@ -64,7 +106,9 @@ def signers_of(
 
 
 def openers_of(
-    args: argparse.Namespace, ring: smime.PgpKeyring | None = None
+    args: argparse.Namespace,
+    ring: smime.PgpKeyring | None = None,
+    token: smime.Token | None = None,
 ) -> list[smime.Reader]:
     """Load every -i as keys that open, all that a file holds: old mail needs old keys.
 
@@ -78,6 +122,8 @@ def openers_of(
 
     if ring is not None:
         return [*_keys_of(args, ring)]
+    if token is not None:
+        return [*_in_token(args, token)]
     return [*_identities(args, load)]
 
 
@@ -99,17 +145,21 @@ def _found(name: str, ring: smime.PgpKeyring, passphrase: Ask | None = None) -> 
 def _identities(
     args: argparse.Namespace, load: Callable[[str, Ask], list[smime.Identity]]
 ) -> list[smime.Identity]:
-    if args.certificate and len(args.identity) != 1:
-        raise UsageError(
-            "--certificate belongs to exactly one --identity",
-            hint="join each key with its certificate in one PEM file",
-        )
+    _one_certificate(args)
     passphrases = Passphrases(file=args.passphrase_file, variable=args.passphrase_env)
     return [
         identity
         for name in args.identity
         for identity in _named(name, lambda name: load(name, passphrases.of(name)))
     ]
+
+
+def _one_certificate(args: argparse.Namespace) -> None:
+    if args.certificate and len(args.identity) != 1:
+        raise UsageError(
+            "--certificate belongs to exactly one --identity",
+            hint="join each key with its certificate in one PEM file",
+        )
 
 
 def readers_of(
@@ -179,6 +229,20 @@ def vouching_of(args: argparse.Namespace) -> dict[str, Any]:
     # What stands beside a certificate in its file may lead to an anchor.
     files = [one for one in args.to if os.path.isfile(one)]
     return {"trust": anchors_of(args), "evidence": evidence_of(args, files)}
+
+
+def tell_unverified(made: smime.Mail, args: argparse.Namespace, files: Files) -> None:
+    """Say in one line for whom a mail was sealed without asking whose their keys are."""
+    addresses = made.unverified
+    if not addresses:
+        return
+    whom = ", ".join(addresses[:MAX_NAMED])
+    if len(addresses) > MAX_NAMED:
+        whom += f" and {len(addresses) - MAX_NAMED} more"
+    if args.pgp or args.pgp_home is not None:
+        files.tell(f"note: nobody was asked whose the OpenPGP keys are: {whom}")
+    else:
+        files.tell(f"note: nobody vouches for the certificates of {whom}; --ca FILE asks")
 
 
 def refuse_to_overwrite(args: argparse.Namespace) -> None:

@@ -50,11 +50,11 @@ def open_(args: argparse.Namespace, files: Files) -> int:
     """Open IN, print what a reader should see, and write the mail to OUT."""
     verdict.refuse_two_on_one_stream(args)
     keys.refuse_to_overwrite(args)
-    with keys.keyring_of(args) as ring:
+    with keys.keyring_of(args) as ring, keys.token_of(args) as token:
         opened = smime.open(
             files.mail(args.input),
             trust=keys.trusts_of(args, ring),
-            keys=keys.openers_of(args, ring),
+            keys=keys.openers_of(args, ring, token),
             sender=args.sender,
             evidence=keys.evidence_of(args),
             policy=options.policy_of(args),

@@ -132,7 +132,7 @@ def add_identity(parser: Parser, *, use: str, required: bool = True) -> None:
         default=[],
         required=required,
         help=f"{use}: PKCS#12 file (.p12, .pfx), or PEM file of key and certificate; with --pgp "
-        "an address",
+        "an address, with --token the label of a key",
     )
     parser.add_argument(
         "--certificate",
@@ -145,11 +145,19 @@ def add_identity(parser: Parser, *, use: str, required: bool = True) -> None:
     group.add_argument(
         "--passphrase-file",
         metavar="FILE",
-        help="file whose first line is the passphrase of ID; else it is asked for if needed",
+        help="file whose first line is the passphrase of ID, or the PIN of the token; else it "
+        "is asked for if needed",
     )
     group.add_argument(
         "--passphrase-env", metavar="NAME", help="environment variable that holds the passphrase"
     )
+    parser.add_argument(
+        "--token",
+        metavar="MODULE",
+        type=_name,
+        help="the key is in a PKCS#11 token, used through this module (a shared library)",
+    )
+    parser.add_argument("--token-label", metavar="LABEL", type=_name, help="label of the token")
 
 
 def add_pgp(parser: Parser) -> None:

@@ -44,10 +44,10 @@ def protect(args: argparse.Namespace, files: Files) -> int:
     if len(args.identity) > 1:
         raise UsageError("one --identity signs; several are for `smimetool sign`")
     keys.refuse_to_overwrite(args)
-    with keys.keyring_of(args) as ring:
-        (signer,) = keys.signers_of(args, ring)
+    with keys.keyring_of(args) as ring, keys.token_of(args) as token:
+        (signer,) = keys.signers_of(args, ring, token)
         readers = keys.readers_of(args, ring)
-        files.send(
+        made = files.send(
             args.input,
             args.output or STANDARD,
             smime.protect,
@@ -56,4 +56,5 @@ def protect(args: argparse.Namespace, files: Files) -> int:
             policy=options.policy_of(args),
             **keys.vouching_of(args),
         )
+        keys.tell_unverified(made, args, files)
     return 0

@@ -43,13 +43,13 @@ def main(argv: list[str]) -> int:
 def sign(args: argparse.Namespace, files: Files) -> int:
     """Sign IN as each of the identities."""
     keys.refuse_to_overwrite(args)
-    with keys.keyring_of(args) as ring:
+    with keys.keyring_of(args) as ring, keys.token_of(args) as token:
         _refuse_forms(args, ring)
         files.send(
             args.input,
             args.output or STANDARD,
             smime.sign,
-            by=keys.signers_of(args, ring),
+            by=keys.signers_of(args, ring, token),
             opaque=args.opaque,
             policy=options.policy_of(args),
         )

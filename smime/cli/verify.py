@@ -49,9 +49,9 @@ def verify(args: argparse.Namespace, files: Files) -> int:
     """Say who signed IN; write what was signed to OUT only if it is good."""
     verdict.refuse_two_on_one_stream(args)
     keys.refuse_to_overwrite(args)
-    with keys.keyring_of(args) as ring:
+    with keys.keyring_of(args) as ring, keys.token_of(args) as token:
         trusts = keys.trusts_of(args, ring)
-        readers = keys.openers_of(args, ring)
+        readers = keys.openers_of(args, ring, token)
         mail = files.mail(args.input)
         try:
             opened = smime.verify(

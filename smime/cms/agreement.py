@@ -28,7 +28,6 @@ from smime.cms.der import (
     head,
     integer,
     octet_string,
-    oid_text,
     sequence,
     tlv,
     top,
@@ -238,7 +237,7 @@ class _Shared:
         if self._key and self._key[0][0] == SEQUENCE:
             named = children(data, self._key[0])
             content = data[named[0][2] : named[0][3]] if named else b""
-            self.kind = _KINDS.get(content) or f"agreement {oid_text(content)}"
+            self.kind = _KINDS.get(content) or f"agreement {alg.called(content)}"
 
     def ready(self) -> Shared:
         if self._ready is None:

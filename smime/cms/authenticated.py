@@ -26,7 +26,6 @@ from smime.cms.der import (
     integer,
     octet_string,
     oid,
-    oid_text,
     sequence,
     set_of,
     tlv,
@@ -168,7 +167,7 @@ class Authenticated:
     detached: bool
     """The content stands elsewhere."""
     mac: str
-    """Digest of the HMAC; the dotted identifier of another code."""
+    """Digest of the HMAC; name or dotted identifier of another code."""
     sealed: recipients.Recipients
 
     def __init__(self, reader: Reader) -> None:
@@ -183,7 +182,7 @@ class Authenticated:
         if not named or named[0][0] != 0x06:
             raise MalformedMail("the authenticated content names no code")
         identifier = self._mac_algorithm[named[0][2] : named[0][3]]
-        self.mac = MACS.get(identifier, oid_text(identifier))
+        self.mac = MACS.get(identifier, alg.called(identifier))
         self._digest = ""
         self._digest_algorithm = b""
         if reader.peek() == 0xA1:

@@ -10,8 +10,17 @@ from __future__ import annotations
 
 from smime.cms.names import name_of
 from smime.cms.signerinfo import parse_certificate
-from smime.errors import SignatureRejected
-from smime.report import Answer, Finding, Layer, Outcome, Report, SignatureCheck, all_accepted
+from smime.errors import NotSupported, SignatureRejected
+from smime.report import (
+    Answer,
+    Finding,
+    Layer,
+    Outcome,
+    Report,
+    SignatureCheck,
+    all_accepted,
+    unsupported,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -192,7 +201,10 @@ class Judged:
 
 
 def demand(judged: tuple[Judged, ...], require: str) -> None:
-    """Raise ``SignatureRejected`` unless all signatures are good, or one where that will do."""
+    """Raise ``SignatureRejected`` unless all signatures are good, or one where that will do.
+
+    ``NotSupported`` where nothing is wrong with any but its algorithm, which is not known here.
+    """
     good = [one for one in judged if one.good]
     if good and (require == "any" or len(good) == len(judged)):
         return
@@ -204,6 +216,8 @@ def demand(judged: tuple[Judged, ...], require: str) -> None:
     )
     if not checks:
         raise SignatureRejected("nobody signed this: it holds no signatures", report)
+    if lacking := unsupported(checks):
+        raise NotSupported(lacking)
     bad = next(one for one in checks if not one.good)
     reasons = [one.reason for one in bad.problems if one.code != "not-reached"]
     raise SignatureRejected("; ".join(reasons), report)

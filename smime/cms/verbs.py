@@ -170,8 +170,9 @@ def verify(
     path by a rename, an open file or a pipe by a copy from a spool. A content
     that went there, or that a file held, is not held in the result.
 
-    Raises ``SignatureRejected``, whose ``.report`` says why, ``MalformedMail``,
-    ``LimitExceeded`` and ``OSError``.
+    Raises ``SignatureRejected``, whose ``.report`` says why, ``NotSupported``
+    where nothing is wrong but an algorithm that is not known here,
+    ``MalformedMail``, ``LimitExceeded`` and ``OSError``.
     """
     from smime.cms.judging import demand, judged, parser
     from smime.cms.judging import trusts as trusts_of

@@ -314,7 +314,7 @@ FORGERIES: dict[str, tuple[Any, type[Exception], str]] = {
     "SHA-1": (
         lambda b: changed(b, 2, der.sequence(alg.HMACS["sha1"])),
         smime.NotSupported,
-        "is not supported",
+        "authentication by HMAC-SHA-1 is not supported",
     ),
     "attributes but one": (
         lambda b: with_attributes(b, *split(b)[:-1]),

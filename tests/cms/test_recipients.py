@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from smime import cms
 from smime.cms import OpeningKey, Passphrase, RecipientKey, SharedKey, enveloped, recipients
-from smime.cms.der import octet_string, sequence, set_of, tlv, top
+from smime.cms import algorithms as alg
+from smime.cms.der import children, octet_string, oid, sequence, set_of, tlv, top
 from smime.errors import DecryptionFailed, LimitExceeded, NotSupported
 from smime.policy import Policy
 from tests.cms.people import KINDS, MAKERS, certify, person
@@ -278,6 +279,51 @@ def renamed(blob: bytes, old: bytes, new: bytes) -> bytes:
     assert changed != one
     envelope["recipient_infos"] = cms.RecipientInfos.load(set_of(changed))
     return info.dump(force=True)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        # Instead of what is written: of the key wrap, the scheme, the sender's key.
+        (alg.KEY_WRAP[32], "1.2.840.113549.1.9.16.3.7", "key wrap RC2 "),
+        (alg.AGREEMENT_WRITTEN["sha256"], "1.2.840.113549.1.9.16.3.5", "ESDH, ephemeral "),
+        (alg.AGREEMENT_WRITTEN["sha256"], "1.2.840.113549.1.9.16.3.10", "SSDH, static "),
+        (alg.EC_PUBLIC_KEY, "1.2.840.10046.2.1", "key agreement Diffie-Hellman "),
+        (None, "", "a sender's static key "),
+    ],
+)
+def test_old_ways_to_agree_are_refused_by_name(old: bytes | None, new: str, said: str):
+    """What old software wrote and nobody reads here: by its name, and others still open it."""
+    blob = seal(reader("p256"), reader("rsa"), cipher="aes-256-gcm")
+    assert unseal(blob, opener("p256")) == CONTENT
+    kind, explicit = _inner(blob)
+    version, infos, *rest = _inner(_inner(explicit)[0])
+    rsa_info, agreed = sorted(_inner(infos), key=lambda one: one[0])
+
+    def with_infos(*those: bytes) -> bytes:
+        return sequence(kind, tlv(0xA0, sequence(version, set_of(*those), *rest)))
+
+    changed = _rewritten(agreed, old, new)
+    assert changed != agreed
+    if old != alg.EC_PUBLIC_KEY:  # an EC key is no reader of Diffie-Hellman at all
+        with pytest.raises(NotSupported, match=said):
+            unseal(with_infos(changed, rsa_info), opener("p256"))
+    assert unseal(with_infos(changed, rsa_info), opener("rsa")) == CONTENT
+    with pytest.raises(NotSupported, match=said):
+        unseal(with_infos(changed), opener("rsa"))
+
+
+def _inner(element: bytes) -> list[bytes]:
+    return [element[one[1] : one[3]] for one in children(element, top(element))]
+
+
+def _rewritten(element: bytes, old: bytes | None, new: str) -> bytes:
+    """Return it with another identifier in it, or the sender's key named by a certificate."""
+    if old is None and element[:1] == b"\xa0":  # RFC 5652 §6.2.2: originator
+        return tlv(0xA0, reader("p256", 1).identifier)
+    if not element[0] & 0x20:
+        return oid(new) if element == old else element
+    return tlv(element[0], b"".join([_rewritten(one, old, new) for one in _inner(element)]))
 
 
 def test_the_same_name_in_another_string_type():

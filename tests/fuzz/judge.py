@@ -27,7 +27,7 @@ def faults(case: Case, blob: bytes) -> list[str]:
     """Return what went wrong: foreign errors, another content, too long a time."""
     found = []
     for way in case.ways:
-        began = time.perf_counter()
+        began = time.process_time()  # of this process: other work of the machine is no fault
         try:
             content = way(blob)
         except SmimeError:
@@ -35,7 +35,7 @@ def faults(case: Case, blob: bytes) -> list[str]:
         except Exception:
             found.append(f"{way.__name__}: {traceback.format_exc()}")
             content = None
-        spent = time.perf_counter() - began
+        spent = time.process_time() - began
         if spent > MAX_SECONDS:
             found.append(f"{way.__name__}: {spent:.2f} s for {len(blob)} octets")
         if content is not None and case.vouched is not None and content != case.vouched:

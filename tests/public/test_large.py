@@ -11,7 +11,7 @@ import pytest
 
 import smime
 from smime import peeling
-from tests.support.world import World
+from tests.support.world import LETTER, World
 
 AT = datetime.now(UTC)
 PLAIN = smime.Policy.modern().replace(headers="none")
@@ -246,3 +246,27 @@ def test_too_many_layers(world: World, tmp_path: Path) -> None:
     path.write_bytes(bytes(smime.sign(mail, by=world.alice, policy=PLAIN)))
     with pytest.raises(smime.LimitExceeded):
         smime.open(path, trust=world.anchors, at=AT)
+
+
+@pytest.mark.parametrize("cipher", ["aes-256-cbc", "aes-256-gcm"])
+def test_what_does_not_open_is_examined(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cipher: str
+) -> None:
+    """A report is not an error, whatever the size of the mail."""
+    monkeypatch.setattr("smime.formats.large.SMALL_OCTETS", 100)
+    path = tmp_path / "sealed.eml"
+    policy = smime.Policy.modern().replace(cipher=cipher)
+    smime.encrypt(LETTER, to=world.bob, policy=policy).save(path)
+    how = {"trust": world.anchors}
+
+    assert smime.examine(path, **how, keys=world.bob).outcome.value == "unsigned"
+    report = smime.examine(path, **how, keys=world.alice)
+    assert report.outcome.value == "sealed"
+    assert not report.layers[0].opened
+    with pytest.raises(smime.DecryptionFailed):
+        smime.open(path, **how, keys=world.alice, out=tmp_path / "opened.eml")
+    path.write_bytes(path.read_bytes()[:-400])
+    assert smime.examine(path, **how, keys=world.bob).signer is None
+    with pytest.raises(smime.SmimeError):
+        smime.open(path, **how, keys=world.bob, out=tmp_path / "opened.eml")
+    assert not (tmp_path / "opened.eml").exists()

@@ -20,11 +20,18 @@ SM3, SM2_WITH_SM3, SM4_CBC = (
     "1.2.156.10197.1.501",
     "1.2.156.10197.1.104.2",
 )
+ALGORITHM_PROTECTION = "cms_algorithm_protection"
 
 
 def opaque(blob: bytes) -> bytes:
     head = b"From: alice@example.org\r\nContent-Type: application/pkcs7-mime\r\n"
     return head + b"Content-Transfer-Encoding: base64\r\n\r\n" + encodebytes(blob)
+
+
+def unbind(signer: asn1.SignerInfo) -> None:
+    """Take out what names the algorithms once more (RFC 6211): else they differ."""
+    kept = [one for one in signer["signed_attrs"] if one["type"].native != ALGORITHM_PROTECTION]
+    signer["signed_attrs"] = asn1.CMSAttributes(kept)
 
 
 def renamed(mail: smime.Mail, *, digest: str = "", signature: str = "", cipher: str = "") -> bytes:
@@ -38,6 +45,9 @@ def renamed(mail: smime.Mail, *, digest: str = "", signature: str = "", cipher: 
         content["signer_infos"][0]["signature_algorithm"] = asn1.SignedDigestAlgorithm(
             {"algorithm": signature}
         )
+    if signature or digest:
+        for info_of_signer in content["signer_infos"]:
+            unbind(info_of_signer)
     if cipher:
         content["encrypted_content_info"]["content_encryption_algorithm"]["algorithm"] = cipher
     return opaque(info.dump(force=True))
@@ -60,8 +70,33 @@ def test_a_signature_with_sm2_and_sm3(world: World) -> None:
         assert found
         assert all(name in finding.reason for finding in found)
         assert name in str(smime.view(opened))
-        with pytest.raises(smime.SignatureRejected, match=name):
+        with pytest.raises(smime.NotSupported, match=name):
             smime.verify(mail, trust=world.anchors)
+        with pytest.raises(smime.NotSupported, match=name):
+            smime.cms.verify(b64decode(mail.partition(b"\r\n\r\n")[2]), trust=world.anchors)
+
+
+def test_a_lacking_algorithm_excuses_nothing_else(world: World) -> None:
+    """Beside a signature that is bad, or where the sender is not known, it is rejected."""
+    signed = smime.sign(MAIL, by=[world.alice, world.bob], opaque=True)
+    assert smime.open(signed, trust=world.anchors).signer  # the control
+
+    info = asn1.ContentInfo.load(b64decode(signed.body))
+    mine = world.alice.certificate.serial_number
+    first, second = sorted(
+        info["content"]["signer_infos"], key=lambda one: one["sid"].native["serial_number"] != mine
+    )
+    unbind(first)
+    first["signature_algorithm"] = asn1.SignedDigestAlgorithm({"algorithm": SM2_WITH_SM3})
+    for value in (second["signature"].native, bytes(64)):  # good, but not the sender's; and bad
+        second["signature"] = value
+        mail = opaque(info.dump(force=True))
+        assert smime.open(mail, trust=world.anchors).signer is None
+        with pytest.raises(smime.SignatureRejected):
+            smime.verify(mail, trust=world.anchors)
+    two_authors = renamed(smime.sign(MAIL, by=world.alice, opaque=True), signature=SM2_WITH_SM3)
+    with pytest.raises(smime.SignatureRejected):
+        smime.verify(b"From: bob@example.org\r\n" + two_authors, trust=world.anchors)
 
 
 @pytest.mark.parametrize("cipher", ["1.2.156.10197.1.104.2", "1.2.392.200011.61.1.1.1.4"])

@@ -9,7 +9,7 @@ from tests.support.peers import peer
 
 PIN = "1234"
 # One for each module that opens one: a program logs in to a token once at a time.
-LABELS = ("Club", "Office", "Howto", "Registrar")
+LABELS = ("Club", "Office", "Howto", "Registrar", "Desk")
 MODULES = (
     "/usr/lib/softhsm/libsofthsm2.so",
     "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
