@@ -48,7 +48,9 @@ def main(argv: list[str]) -> int:
 
     Raises ``SmimeError`` and ``OSError``, which the command's own main prints.
     """
-    arguments = _parser(argv).parse_args(argv)
+    arguments, unknown = _parser(argv).parse_known_args(argv)
+    if unknown:  # said by the command that was meant, whose help has what it takes
+        arguments.refuse(f"unrecognized arguments: {' '.join(unknown)}")
     if sys.stdout is None:
         # Before any work, so that nothing is made of which nobody hears.
         raise OSError(errno.EBADF, "it is closed", "standard output")

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 
 from pki.cli import common, options
-from pki.errors import NoAuthority, RequestRefused, WrongPassphrase
+from pki.errors import LedgerProblem, NoAuthority, RequestRefused, WrongPassphrase
 
 TYPE_CHECKING = False  # what typing.TYPE_CHECKING is, without importing typing
 if TYPE_CHECKING:
@@ -127,6 +128,7 @@ def key(arguments: argparse.Namespace) -> int:
 
 def new(arguments: argparse.Namespace) -> int:
     """Certify what is to be shown yet, and seal it."""
+    from pki.handover import HandOver
     from pki.requests import CertificationRequest
 
     path: str = arguments.output
@@ -137,17 +139,27 @@ def new(arguments: argparse.Namespace) -> int:
         arguments.name,
         **options.subject_of(arguments),
     )
+    staged: list[HandOver] = []
     with common.registrar(arguments) as ca:
 
-        def write(made: Challenge) -> None:
-            common.write_all([(path, made.sealed, 0o644)])
+        def stage(made: Challenge) -> None:
+            files = [(os.path.abspath(path), made.sealed, 0o644)]
+            staged.append(HandOver.stage(files, ca.records.folder, [made.serial]))
 
-        made = ca.challenge(
-            request,
-            profile=options.profile_of(arguments.profile),
-            lifetime_days=arguments.days,
-            stage=write,
-        )
+        try:
+            made = ca.challenge(
+                request,
+                profile=options.profile_of(arguments.profile),
+                lifetime_days=arguments.days,
+                stage=stage,
+            )
+        except BaseException:
+            for one in staged:
+                # The failure before is the one to tell; what is open the next command does.
+                with contextlib.suppress(OSError, LedgerProblem):
+                    one.settle(ca.ledger)
+            raise
+        staged[0].publish()
         record = ca.find(made.serial)
     if arguments.json:
         common.say_json({"challenge": path, "certificate": record.to_dict(common.now())})
@@ -212,7 +224,7 @@ def answer(arguments: argparse.Namespace) -> int:
         if arguments.output is not None:
             ours = certificate.issuer == records.issuing.subject
             chain = (records.issuing, *records.above) if ours else ()
-            common.write_all([(arguments.output, to_pem(certificate, *chain), 0o644)])
+            common.write_recorded(arguments.output, certificate, to_pem(certificate, *chain))
     if arguments.json:
         facts = {"pem": arguments.output, "certificate": record.to_dict(common.now())}
         common.say_json(facts)

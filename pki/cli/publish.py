@@ -98,7 +98,10 @@ def run(arguments: argparse.Namespace) -> int:
             for folder in records.former:
                 former = Records.load(folder)
                 files |= _static(former, _lists(former, ledger))
-            os.makedirs(arguments.static, exist_ok=True)
+            if not os.path.isdir(arguments.static):
+                os.makedirs(arguments.static)
+                # A web server reads it, whatever the umask: nothing in it is secret.
+                os.chmod(arguments.static, 0o755)  # noqa: S103 - public by purpose
             publish.write_static(arguments.static, files)
             written += [os.path.join(arguments.static, name) for name in files]
         missing = records.crl_url and not lists and (arguments.static or arguments.ca_dn)

@@ -18,6 +18,7 @@ EXAMPLE = (
     "smimetool ca recover alice@chess.example --reason 'lost laptop, asked for by the board' "
     "-i ann.p12 -o alice-keys --write-passphrase alice-keys.pass"
 )
+_NEW_KINDS = frozenset({"x25519", "x448", "mlkem768", "mlkem1024"})
 MAX_LETTER_OCTETS = 4_194_304  # as large as a record
 
 
@@ -52,6 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Open what the agents can open, have the log say so, write the files."""
     from pki import archive
     from pki.bundle import former_keys
+    from pki.keys import key_name
 
     new = delivery.Delivery(arguments)
     if os.path.lexists(arguments.output) and not os.path.isdir(arguments.output):
@@ -81,6 +83,13 @@ def run(arguments: argparse.Namespace) -> int:
         )
     for path, _ in paths:
         common.announce(path)
+    new_kinds = {key_name(one.certificate.public_key()) for one in found} & _NEW_KINDS
+    if arguments.single and new_kinds:
+        names = ", ".join(sorted(new_kinds))
+        common.tell(
+            f"the file holds {names} keys: Thunderbird stops at them, and openssl before 3.5 at "
+            "ML-KEM; without --single each key has a file of its own"
+        )
     return 0
 
 

@@ -40,7 +40,8 @@ def run(arguments: argparse.Namespace) -> int:
     pem_path = common.beside_p12(arguments)
     new = delivery.Delivery(arguments, arguments.output, pem_path)
     with common.registrar(arguments) as ca:
-        serials = [one.serial for one in common.newest(ca.ledger, arguments.which)]
+        before = common.newest(ca.ledger, arguments.which)
+        serials = [one.serial for one in before]
         secret = new.secret()
 
         def stage(identity: smime.Identity) -> None:
@@ -70,5 +71,6 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     common.announce(f"{arguments.output}\n  new key and certificate; keep the old .p12 beside it")
     common.announce(f"{pem_path}\n  certificate, for everybody who writes to them")
-    common.tell("the old certificates stay valid: revoke those whose keys are lost")
+    if any(one.state(common.now()) == "valid" for one in before):
+        common.tell("the old certificates stay valid: revoke those whose keys are lost")
     return 0

@@ -5,6 +5,7 @@
     root machine       ca root sign-request FILE    the answer
     issuing machine    ca root accept FILE DIR      the CA is there
     root machine       ca root crl                  the list of CAs taken back
+    root machine       ca root cross-certify CERT   who trusts this root believes another
 
 Floor:  cli (uses ceremony and founding)
 """
@@ -87,6 +88,31 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     one.add_argument("-o", "--output", required=True, metavar="FILE", help="new file, the answer")
     options.passphrase(one, "", "of the root's key")
     one.set_defaults(act=sign_request)
+
+    one = options.action(
+        actions,
+        "cross-certify",
+        "certify another root's key: who trusts this root then believes it too",
+        "smimetool ca root cross-certify go-root.pem --root-dir club-root --domain go.example "
+        "-o cross.pem",
+    )
+    one.add_argument("certificate", metavar="CERT", help="the other root's certificate")
+    one.add_argument(
+        "--root-dir", required=True, metavar="DIR", help="folder with root.pem and its key"
+    )
+    one.add_argument(
+        "--fingerprint",
+        metavar="SHA256",
+        help="of CERT, as its keeper said it by telephone (asked about if not given)",
+    )
+    options.domain(one, "believe it for addresses at D alone")
+    one.add_argument(
+        "--crl-url", metavar="URL", default="", help="where this root's revocation list will be"
+    )
+    one.add_argument("--ca-url", metavar="URL", default="", help="where root.cer will be")
+    one.add_argument("-o", "--output", required=True, metavar="FILE", help="new file, PEM")
+    options.passphrase(one, "", "of the root's key")
+    one.set_defaults(act=cross_certify)
 
     one = options.action(
         actions,
@@ -194,6 +220,36 @@ def sign_request(arguments: argparse.Namespace) -> int:
         common.say_json({"answer": arguments.output, "wished": wished, **_facts(made)})
     else:
         common.announce(f"{arguments.output}\n  bring it back: `ca root accept`")
+    return 0
+
+
+def cross_certify(arguments: argparse.Namespace) -> int:
+    """Certify the key of another root, once a person saw that it is the right one."""
+    from pki import ceremony
+    from pki.errors import RequestRefused
+    from pki.folder import to_pem
+
+    common.refuse_unwritable(arguments.output)
+    other = common.read_certificates(arguments.certificate)[0]
+    facts = _facts(other)
+    given = arguments.fingerprint
+    if given is None:
+        common.tell(f"{facts['subject']}\n  SHA-256 {facts['sha256']}")
+        given = common.ask(
+            "Its SHA-256 fingerprint, as its keeper says it: ", option="--fingerprint", needed=True
+        )
+    if given.replace(":", "").replace(" ", "").lower() != facts["sha256"]:
+        raise RequestRefused(
+            f"{arguments.certificate} has another fingerprint: {facts['sha256']}",
+            hint="ask its keeper: this may be somebody else's certificate",
+        )
+    root = _root(arguments, crl_url=arguments.crl_url, ca_url=arguments.ca_url)
+    made = ceremony.cross_certify(root, other, domains=arguments.domain)
+    common.write_all([(arguments.output, to_pem(made), 0o644)])
+    if arguments.json:
+        common.say_json({"written": arguments.output, **_facts(made)})
+    else:
+        common.announce(f"{arguments.output}\n  for who trusts this root: it leads to the other")
     return 0
 
 

@@ -55,7 +55,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     folder = tmp_path_factory.mktemp("gnupg")
     folder.chmod(0o700)
     root = pki.Authority.create("GnuPG Test Root", algorithm="rsa2048")
-    alice = root.issue("alice@example.org", name="Alice", algorithm="rsa2048")
+    alice = root.issue("alice@example.org", name="Alice", algorithm="rsa2048", profile="internal")
     root_der = root.certificate.public_bytes(Encoding.DER)
     trusted = hashlib.sha1(root_der, usedforsecurity=False).hexdigest().upper()
     leaf = alice.certificate.public_bytes(Encoding.DER)

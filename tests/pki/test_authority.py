@@ -126,7 +126,7 @@ def test_openssl_believes_the_chain(
 ) -> None:
     root = pki.Authority.create("Test CA", algorithm=algorithm)
     issuing = root.subordinate("Test CA (issuing)", algorithm=algorithm)
-    alice = issuing.issue("alice@example.org", algorithm=algorithm)
+    alice = issuing.issue("alice@example.org", algorithm=algorithm, profile="internal")
     files = write(tmp_path, root.certificate, issuing.certificate, alice.certificate)
     check = ("verify", "-x509_strict", "-purpose", purpose, "-CAfile", files[0])
 

@@ -181,12 +181,16 @@ def test_keys_of_cas_by_the_dates(
     ca.issue("alice@example.org", profile="internal", at=at)
 
 
-def test_outside_of_the_internal_profiles_a_ca_has_3072_bits() -> None:
+def test_outside_of_the_internal_profile_a_ca_has_3072_bits() -> None:
     ca = pki.Authority.create("Test Root", algorithm="rsa2048", at=AT)
     request = pki.CertificationRequest(keys.generate("p256").public_key(), hosts=["a.example.org"])
 
     with pytest.raises(pki.RequestRefused, match="2048 bits"):
         ca.certify(request, profile=pki.Profile.named("tls-server"), serial=new_serial(), at=AT)
+    for profile in ("mailbox", "signing", "encryption"):
+        with pytest.raises(pki.RequestRefused, match="2048 bits"):
+            ca.issue("alice@example.org", profile=profile, algorithm="p256", at=AT)
+    ca.issue("alice@example.org", profile="internal", algorithm="p256", at=AT)
 
 
 @pytest.mark.parametrize("crl_url", ["", "https://pki.example.org/ca.crl"])

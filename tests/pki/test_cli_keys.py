@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -204,6 +205,31 @@ def test_all_former_keys_in_one_file(
     for letter in letters:
         opened = smime.decrypt(letter, keys=keys, trust=smime.Anchors.load("club/root.pem"))
         assert b"old news" in bytes(opened.content)
+
+
+def test_who_stops_at_new_kinds_of_keys_in_one_file_is_said(
+    club: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["escrow", "agents", "ann.pem"])
+    for name, kind, said_of in (("ec", "p256", False), ("new", "mldsa65", True)):
+        main(issue(name, "--pair", "--key", kind, address=f"{name}@chess.example"))
+        wanted = ("recover", f"{name}@chess.example", *REASON, *agent("ann"), *P12, "-o")
+        capsys.readouterr()
+        main([*wanted, f"{name}-apart"])
+        assert "Thunderbird" not in capsys.readouterr().err
+        main([*wanted, name, "--single"])
+        assert ("mlkem768 keys: Thunderbird" in capsys.readouterr().err) is said_of
+
+
+@pytest.mark.skipif(os.name != "posix", reason="platform: no modes of POSIX")
+def test_a_web_server_reads_what_is_published_for_it(club: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        main(["publish", "--static", "www"])
+    finally:
+        os.umask(before)
+    assert Path("www").stat().st_mode & 0o777 == 0o755
+    assert {file.stat().st_mode & 0o777 for file in Path("www").iterdir()} == {0o644}
 
 
 def test_two_agents_are_needed_where_it_takes_two(

@@ -305,8 +305,19 @@ def test_wrong_usage_is_status_2(club: Path, arguments: list[str]) -> None:
     assert stopped.value.code == 2
 
 
+def test_an_unknown_option_is_told_by_the_command_that_was_meant(
+    club: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the help that has its options: not that of all commands."""
+    for words in (["list"], ["escrow", "show"]):
+        with pytest.raises(SystemExit) as stopped:
+            main([*words, "--passphrase-file", "ca-pass"])
+        assert stopped.value.code == 2
+        assert f"`smimetool ca {' '.join(words)} --help`" in capsys.readouterr().err
+
+
 ACTIONS = {
-    "root": ("init", "request", "sign-request", "accept", "crl"),
+    "root": ("init", "request", "sign-request", "accept", "crl", "cross-certify"),
     "escrow": ("agents", "rotate", "hand-over", "show"),
     "challenge": ("key", "new", "open", "answer"),
 }

@@ -163,3 +163,40 @@ def test_a_server_gets_its_certificate(club: Path, openssl: Peer) -> None:
 
     check = ("verify", "-purpose", "sslserver", "-verify_hostname", "imap.chess.example")
     openssl.run(*check, "-CAfile", "services/root.pem", "-untrusted", "imap.pem", "imap.pem")
+
+
+def test_another_root_is_believed_for_its_own_domain(
+    club: Path, openssl: Peer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who trusts our root believes their users, at their domain alone; by files."""
+    main(["root", "init", "usb", "--name", "Club Root", *PASS])
+    for address in ("gina@go.example", "gina@chess.example"):
+        main(["issue", address, "--key", "p256", "--ca-dir", "club", *PASS, "--p12-passphrase-file",
+              "people-pass", "-o", f"{address}.p12"])  # fmt: skip
+    sha256 = said_of("club/root.pem").upper()
+    cross = ["root", "cross-certify", "club/root.pem", "--root-dir", "usb", *PASS]
+    cross += ["--domain", "go.example", "-o", "cross.pem"]
+
+    with pytest.raises(pki.Unattended):
+        main(cross)
+    with pytest.raises(pki.RequestRefused, match="another fingerprint"):
+        main([*cross, "--fingerprint", sha256.replace("A", "B").replace("1", "2")])
+    assert not Path("cross.pem").exists()
+    made = said(capsys, *cross, "--fingerprint", sha256)
+
+    assert made["written"] == "cross.pem"
+    Path("between").write_bytes(
+        Path("cross.pem").read_bytes() + Path("club/issuing.pem").read_bytes()
+    )
+    check = ("verify", "-CAfile", "usb/root.pem", "-untrusted", "between")
+    openssl.run(*check, "gina@go.example.pem")
+    refused = openssl.attempt(*check, "gina@chess.example.pem")
+    assert b"permitted subtree" in refused.stderr
+    with pytest.raises(pki.RequestRefused):  # a root does not vouch for itself
+        main(["root", "cross-certify", "usb/root.pem", "--root-dir", "usb", *PASS, "-o", "self.pem",
+              "--fingerprint", said_of("usb/root.pem")])  # fmt: skip
+
+
+def said_of(path: str) -> str:
+    certificate = x509.load_pem_x509_certificate(Path(path).read_bytes())
+    return certificate.fingerprint(SHA256()).hex()

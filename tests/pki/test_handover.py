@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import pki
+from pki import challenge, proving
 from pki.audit import audit
 from pki.cli import main
 from pki.folder import Records
@@ -259,3 +260,24 @@ def test_a_backup_takes_no_notes(club: Path) -> None:
     listed = subprocess.run(["tar", "tf", "club.tar"], capture_output=True, text=True, check=True)
     assert "ca.toml" in listed.stdout
     assert NOTES not in listed.stdout
+
+
+@pytest.mark.parametrize(("where", "done"), [("Ledger.write", False), ("HandOver.publish", True)])
+def test_a_challenge_leaves_when_its_certificate_is_recorded(
+    club: Path, where: str, done: bool
+) -> None:
+    key = pki.keys.generate("x25519")
+    Path("alice.pub").write_bytes(pki.keys.spki_pem(key.public_key()))
+    new = ("challenge", "new", "alice@chess.example", "--public-key", "alice.pub", *PASS)
+    killed(where, 0, *new, "-o", "alice.challenge")
+    assert not Path("alice.challenge").exists()
+    assert recorded(club) == done
+
+    main(["list"])
+
+    assert made() == {"alice.pub", *(["alice.challenge"] if done else [])}
+    if done:
+        answer, certificates = challenge.read(Path("alice.challenge").read_bytes(), key)
+        with Records.load(club).ledger() as ledger:
+            assert proving.take(ledger, certificates[0].serial_number, answer)
+            assert audit(ledger).unbroken
