@@ -59,10 +59,20 @@ def _top(argv: list[str]) -> int:
         "",
         _WHICH,
     )
-    parser.add_argument("action", metavar="ACTION", choices=tuple(ACTIONS), help="see below")
-    parser.add_argument("more", metavar="...", nargs="*", help="what the action takes")
-    parser.parse_args(argv)
-    raise UsageError("the action comes first", command="pgp", hint=_hint())
+    parser.usage = "smimetool pgp ACTION [WHICH]... [OPTION]..."
+    if argv[:1] in (["-h"], ["--help"]):
+        parser.parse_args(argv[:1])
+    if not argv:
+        raise UsageError("which action?", command="pgp", hint=_hint())
+    if argv[0].startswith("-"):
+        raise UsageError(
+            f"no option {argv[0]} stands before an action", command="pgp", hint=_hint()
+        )
+    from difflib import get_close_matches
+
+    near = get_close_matches(argv[0], list(ACTIONS), 1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    raise UsageError(f"there is no action {argv[0]}", command="pgp", hint=hint + _hint())
 
 
 def _hint(name: str = "") -> str:
@@ -104,6 +114,7 @@ _MEANING = {
 
 
 def _make_home(home: str | None, action: Action) -> None:
+    home = home or os.environ.get("GNUPGHOME")
     if home is None or os.path.isdir(home):
         return
     if not action.makes_home:

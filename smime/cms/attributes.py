@@ -69,6 +69,11 @@ _OWN = {
 CAPABILITIES_ATTRIBUTE = sequence(
     SMIME_CAPABILITIES, tlv(SET, sequence(*(encoded for _, encoded in CAPABILITIES)))
 )
+# Of a key in a token or a key service: many of those open OAEP with SHA-1 only, or not at all.
+KEPT_CAPABILITIES = sequence(
+    SMIME_CAPABILITIES,
+    tlv(SET, sequence(*(encoded for name, encoded in CAPABILITIES if name != "rsa-oaep"))),
+)
 # Attributes of plain data with a time up to 2049 always have the same lengths,
 # so their DER order and the octets around time and digest are always the same.
 _UTC_TIME_OCTETS = 15
@@ -162,13 +167,13 @@ class Template:
 
     __slots__ = ("_after", "_before", "_between", "more")
 
-    def __init__(self, digest_octets: int, more: Sequence[bytes] = ()) -> None:
+    def __init__(self, digest_octets: int, more: Sequence[bytes]) -> None:
         self.more = tuple(more)
         """Attributes beside type, time and digest, each as DER."""
         timed = _signing_time(bytes(_UTC_TIME_OCTETS))
         digested = _message_digest(bytes(digest_octets))
         # DER puts shorter ones first, so the time always stands before the digest.
-        ordered = sorted((_content_type(DATA), timed, digested, CAPABILITIES_ATTRIBUTE, *more))
+        ordered = sorted((_content_type(DATA), timed, digested, *more))
         first, second = ordered.index(timed), ordered.index(digested)
         total = sum(map(len, ordered))
         self._before = head(SET, total) + b"".join(ordered[:first]) + timed[:-_UTC_TIME_OCTETS]
@@ -180,7 +185,7 @@ class Template:
         when = time(at)
         if len(when) == _UTC_TIME_OCTETS:
             return b"".join((self._before, when, self._between, digest, self._after))
-        return write(DATA, digest, at, (CAPABILITIES_ATTRIBUTE, *self.more))
+        return write(DATA, digest, at, self.more)
 
 
 def write(

@@ -394,7 +394,7 @@ class Keyed:
             self.digest = self._limits.digest or self.digest
         if self.digest not in alg.DIGEST_ALGORITHM or self.digest in alg.WEAK_DIGESTS:
             raise NotSupported(f"signing with {self.digest}, which the certificate's key demands")
-        if not _is_private(key) and not (
+        if not is_private(key) and not (
             callable(getattr(key, "sign", None)) and hasattr(key, "certificate")
         ):
             raise KeyProblem(
@@ -430,7 +430,7 @@ class Keyed:
         else:
             made.algorithm = _ALGORITHM[self.kind]
         key: Any = self._key
-        if not _is_private(key):
+        if not is_private(key):
             made.sign = self._asked(f"rsa-pss-{name}" if pss else name, made.algorithm)
             made.sign_hashed = None
             return made
@@ -472,7 +472,7 @@ class Keyed:
         return sign
 
 
-def _is_private(key: object) -> bool:
+def is_private(key: object) -> bool:
     return callable(getattr(key, "private_bytes", None)) and hasattr(key, "public_key")
 
 

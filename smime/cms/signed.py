@@ -13,7 +13,7 @@ from smime.cms import attributes as attrs
 from smime.cms.algorithms import DATA, DIGEST_ALGORITHM, DIGESTS, SIGNED_DATA, digest
 from smime.cms.der import head, integer, oid, sequence, set_of, tlv
 from smime.cms.names import issuer_and_serial
-from smime.cms.schemes import FIXED_DIGEST, Keyed, check_pure_length
+from smime.cms.schemes import FIXED_DIGEST, Keyed, check_pure_length, is_private
 from smime.errors import KeyProblem, NotSupported
 
 TYPE_CHECKING = False
@@ -42,6 +42,7 @@ class _Way:
     __slots__ = (
         "_around",
         "after",
+        "announced",
         "before",
         "certificates_der",
         "digest",
@@ -60,6 +61,8 @@ class _Way:
     fixed_octets: int
     more: tuple[bytes, ...]
     """Attributes beside type, time, digest and capabilities."""
+    announced: bytes
+    """The capabilities, of those who write back."""
     sign: Callable[[bytes], bytes]
     sign_hashed: Callable[[bytes], bytes] | None
     fill: Callable[[bytes, datetime], bytes]
@@ -103,6 +106,7 @@ class SigningKey:
     """
 
     __slots__ = (
+        "_announced",
         "_fitness",
         "_keyed",
         "_sid",
@@ -128,6 +132,8 @@ class SigningKey:
         self.kind = self._keyed.kind
         self.digest = self._keyed.digest
         """The digest that is taken unless a policy names another."""
+        kept = self.kind == "rsa" and not is_private(key)
+        self._announced = attrs.KEPT_CAPABILITIES if kept else attrs.CAPABILITIES_ATTRIBUTE
         self._sid = issuer_and_serial(leaf_der)
         self._fitness: Fitness | None = None
         self._ways: dict[tuple[str, str, bool], _Way] = {}
@@ -169,7 +175,8 @@ class SigningKey:
 
             more.append(attrs.signing_certificate(self.certificate.public_bytes(Encoding.DER)))
         way.more = tuple(more)
-        way.fill = attrs.Template(DIGESTS[signer.digest][1], more).fill
+        way.announced = self._announced
+        way.fill = attrs.Template(DIGESTS[signer.digest][1], (way.announced, *more)).fill
         return way
 
 
@@ -286,7 +293,7 @@ def signer_info(
         return sequence(way.before, way.after, head(0x04, len(value)), value, unsigned)
     more = (*way.more, *choices.signed)
     if choices.content_type == DATA:
-        more = (*more, attrs.CAPABILITIES_ATTRIBUTE)
+        more = (*more, way.announced)
     signed = attrs.write(choices.content_type, digests[way.digest], at, more)
     return _signer_info(way, signed, way.sign(signed), unsigned)
 
@@ -461,7 +468,7 @@ def _infos_octets(
         if choices.attributes:
             more = (*way.more, *choices.signed)
             if choices.content_type == DATA:
-                more = (*more, attrs.CAPABILITIES_ATTRIBUTE)
+                more = (*more, way.announced)
             empty = bytes(DIGESTS[way.digest][1])
             signed = b"\xa0" + attrs.write(choices.content_type, empty, at, more)[1:]
         unsigned = tlv(0xA1, b"".join(choices.unsigned)) if choices.unsigned else b""

@@ -17,12 +17,13 @@ import stat
 import tempfile
 import time
 import weakref
+from contextlib import suppress
 
 from smime.errors import KeyProblem
 from smime.pgp.gnupg import agent_socket, end_agents
 from smime.pgp.warden import Warden
 
-__all__ = ["PrivateHome", "check_own"]
+__all__ = ["PrivateHome", "prepare_own"]
 
 PREFIX = "smime-pgp-"
 MAX_HOME = 80  # octets: the agent's sockets lie in it, and a socket's path has at most 107
@@ -80,11 +81,15 @@ def _parent(folder: str | None) -> str:
     )
 
 
-def check_own(home: str | None) -> None:
-    """Raise ``KeyProblem`` for a home of the user's own whose agent could not be reached.
+def prepare_own(home: str | None) -> None:
+    """Make ``~/.gnupg`` where there is none, as gpg does by itself unless it has our options.
 
+    Raises ``KeyProblem`` for a home of the user's own whose agent could not be reached:
     gpg takes such a home, and says of every secret key in it that it is not there.
     """
+    if home is None and "GNUPGHOME" not in os.environ:
+        with suppress(OSError):  # it is there, most often; else gpg says what is wrong
+            os.mkdir(os.path.expanduser("~/.gnupg"), 0o700)
     path = home if home is not None else os.environ.get("GNUPGHOME", "")
     if len(os.fsencode(path)) > MAX_HOME and len(os.fsencode(agent_socket(path))) > MAX_SOCKET:
         raise KeyProblem(

@@ -30,9 +30,10 @@ if TYPE_CHECKING:
     from smime.policy import Policy
     from smime.protocols import PgpClaim
 
-__all__ = ["judge", "judge_pinned", "unknown_key", "weakness"]
+__all__ = ["judge", "judge_pinned", "unfit_to_read", "unknown_key", "weakness"]
 
 DSA_BITS_MIN = 2048  # FIPS 186-4 §4.2; 1024 bits with SHA-1 is what old keys have
+_OLD = {"dsa": "a DSA", "elgamal": "an ElGamal"}
 FUTURE_SECONDS = 300  # clocks differ; mail that is signed later than that is not signed yet
 _WHOSE, _NAMES = "RFC 9580 §12", "RFC 9580 §5.11"
 # Digests that a policy may allow, by the name under which it does.
@@ -133,8 +134,7 @@ def _judge_reader(
         text = "no part of the key that is valid is meant for encryption"
         usage = Finding.no("usage-wrong", text, "RFC 9580 §5.2.3.29")
     else:
-        weak = (weakness(one, claim.policy) for one in (primary, subkey))
-        usage = next((one for one in weak if one is not None), usage)
+        usage = unfit_to_read(facts, at, claim.policy) or usage
     path = Finding.yes(f"the keyring has the key {facts.fingerprint}", _WHOSE)
     if claim.sender is not None:
         address = _judge_address(facts, claim, at, speaks_for)
@@ -217,21 +217,34 @@ def _judge_usage(
         text = "the signature, or the text it is over, is read by others in another way"
         return Finding.no("weak-algorithm", text, "RFC 9580 §3.2, §5.2.1.2")
     for one in dict.fromkeys((facts.primary, key)):
-        problem = weakness(one, policy)
+        problem = _unfit(one, policy)
         if problem is not None:
             return problem
-        marks = one.marks
-        if not marks or not one.usable:
-            text = "gpg finds fault with the key, or nothing binds its parts together"
-            return Finding.no("certificate-malformed", text, "RFC 9580 §10.1")
         if one.fingerprint in facts.loose and "loose" not in policy.weak:
             text = "what binds the key's parts together has numbers that others take for damaged"
             return Finding.no("weak-algorithm", text, "RFC 9580 §3.2")
-        if not _digest_allowed(marks[0].digest, policy):
-            name = marks[0].digest.upper() or "an unknown digest"
-            text = f"the key binds its parts together with {name}, which is weak"
-            return Finding.no("weak-algorithm", text, "RFC 9580 §9.5")
     return Finding.yes("the key may sign", "RFC 9580 §5.2.3.29")
+
+
+def unfit_to_read(facts: KeyFacts, at: datetime, policy: Policy) -> Finding | None:
+    """Return why the policy seals nothing for the key, weak or badly bound; None if it does."""
+    parts = dict.fromkeys(one for one in (facts.primary, facts.encrypts_at(at)) if one is not None)
+    return next((found for one in parts if (found := _unfit(one, policy)) is not None), None)
+
+
+def _unfit(one: Subkey, policy: Policy) -> Finding | None:
+    """Return why a part of a key is too weak, or bound to it in a way that proves nothing."""
+    problem = weakness(one, policy)
+    if problem is not None:
+        return problem
+    if not one.marks or not one.usable:
+        text = "gpg finds fault with the key, or nothing binds its parts together"
+        return Finding.no("certificate-malformed", text, "RFC 9580 §10.1")
+    if not _digest_allowed(one.marks[0].digest, policy):
+        name = one.marks[0].digest.upper() or "an unknown digest"
+        text = f"the key binds its parts together with {name}, which is weak"
+        return Finding.no("weak-algorithm", text, "RFC 9580 §9.5")
+    return None
 
 
 def weakness(key: Subkey, policy: Policy) -> Finding | None:
@@ -241,8 +254,9 @@ def weakness(key: Subkey, policy: Policy) -> Finding | None:
         return Finding.no("key-too-small", f"an RSA key of {key.bits} bits is too small", rule)
     if key.algorithm == "rsa" and key.bits > policy.rsa_bits_max:
         return Finding.no("key-too-large", f"an RSA key of {key.bits} bits is too large", rule)
-    if key.algorithm == "dsa" and key.bits < DSA_BITS_MIN and "dsa" not in policy.weak:
-        return Finding.no("weak-algorithm", f"a DSA key of {key.bits} bits is too small", rule)
+    if key.algorithm in _OLD and key.bits < DSA_BITS_MIN and "dsa" not in policy.weak:
+        name = _OLD[key.algorithm]
+        return Finding.no("weak-algorithm", f"{name} key of {key.bits} bits is too small", rule)
     return None
 
 

@@ -99,6 +99,11 @@ class PgpKey:
     def check_reads(self, at: datetime, policy: Policy = MODERN) -> None:
         """Raise ``KeyProblem`` unless mail may be written to it at that moment."""
         self._check(self._facts.encrypts_at(at) is not None, at, policy, "be written to")
+        problem = judging.unfit_to_read(self._facts, at, policy)
+        if problem is not None:
+            raise KeyProblem(
+                f"{self!r} cannot be written to: {problem.reason}", missing=self.addresses
+            )
 
     def _check(self, fit: bool, at: datetime, policy: Policy, what: str) -> None:
         primary = self._facts.primary

@@ -23,7 +23,7 @@ from smime.pgp.asking import INSTALL as SEQUOIA
 from smime.pgp.asking import has_sequoia
 from smime.pgp.auto import Auto
 from smime.pgp.gnupg import INSTALL, GnuPG, Run, find_gpg, version_of
-from smime.pgp.homes import PrivateHome, check_own
+from smime.pgp.homes import PrivateHome, prepare_own
 from smime.pgp.key import PgpKey, asked
 from smime.pgp.listing import KeyFacts, UserId, address_of, read_listing
 from smime.pgp.manager import Manager, read_keys
@@ -126,13 +126,12 @@ class PgpKeyring(OwnKeys):
     ) -> Self:
         """Use the user's own keyring, with its agent and smartcards (``GNUPGHOME``, ``~/.gnupg``).
 
-        ``home`` is another GnuPG home that is kept. Nothing asks the user anything: a
-        key is used if the agent has it open, or with ``passphrase``. ``close`` leaves
-        the agent alone.
+        ``home`` is another GnuPG home. Nothing asks the user anything: a key is used if the
+        agent has it open, or with ``passphrase``. ``close`` leaves home and agent alone.
         """
         made = cls.__new__(cls)
         where = None if home is None else os.path.abspath(os.fspath(home))
-        check_own(where)
+        prepare_own(where)
         made._open(None, passphrase, where, "auto" if has_sequoia() else "gnupg")
         return made
 
@@ -274,23 +273,24 @@ class PgpKeyring(OwnKeys):
     def find(self, address: str, *, passphrase: Passphrase | None = None) -> PgpKey:
         """Return the key for this address: one that is valid today before one that is not.
 
-        Of several that are, one with a secret half, then the newest. A key that is
-        expired or revoked still reads old mail. Raises ``KeyProblem``, whose
-        ``missing`` names the address, if there is none.
+        In the user's own keyring one that is vouched for comes before others. Of several,
+        one with a secret half, then the newest. A key that is expired or revoked still
+        reads old mail. Raises ``KeyProblem`` that names the address if there is none.
         """
         now = moment(None)
-        found = []
-        for fingerprint, names in self._names().items():
-            if any(same_address(address, address_of(name)) for name in names):
-                facts = self._facts(fingerprint)
-                if facts is not None:
-                    found.append(facts)
+        known = (
+            self._facts(fingerprint)
+            for fingerprint, names in self._names().items()
+            if any(same_address(address, address_of(name)) for name in names)
+        )
+        found = [facts for facts in known if facts is not None]
 
-        def worth(facts: KeyFacts) -> tuple[bool, bool, bool, datetime]:
-            named = any(same_address(address, one) for one in facts.addresses_at(now))
-            encrypts = facts.encrypts_at(now)
-            newest = encrypts.created if encrypts else facts.primary.created
-            return named, facts.primary.valid_at(now), facts.secret, newest
+        def worth(facts: KeyFacts) -> tuple[bool, bool, bool, bool, datetime]:
+            ids = (i for i in facts.user_ids if i.valid_at(now))
+            named = [i for i in ids if same_address(address, i.address)]
+            newest = (facts.encrypts_at(now) or facts.primary).created
+            vouched = any(map(self._speaks_for, named))
+            return bool(named), vouched, facts.primary.valid_at(now), facts.secret, newest
 
         if not found:
             raise KeyProblem(

@@ -94,6 +94,29 @@ def test_what_the_token_does_for_no_message_is_said(token: smime.Token) -> None:
     assert cms.decrypt(cms.encrypt(b"data", to=certificate), keys=alice) == b"data"
 
 
+def test_what_is_written_back_opens_in_the_token(token: smime.Token) -> None:
+    """OAEP with SHA-256 is not announced, nor taken for the sender; all else is."""
+    alice, _ = made(token, "rsa2048")
+    signed = smime.sign(LETTER, by=alice)
+    (contact,) = smime.verify(signed, trust=CA.anchors).contacts
+    assert "aes-256-gcm" in contact.capabilities
+    assert "rsa-oaep" not in contact.capabilities
+    assert contact.capabilities == alice.announcing.capabilities
+    ec, _ = made(token, "p256")
+    assert (
+        "rsa-oaep"
+        in smime.verify(smime.sign(LETTER, by=ec), trust=CA.anchors).contacts[0].capabilities
+    )  # of its key that says nothing
+
+    for mail in (
+        smime.encrypt(LETTER, to=contact),
+        smime.protect(LETTER, by=alice, to=contact),
+        smime.protect(LETTER, by=alice, to=alice.certificate),
+    ):
+        opened = smime.open(mail, keys=alice, trust=CA.anchors)
+        assert opened.report.layers[0].algorithm == "AES-256-GCM"
+
+
 def test_oaep_with_sha1(token: smime.Token) -> None:
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import padding

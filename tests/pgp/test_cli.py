@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+from pathlib import Path
+
 import pytest
 
 from smime.cli.main import main
@@ -131,7 +135,7 @@ def test_a_key_is_extended_and_revoked(people):
         (("pgp", "show", "0123"), 5, "no key 0123"),
         (("pgp", "import", "letter.eml"), 3, "letter.eml"),
         (("pgp", "import", "absent.asc"), 8, "absent.asc"),
-        (("pgp", "burn"), 2, "invalid choice"),
+        (("pgp", "exprot"), 2, "did you mean export?"),
         (("sign", "-i", "carol@example.org", "letter.eml"), 5, "no key for carol@example.org"),
         (("sign", "--opaque", "-i", "carol@example.org", "letter.eml"), 2, "not --opaque"),
     ],
@@ -152,3 +156,22 @@ def test_whom_to_believe_is_asked(desk, capsys):
     assert "whom to believe? name --ca FILE" in capsys.readouterr().err
     assert main(["decrypt", "letter.eml"]) == 2
     assert "-i ID is missing" in capsys.readouterr().err
+
+
+def test_from_an_empty_home(gpg, tmp_path, monkeypatch, capsys):
+    """Who has no GnuPG home yet gets one, as gpg makes it; and other places only with a key."""
+    folder = tempfile.mkdtemp(prefix="pgp-", dir="/tmp")
+    home = Path(folder) / ".gnupg"
+    monkeypatch.setenv("HOME", folder)
+    monkeypatch.delenv("GNUPGHOME", raising=False)
+    assert main(["pgp", "keygen", "alice@example.org"]) == 0
+    assert main(["pgp", "list"]) == 0
+    assert "alice@example.org" in capsys.readouterr().out
+    assert home.stat().st_mode & 0o777 == 0o700
+    elsewhere = Path(folder) / "else"
+    monkeypatch.setenv("GNUPGHOME", str(elsewhere))
+    assert main(["pgp", "list"]) == 8
+    assert main(["pgp", "keygen", "bob@example.org"]) == 0
+    for one in (home, elsewhere):
+        end_agents(str(one))
+    shutil.rmtree(folder)

@@ -182,6 +182,19 @@ def test_a_key_is_announced_and_learned(people, other):
     )
 
 
+def test_a_key_that_came_in_does_not_take_the_place_of_one_that_is_vouched_for(people, ring, bob):
+    """A stranger who writes as bob gets nothing that is meant for bob."""
+    (known,) = people.json("pgp", "show", "bob@example.org")
+    mail = autocrypt.announce(LETTER.replace(b"alice@", b"bob@"), bob)
+    (people.folder / "fake.eml").write_bytes(bytes(mail))
+    (came,) = people.json("pgp", "learn", "fake.eml")
+    assert came["fingerprint"] == bob.fingerprint != known["fingerprint"]
+
+    (found,) = people.json("pgp", "show", "bob@example.org")
+    assert found["fingerprint"] == known["fingerprint"]
+    people.run("encrypt", "-t", bob.fingerprint, "-o", "s.eml", "letter.eml")
+
+
 def test_nobody_announces_a_key_for_another(other, ring, alice, gpg):
     """A key that mallory sends as his own, and that names alice, is not taken in as hers."""
     with smime.PgpKeyring() as bad:
