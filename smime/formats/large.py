@@ -43,12 +43,17 @@ class Large:
     def __init__(self, file: Any, opened: bool) -> None:
         self._file = file
         self._opened = opened
-        self._start = file.tell()
-        file.seek(0, 2)
-        self.size: int = file.tell() - self._start
-        file.seek(self._start)
-        beginning = file.read(MAX_HEADER_OCTETS + 4)
-        entity = split_entity(beginning)
+        try:
+            self._start = file.tell()
+            file.seek(0, 2)
+            self.size: int = file.tell() - self._start
+            file.seek(self._start)
+            beginning = file.read(MAX_HEADER_OCTETS + 4)
+            entity = split_entity(beginning)
+        except BaseException:
+            if opened:
+                file.close()  # nobody else will, where it is no mail
+            raise
         self._body_at = entity.body_at
         self.head = Entity(beginning[: entity.body_at], entity.head_at, entity.body_at)
 
