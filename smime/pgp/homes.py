@@ -1,12 +1,11 @@
 """Private homes for gpg: short, of nobody else, and gone when they are no longer used.
 
 gpg-agent outlives the program that started it, and a program that is killed
-wipes nothing. So each home has a warden that does it then. Should that be killed
-as well: each home holds a lock that the system lets go of when its program ends,
-however it ends; whoever makes the next home ends the agents and wipes the homes
-whose lock is free.
+wipes nothing. So the agent of a home is tied to us, and each home holds a lock that
+the system lets go of when its program ends, however it ends: whoever makes the next
+home wipes those whose lock is free, and ends what gpg started for them since.
 
-Floor:  pgp (uses errors, gnupg, warden)
+Floor:  pgp (uses errors, gnupg, tied)
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from contextlib import suppress
 
 from smime.errors import KeyProblem
 from smime.pgp.gnupg import agent_socket, end_agents
-from smime.pgp.warden import Warden
+from smime.pgp.tied import TiedAgent
 
 __all__ = ["PrivateHome", "prepare_own"]
 
@@ -54,8 +53,8 @@ class PrivateHome:
         os.rename(os.path.join(self.path, "lock.new"), os.path.join(self.path, "lock"))
         with open(os.path.join(self.path, "gpg-agent.conf"), "w", encoding="ascii") as file:
             file.write(_AGENT_CONF)
-        warden = Warden(self.path)
-        self._end = weakref.finalize(self, _wipe, self.path, self._lock, os.getpid(), warden)
+        agent = TiedAgent(self.path)
+        self._end = weakref.finalize(self, _wipe, self.path, self._lock, os.getpid(), agent)
 
     def close(self) -> None:
         """End the agents and wipe the home; more than once does nothing more."""
@@ -98,14 +97,14 @@ def prepare_own(home: str | None) -> None:
         )
 
 
-def _wipe(path: str, lock: int, owner: int, warden: Warden | None = None) -> None:
+def _wipe(path: str, lock: int, owner: int, agent: TiedAgent | None = None) -> None:
     if os.getpid() != owner:
         return  # a child that was forked: the home is its parent's
     end_agents(path)
     shutil.rmtree(path, ignore_errors=True)
     os.close(lock)
-    if warden is not None:
-        warden.dismiss()
+    if agent is not None:
+        agent.let_go()
 
 
 def wipe_forsaken(parent: str) -> None:

@@ -370,45 +370,50 @@ def killed(gpg):
 
 
 @pytest.mark.parametrize("whom", ["program", "group"])
-def test_what_a_killed_program_left_is_wiped_at_once(killed, whom):
-    """No other keyring is made for it: its warden sees the end."""
+def test_the_agent_of_a_killed_program_ends(killed, whom):
+    """And no other keyring is made for it; the next one wipes the home."""
     child, home = killed
+    smime.PgpKeyring().close()
+    assert os.path.exists(home)  # somebody lives there
+    assert agents_of(home)
     if whom == "group":
         os.killpg(child.pid, signal.SIGKILL)
     else:
         child.send_signal(signal.SIGKILL)
     child.communicate()
 
-    assert wait_for(lambda: not os.path.exists(home))
     assert wait_for(lambda: not agents_of(home))
-    assert wait_for(lambda: not wardens_of(home))
-
-
-def test_what_a_killed_program_left_without_a_warden_is_wiped_by_the_next(killed):
-    child, home = killed
-    (warden,) = wardens_of(home)
-    os.kill(warden, signal.SIGKILL)
+    assert wait_for(lambda: not clients_of(home))
     smime.PgpKeyring().close()
-    assert os.path.exists(home)  # somebody lives there
-    assert agents_of(home)
+    assert not os.path.exists(home)
+
+
+def test_an_agent_that_nothing_ties_is_ended_by_the_next(killed):
+    child, home = killed
+    for pid in agents_of(home):
+        os.kill(pid, signal.SIGKILL)
+    gnupg = ["gpgconf", "--homedir", home, "--launch", "gpg-agent"]
+    subprocess.run(gnupg, check=True)
     child.send_signal(signal.SIGKILL)
     child.communicate()
-    assert os.path.exists(home)
+    assert agents_of(home)
 
     smime.PgpKeyring().close()
     assert not os.path.exists(home)
     assert wait_for(lambda: not agents_of(home))
 
 
-def wardens_of(home: str) -> list[int]:
-    return [pid for pid, line in processes() if line.startswith("/bin/sh") and home in line]
+def clients_of(home: str) -> list[int]:
+    return [pid for pid, line in processes() if "gpg-connect-agent" in line and home in line]
 
 
-def test_no_warden_stays(gpg):
+def test_a_closed_ring_leaves_no_client(gpg):
     with smime.PgpKeyring() as ring:
         home = ring.gnupg.home
-        assert len(wardens_of(home)) == 1
-    assert not wardens_of(home)
+        assert len(clients_of(home)) >= 1
+        assert len(agents_of(home)) == 1
+    assert not clients_of(home)
+    assert not agents_of(home)
 
 
 def test_a_forked_child_leaves_the_home_alone(ring):

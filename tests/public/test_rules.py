@@ -16,7 +16,7 @@ MODULES = sorted(
 )
 
 # What starts other programs. These have a reason to: they run gpg, and what cleans up after it.
-STARTERS = {"smime/pgp/gnupg.py", "smime/pgp/running.py", "smime/pgp/warden.py"}
+STARTERS = {"smime/pgp/gnupg.py", "smime/pgp/running.py", "smime/pgp/tied.py"}
 # One works in a copy of the process, which starts no program.
 FORKERS = {"smime/pgp/bulk.py"}
 STARTS = {"subprocess", "multiprocessing", "pty"}
