@@ -20,8 +20,8 @@ from pybase64 import b64decode, b64encode
 from smime.errors import DecryptionFailed, KeyProblem, MalformedMail
 from smime.keys.address import same_address
 from smime.mail import Mail
+from smime.mime.addresses import addresses
 from smime.mime.entity import split_entity
-from smime.mime.headers import addresses
 from smime.mime.multipart import boundary_of, cut
 
 if TYPE_CHECKING:

@@ -20,9 +20,10 @@ from smime.formats import pgplayers as pgp
 from smime.formats import smime as form
 from smime.formats.parts import find_parts, find_parts_in
 from smime.keys.address import same_address
+from smime.mime.addresses import addresses
 from smime.mime.canonical import crlf_form
-from smime.mime.headers import addresses, readable
 from smime.mime.protection import states
+from smime.mime.rendering import readable
 from smime.protocols import Claim
 from smime.report import Answer, Layer, Note, Outcome, Part, Report
 

@@ -20,8 +20,8 @@ from smime.judged import Signed
 from smime.keys.address import same_address
 from smime.keys.roles import signers_of
 from smime.mail import Mail
+from smime.mime.addresses import addresses
 from smime.mime.entity import split_entity
-from smime.mime.headers import addresses
 from smime.policy import MODERN, moment
 from smime.protocols import Claim
 from smime.report import Layer, Outcome, Report

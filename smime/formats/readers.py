@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from smime.errors import KeyProblem
 from smime.keys.address import same_address
-from smime.mime.headers import addresses
+from smime.mime.addresses import addresses
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

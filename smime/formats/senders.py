@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 
 from smime.keys.address import same_address
-from smime.mime.headers import addresses
+from smime.mime.addresses import addresses
 from smime.report import Note
 
 TYPE_CHECKING = False

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from smime.errors import DecryptionFailed, LimitExceeded, MalformedMail
 from smime.keys.address import same_address
-from smime.mime.headers import addresses
+from smime.mime.addresses import addresses
 from smime.report import HARMLESS, NOT_SEALED, Finding, HeaderCheck, Note, Protection
 
 TYPE_CHECKING = False

@@ -38,17 +38,17 @@ from smime.mime.wording import write_content_type, written_7bit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
 __all__ = [
     "SHOWN",
     "Divided",
     "Protected",
-    "addresses",
     "divide",
     "is_authors",
+    "is_structural",
     "protected",
-    "readable",
+    "whole_line",
 ]
 
 MODES = ("clear", "cipher", "none")
@@ -156,7 +156,7 @@ class Protected:
         return f"<Protected {self.mode}: {len(self.fields)} fields>"
 
 
-def _is_structural(key: str) -> bool:
+def is_structural(key: str) -> bool:
     return key.startswith("content-") or key == "mime-version"
 
 
@@ -186,7 +186,7 @@ _PLACES = {
 
 def is_authors(key: str) -> bool:
     """Whether fields of this name (in lower case) are the author's, and go inside."""
-    return not _is_structural(key) and not _stays_outside(key)
+    return not is_structural(key) and not _stays_outside(key)
 
 
 def divide(
@@ -293,7 +293,7 @@ def _with_display(
     if not any(field.key == "content-type" for field in structural):
         heads.insert(0, _default_type(structural, entity.body))
     made = split_entity(add(b"".join([*heads, b"\r\n", entity.body]), changed))
-    return made, [Field(field.name, _whole_line(field.raw)) for field in made.fields]
+    return made, [Field(field.name, whole_line(field.raw)) for field in made.fields]
 
 
 def _is_whole(entity: Entity) -> bool:
@@ -316,7 +316,7 @@ def _listed(copy: bytes) -> bytes:
     return written_7bit(Field("HP-Outer", line))
 
 
-def _whole_line(raw: bytes) -> bytes:
+def whole_line(raw: bytes) -> bytes:
     if not raw.endswith(b"\r\n") or raw.count(b"\n") > 1:
         raw = to_crlf(raw)
     return raw if raw.endswith(b"\n") else raw + b"\r\n"
@@ -409,7 +409,7 @@ def protected(inner: Entity, outer: Entity | None = None) -> Protected | None:
             name = name.strip()
             if colon and name and name.isascii():
                 listed.append(Field(name.decode("ascii"), rest))
-        elif _is_structural(key):
+        elif is_structural(key):
             # On the payload's own root these are the entity's; none of the message's.
             if key == "mime-version":
                 ignored.append(field)
@@ -445,59 +445,3 @@ def _is_wrapped(inner: Entity, outer: Entity | None) -> bool:
     return len(author) == 1 and [author[0].lower()] == [
         one.lower() for one in addresses(outer, "from")
     ]
-
-
-def readable(
-    outer: Entity,
-    inner: Entity,
-    protected: Protected | None,
-    *,
-    use_from: bool,
-    sealed: bool = False,
-) -> bytes:
-    """Build the mail a reader should see: message fields and the opened entity.
-
-    Protected fields stand where the outer ones of their name stood, the rest
-    after them; the outer From stays unless ``use_from``. Subject, To, Cc and
-    their like that are outside only are left out if the payload is of RFC 9788,
-    since the author put all of them inside. The body's octets are unchanged, but
-    for a Legacy Display in what was ``sealed``: the headers say it already.
-    """
-    inside: dict[str, list[Field]] = {}
-    for field in protected.fields if protected else ():
-        if field.key != "from" or use_from:
-            inside.setdefault(field.key, []).append(field)
-    all_are_inside = protected is not None and protected.mode in ("clear", "cipher")
-    if protected is not None and protected.mode == "wrapped":
-        inner = split_entity(inner.body)
-    elif sealed and protected is not None and _may_display(inner, protected.mode):
-        from smime.mime.legacy_display import strip
-
-        inner = strip(inner, protected.mode)
-
-    fields: list[Field] = []
-    placed: set[str] = set()
-    for field in outer.fields:
-        key = field.key
-        if _is_structural(key) or key == "hp-outer" or key in placed:
-            continue
-        if key in inside:
-            placed.add(key)
-            fields += inside[key]
-        elif not (all_are_inside and key in SHOWN):
-            fields.append(field)
-    for key, added in inside.items():
-        if key not in placed:
-            fields += added
-    lines = [_whole_line(field.raw) for field in fields]
-    lines.append(b"MIME-Version: 1.0\r\n")
-    lines += _content_lines(inner.fields)
-    return b"".join([*lines, b"\r\n", inner.body])
-
-
-def _may_display(inner: Entity, mode: str) -> bool:
-    return mode == "v1" or (mode == "cipher" and b"hp-legacy-display" in inner.raw.lower())
-
-
-def _content_lines(fields: Iterable[Field]) -> list[bytes]:
-    return [_whole_line(field.raw) for field in fields if field.key.startswith("content-")]

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smime.mime.addresses import addresses
 from smime.mime.entity import split_entity
-from smime.mime.headers import addresses
 
 GOOD = [
     ("alice@example.org", ["alice@example.org"]),

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from smime.mime import headers
 from smime.mime.canonical import is_canonical
 from smime.mime.entity import Field, split_entity
-from smime.mime.headers import divide, protected, readable
+from smime.mime.headers import divide, protected
+from smime.mime.rendering import readable
 from smime.mime.wording import written_7bit
 
 MAIL = b"""Received: from a by b

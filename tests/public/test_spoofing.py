@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 import smime
 from smime import Protection
+from smime.mime.addresses import addresses
 from smime.mime.entity import split_entity
-from smime.mime.headers import addresses
 from tests.support.world import World
 
 MAIL = (
