@@ -11,14 +11,16 @@ Source: gpg-agent(1), ``--daemon [command line]``
 
 from __future__ import annotations
 
-import select
+import os
 import shutil
 import subprocess
+import time
 from contextlib import suppress
 
 __all__ = ["TiedAgent"]
 
-START_SECONDS = 10  # until it answers: some 10 ms, and more on a busy machine
+START_SECONDS = 5  # until its socket is there: some 10 ms, and more on a busy machine
+LOOK_SECONDS = 0.001
 
 
 class TiedAgent:
@@ -34,26 +36,24 @@ class TiedAgent:
             self._client = subprocess.Popen(  # noqa: S603  # programs of GnuPG, a home of ours
                 [agent, "--homedir", home, "--daemon", "--", *asking],
                 stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 cwd="/",
                 start_new_session=True,
             )
-            self._wait()
+            self._wait(os.path.join(home, "S.gpg-agent"))
 
-    def _wait(self) -> None:
-        """Wait until it answers, lest gpg find none and start another, tied to nobody."""
+    def _wait(self, socket: str) -> None:
+        """Wait for the agent's socket, lest gpg find none and start another, tied to nobody."""
         assert self._client is not None
-        assert self._client.stdin is not None
-        assert self._client.stdout is not None
-        self._client.stdin.write(b"NOP\n")
-        self._client.stdin.flush()
-        if not select.select([self._client.stdout], [], [], START_SECONDS)[0]:
-            self._client.kill()
+        end = time.monotonic() + START_SECONDS
+        while not os.path.exists(socket) and self._client.poll() is None:
+            if time.monotonic() > end:
+                break
+            time.sleep(LOOK_SECONDS)
 
     def let_go(self) -> None:
         """End what ties it; the agent goes too, within seconds if it was not ended before."""
         if self._client is not None:
             with suppress(OSError):
                 self._client.communicate()
-            self._client.wait()
