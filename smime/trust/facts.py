@@ -78,6 +78,8 @@ _PLAIN: dict[type, str] = {
     x509.CertificatePolicies: "_policies",
 }
 
+# Of a mail user's certificate; no part of its validity (RFC 4262).
+_SMIME_CAPABILITIES = x509.ObjectIdentifier("1.2.840.113549.1.9.15")
 _NO_REVOCATION_AVAILABLE = x509.ObjectIdentifier("2.5.29.56")
 
 _KEYS_WITHOUT_PARAMETERS = (
@@ -190,6 +192,8 @@ class Facts:
             kept = _PLAIN.get(kind)
             if kept is not None:
                 setattr(self, kept, value)
+                continue
+            if extension.oid == _SMIME_CAPABILITIES and not extension.critical:
                 continue
             plain = False
             if kind is x509.NameConstraints:

@@ -17,6 +17,11 @@ from smime.trust.path import validate
 from tests.trust.ca import AT, BEGIN, Entity, claim, key_usage, name_of, new_key, root, sub_ca, user
 
 DAY = timedelta(days=1)
+# AES-256-CBC, as the certificates of mail users announce it (RFC 4262).
+CAPABILITIES = x509.UnrecognizedExtension(
+    x509.ObjectIdentifier("1.2.840.113549.1.9.15"),
+    bytes.fromhex("300d300b060960864801650304012a"),
+)
 UNKNOWN = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00")
 INSIDE, OUTSIDE = x509.RFC822Name("example.org"), x509.RFC822Name("other.example")
 POLICY = x509.CertificatePolicies([x509.PolicyInformation(x509.ObjectIdentifier("1.2.3"), None)])
@@ -31,6 +36,8 @@ FAULTS = [
     ("ca", {"usage": key_usage(crl_sign=True)}, True),
     ("middle", {"extensions": ((UNKNOWN, True),)}, True),
     ("leaf", {"extensions": ((UNKNOWN, True),)}, True),
+    ("any", {"extensions": ((CAPABILITIES, True),)}, True),
+    ("any", {"extensions": ((CAPABILITIES, False),)}, False),
     ("middle", {"extensions": ((DEMANDS_POLICY, True),)}, True),
     ("ca", {"excluded": (INSIDE,)}, True),
     ("ca", {"permitted": (OUTSIDE,)}, True),
@@ -123,3 +130,18 @@ def test_the_ordinary_chain_goes_the_quick_way():
     assert is_surely_valid(path, AT)
     assert not is_surely_valid(path, AT + 5000 * DAY)
     assert not is_surely_valid(path[:1], AT)
+
+
+def test_announced_capabilities_are_no_reason_for_the_long_way():
+    top = root()
+    ways = {
+        critical: is_surely_valid(
+            [
+                Cache().facts(one.certificate)
+                for one in (user(top, extensions=((CAPABILITIES, critical),)), top)
+            ],
+            AT,
+        )
+        for critical in (False, True)
+    }
+    assert ways == {False: True, True: False}
