@@ -203,7 +203,7 @@ def test_without_a_mac():
         assert identity.certificate == LEAF
     assert Identity.parse(bare, allow_unauthenticated=True).certificate == LEAF
     # One time in 256 the padding under a wrong passphrase looks right, and no MAC tells.
-    with pytest.raises(KeyProblem, match="the passphrase is wrong|the data is damaged"):
+    with pytest.raises(KeyProblem, match=r"the passphrase is wrong|the data is damaged"):
         Identity.parse(form, passphrase="x", allow_unauthenticated=True)
     with pytest.raises(KeyProblem, match="locked"):
         Identity.parse(form, allow_unauthenticated=True)
