@@ -112,7 +112,7 @@ class Writing:
             yield
         except sql.exc.DBAPIError:
             raise  # nobody knows what is left of the transaction: all of it is undone
-        except Exception:
+        except Exception:  # whatever the step raises: it is raised again
             _UNDO.run(self.connection)
             self._number, self._hash = before
             raise

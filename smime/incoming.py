@@ -10,8 +10,6 @@ Source: RFC 8551 §3; RFC 8550 §3; RFC 9788 §4 for the headers
 
 from __future__ import annotations
 
-import logging
-
 from smime import swift
 from smime.cms import enveloped, signatures
 from smime.cms.algorithms import DATA
@@ -23,21 +21,20 @@ from smime.errors import (
     MalformedMail,
     NotSupported,
     SignatureRejected,
-    SmimeError,
 )
 from smime.formats import judging, packing, pgpmime, shown
-from smime.formats import pgplayers as pgp
 from smime.formats import smime as form
 from smime.formats.large import Large
 from smime.formats.spooled import keep
 from smime.formats.structure import inspect
-from smime.judged import MAX_LAYERS, Judged, Sealed, Signed, World
+from smime.judged import MAX_LAYERS, Sealed, Signed, World
 from smime.keys.roles import opening_keys_of
 from smime.mail import Mail, write_out
 from smime.mime.canonical import crlf_form
 from smime.mime.entity import split_entity, split_part
 from smime.mime.headers import protected
 from smime.opened import Opened
+from smime.peeled import Peeled
 from smime.peeling import NeededWhole, PeeledFile
 from smime.policy import MODERN
 from smime.report import Answer, Layer, Note, Outcome, Report, unsupported
@@ -48,7 +45,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from smime.cms.recipients import Key
-    from smime.judged import Taken
+    from smime.judged import Judged
     from smime.keys import Reader
     from smime.mail import Out, Source
     from smime.mime.headers import Protected
@@ -57,8 +54,6 @@ if TYPE_CHECKING:
     from smime.trust import Evidence
 
 __all__ = ["decrypt", "examine", "inspect", "open", "verify"]
-
-_log = logging.getLogger("smime")
 
 
 def open(
@@ -236,7 +231,7 @@ def _taken_apart(
     return _Peeled(given, trust, keys, sender, evidence, policy, times)
 
 
-class _Peeled:
+class _Peeled(Peeled):
     """A mail with its layers off: the loop, and what it found."""
 
     def __init__(
@@ -249,53 +244,24 @@ class _Peeled:
         policy: Policy,
         times: judging.Times,
     ) -> None:
-        self.world = World(judging.trusts(trust), sender, evidence, policy, times)
-        self.pgp_keys, certified = pgpmime.keys_apart(keys)
-        self.keys = opening_keys_of(certified)
         self.policy = policy
         self.source = mail if isinstance(mail, Mail) else Mail(mail)
         self.content = bytes(self.source)
-        self.outer = self.inner = split_entity(self.content)
-        self.taken: list[Taken] = []
-        self.stopped: SmimeError | None = None
-        """Why the content could not be got at."""
-        self.damaged: MalformedMail | None = None
-        """Why a signature could not be read, where the content is there all the same."""
-        self.inflated = 0
-        """What came out of compressed layers, in octets."""
-        self.unauthenticated = False
-        """A layer was opened whose content carries no tag."""
-        self.opened_by: str | None = None
-        """Whose key opened the innermost sealed layer, by its addresses."""
-        payload: Protected | None = None
-        try:
-            self._peel()
-            if self.taken:
-                payload = protected(self.inner, self.outer)
-        except SmimeError as stopped:
-            self.stopped = stopped
-        inside = self.damaged if self.stopped is None else self.stopped
-        if self.unauthenticated and inside is not None:
-            # Whoever may change sealed content that has no tag could learn of it
-            # from what is said of the parts that no longer fit (RFC 5652 §14).
-            _log.debug("inside sealed content: %s", inside)
-            self.stopped = DecryptionFailed(enveloped.FAILED)
-        self.found = Judged(
-            self.world,
-            self.taken,
-            outer=self.outer,
-            inner=self.inner,
-            payload=payload if self.stopped is None else None,
-            stopped=self.stopped,
-            damaged=self.damaged,
-            unauthenticated=self.unauthenticated,
-            opened_by=self.opened_by,
+        pgp_keys, certified = pgpmime.keys_apart(keys)
+        super().__init__(
+            World(judging.trusts(trust), sender, evidence, policy, times),
+            opening_keys_of(certified),
+            pgp_keys,
+            split_entity(self.content),
         )
 
     @property
     def mail(self) -> Mail:
         """The mail as a reader should see it."""
         return Mail._made(None, make=self.found.readable) if self.taken else self.source
+
+    def _payload(self) -> Protected | None:
+        return protected(self.inner, self.outer)
 
     # --- taking layers off --------------------------------------------------
 
@@ -400,24 +366,10 @@ class _Peeled:
         self.unauthenticated = self.unauthenticated or not envelope.tagged
         self._was_sealed(key.label)
 
-    def _was_sealed(self, by: str) -> None:
-        self.opened_by = by
-        for layer in self.taken:
-            if isinstance(layer, (Signed, pgp.SignedLayer)):
-                layer.sealed_form = True
-
     def _take_openpgp(self, wrapped: pgpmime.Wrapped) -> None:
-        repair = crlf_form if self.policy.line_ends == "repair" else None
-        rings = pgp.rings_of(self.world.trusts, self.pgp_keys)
-        taken = pgp.take(wrapped, self.pgp_keys, rings, self.world.times.at, repair)
-        if taken.opened_by is not None:
-            self._was_sealed(taken.opened_by.label)
-        self.taken += taken.layers
-        self.damaged = taken.damaged or self.damaged
-        if taken.stopped is not None:
-            raise taken.stopped
-        assert isinstance(taken.content, bytes)
-        self.content = taken.content
+        content = self._open_openpgp(wrapped)
+        assert isinstance(content, bytes)
+        self.content = content
 
     def _take_compressed(self, wrapped: form.Wrapped) -> None:
         from smime.cms.compressed import unpacked  # rare, and it brings zlib along

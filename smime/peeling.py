@@ -10,19 +10,18 @@ Source: RFC 8551 §3, RFC 3156
 from __future__ import annotations
 
 from smime.cms import algorithms as alg
-from smime.cms import enveloped, sealing, signatures, signing, stream
+from smime.cms import sealing, signatures, signing, stream
 from smime.cms.content import name as content_name
-from smime.errors import DecryptionFailed, LimitExceeded, MalformedMail, NotSupported, SmimeError
+from smime.errors import LimitExceeded, MalformedMail, NotSupported, SmimeError
 from smime.formats import packing, pgpmime
-from smime.formats import pgplayers as pgp
 from smime.formats import smime as form
 from smime.formats.spooled import Decoded, Keeping, RegionContent, spans
-from smime.judged import MAX_LAYERS, Judged, Sealed, Signed
+from smime.judged import MAX_LAYERS, Sealed, Signed
 from smime.mail import Mail
-from smime.mime.canonical import crlf_form
 from smime.mime.entity import split_entity
 from smime.mime.headers import protected
 from smime.mime.multipart import boundary_of
+from smime.peeled import Peeled
 from smime.report import Layer
 
 TYPE_CHECKING = False
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
     from smime.cms.recipients import Key
     from smime.formats.spooled import Region
-    from smime.judged import Taken, World
+    from smime.judged import World
     from smime.mime.entity import Entity
     from smime.mime.headers import Protected
     from smime.pgp import PgpKey
@@ -46,13 +45,8 @@ class NeededWhole(Exception):
     """The mail has a form that is read in memory only."""
 
 
-class PeeledFile:
+class PeeledFile(Peeled):
     """A mail in pieces, with its layers off. Raises ``NeededWhole``."""
-
-    stopped: SmimeError | None = None
-    """Why the content could not be got at."""
-    damaged: MalformedMail | None = None
-    """Why a signature of OpenPGP could not be read, where the content is there all the same."""
 
     def __init__(
         self,
@@ -61,40 +55,9 @@ class PeeledFile:
         keys: tuple[Key, ...],
         pgp_keys: tuple[PgpKey, ...] = (),
     ) -> None:
-        self.world = world
-        self.keys = keys
-        self.pgp_keys = pgp_keys
         self.source = self.content = source
         """``content`` is exactly what was signed or sealed, innermost layer."""
-        self.outer = self.inner = self.content.head()
-        self.taken: list[Taken] = []
-        self.inflated = 0
-        """What came out of compressed layers, in octets."""
-        self.unauthenticated = False
-        self.opened_by: str | None = None
-        payload: Protected | None = None
-        try:
-            self._peel()
-            payload = self._payload()
-        except SmimeError as stopped:
-            self.stopped = stopped
-        finally:
-            self.keys = self.pgp_keys = ()
-        if self.unauthenticated and (self.stopped, self.damaged) != (None, None):
-            # What is inside a seal without a tag is told by one error (RFC 5652 §14).
-            self.stopped = DecryptionFailed(enveloped.FAILED)
-        self.found = Judged(
-            world,
-            self.taken,
-            outer=self.outer,
-            inner=self.inner,
-            payload=payload,
-            stopped=self.stopped,
-            damaged=self.damaged,
-            unauthenticated=self.unauthenticated,
-            opened_by=self.opened_by,
-            kept=self.content,
-        )
+        super().__init__(world, keys, pgp_keys, source.head())
 
     @property
     def mail(self) -> Mail:
@@ -142,24 +105,10 @@ class PeeledFile:
         return False
 
     def _take_openpgp(self, wrapped: pgpmime.Wrapped) -> bool:
-        repair = crlf_form if self.world.policy.line_ends == "repair" else None
-        rings = pgp.rings_of(self.world.trusts, self.pgp_keys)
-        taken = pgp.take(wrapped, self.pgp_keys, rings, self.world.times.at, repair)
-        if taken.opened_by is not None:
-            self._was_sealed(taken.opened_by.label)
-        self.taken += taken.layers
-        self.damaged = taken.damaged or self.damaged
-        if taken.stopped is not None:
-            raise taken.stopped
-        assert not isinstance(taken.content, bytes)
-        self.content = taken.content
+        content = self._open_openpgp(wrapped)
+        assert not isinstance(content, bytes)
+        self.content = content
         return True
-
-    def _was_sealed(self, by: str) -> None:
-        self.opened_by = by
-        for one in self.taken:
-            if isinstance(one, (Signed, pgp.SignedLayer)):
-                one.sealed_form = True
 
     def _take_detached(self, entity: Entity, body: Region) -> None:
         protocol = entity.content_type.params.get("protocol", "").strip().lower()
@@ -255,9 +204,10 @@ class PeeledFile:
                 f"what is compressed is {content_name(packed.content_type)}, and no mail"
             )
 
+    def _kept(self) -> Region:
+        return self.content
+
     def _payload(self) -> Protected | None:
-        if not self.taken:
-            return None
         payload = protected(self.inner, self.outer)
         if payload is None:
             return None

@@ -17,7 +17,7 @@ from smime.source import PIECE_OCTETS
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from typing import Any, BinaryIO, Protocol, Self, TypeAlias
+    from typing import BinaryIO, Protocol, Self, TypeAlias
 
     from smime.source import Piece
 
@@ -149,8 +149,7 @@ def unnamed() -> BinaryIO:
     """Return a new file without a name, 0600, which a program can be given to write to."""
     import tempfile
 
-    made: Any = tempfile.TemporaryFile()  # noqa: SIM115  # its taker closes it
-    return made  # type: ignore[no-any-return]
+    return tempfile.TemporaryFile()
 
 
 def size_of(data: Data) -> int:

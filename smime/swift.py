@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from smime.mime.headers import Protected
     from smime.policy import Policy
     from smime.report import Report
+    from smime.trust.anchors import Anchors
     from smime.trust.chain import Chain
 
 __all__ = ["Vouched", "remember", "vouched"]
@@ -98,7 +99,8 @@ def vouched(
     """
     if type(trust) not in _kinds or not isinstance(mail, bytes):
         return None
-    signers: dict[int, tuple[_Known, ...]] = trust.signers  # type: ignore[attr-defined]
+    anchors: Anchors = trust  # type: ignore[assignment]  # no other type is among the kinds
+    signers: dict[int, tuple[_Known, ...]] | None = anchors.signers
     if not signers:
         return None
     try:
@@ -122,9 +124,7 @@ def vouched(
             sender = _author(outer, payload)
         if (
             sender is None
-            or not trust.surely(  # type: ignore[attr-defined]
-                known.chain, sender, at, policy, known.likeness.digest
-            )
+            or not anchors.surely(known.chain, sender, at, policy, known.likeness.digest)
             or not known.likeness.holds(blob, content)
         ):
             return None

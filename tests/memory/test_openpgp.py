@@ -6,15 +6,13 @@ gpg has a process of its own, and so has Sequoia where its library wants to hold
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 import smime
-from tests.memory.test_peak import END, HEAD, LINE, PEAK_OCTETS
+from tests.memory.test_peak import END, HEAD, LINE, PEAK_OCTETS, measured
 
 pytestmark = [
     pytest.mark.peer("gpg"),
@@ -68,25 +66,7 @@ def peak(
     others: int = OTHERS_OCTETS,
 ) -> int:
     """Run the program in a process of its own and return the most it had."""
-    environment = {**os.environ, "TMPDIR": str(folder)}
-    environment.pop("PYTHONDEVMODE", None)  # its hooks around malloc are no memory of ours
-    with (
-        (stdin or Path(os.devnull)).open("rb") as file,
-        subprocess.Popen(["cat"], stdin=file, stdout=subprocess.PIPE) as cat,
-    ):
-        done = subprocess.run(
-            [sys.executable, "-c", START + program + CLOSE + END, engine, str(others)],
-            cwd=folder,
-            env=environment,
-            stdin=cat.stdout,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            check=False,
-        )
-        cat.terminate()
-    text = done.stderr.decode()
-    assert done.returncode == 0, text
-    return int(text.split()[-1])
+    return measured(folder, START + program + CLOSE + END, stdin, engine, str(others))
 
 
 @pytest.mark.parametrize("engine", ["gnupg", "sequoia"])

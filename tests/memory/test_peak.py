@@ -58,6 +58,11 @@ def folder(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def peak(folder: Path, program: str, stdin: Path | None = None) -> int:
     """Run the program in a process of its own and return the most it had."""
+    return measured(folder, START + program + END, stdin)
+
+
+def measured(folder: Path, text: str, stdin: Path | None, *arguments: str) -> int:
+    """Run a text that ends with ``END``; return the most that it says it had."""
     environment = {**os.environ, "TMPDIR": str(folder)}
     environment.pop("PYTHONDEVMODE", None)  # its hooks around malloc are no memory of ours
     with (
@@ -65,7 +70,7 @@ def peak(folder: Path, program: str, stdin: Path | None = None) -> int:
         subprocess.Popen(["cat"], stdin=file, stdout=subprocess.PIPE) as cat,
     ):
         done = subprocess.run(
-            [sys.executable, "-c", START + program + END],
+            [sys.executable, "-c", text, *arguments],
             cwd=folder,
             env=environment,
             stdin=cat.stdout,
@@ -74,9 +79,9 @@ def peak(folder: Path, program: str, stdin: Path | None = None) -> int:
             check=False,
         )
         cat.terminate()
-    text = done.stderr.decode()
-    assert done.returncode == 0, text
-    return int(text.split()[-1])
+    said = done.stderr.decode()
+    assert done.returncode == 0, said
+    return int(said.split()[-1])
 
 
 SIGNED = 'cms.sign(Path("big"), by=alice, detached={d}, out=Path("signed-{d}"))'

@@ -172,7 +172,7 @@ def test_a_key_is_announced_and_learned(people, other):
     assert autocrypt.announced(announced).mutual
 
     said = other.run("pgp", "learn", "a.eml")
-    assert "Alice" not in said.splitlines()[0] or "alice@example.org" in said
+    assert "alice@example.org" in said
     assert "nobody vouched" in said
     (key,) = other.json("pgp", "show", "alice@example.org")
     assert key["secret"] is False

@@ -195,9 +195,9 @@ def test_whom_nobody_vouches_for_gets_nothing(ring, alice, bob, world):
     with smime.PgpKeyring(ring.export(alice)) as others:
         for trust in (others, smime.Pinned(alice.fingerprint), [world.anchors, others]):
             for attempt in (
-                lambda: smime.encrypt(SHORT, to=bob, trust=trust),  # noqa: B023
-                lambda: smime.protect(SHORT, by=alice, to=bob, trust=trust),  # noqa: B023
-                lambda: list(smime.protect_each(SHORT, by=alice, to=[bob], trust=trust)),  # noqa: B023
+                lambda: smime.encrypt(SHORT, to=bob, trust=trust),  # noqa: B023  # called in this turn
+                lambda: smime.protect(SHORT, by=alice, to=bob, trust=trust),  # noqa: B023  # called in this turn
+                lambda: list(smime.protect_each(SHORT, by=alice, to=[bob], trust=trust)),  # noqa: B023  # called in this turn
             ):
                 with pytest.raises(smime.KeyProblem) as refused:
                     attempt()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,3 +31,11 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick_locks: None) -> 
     (tmp_path / "ca-pass").write_text("of the CA\nnot this line\n")
     (tmp_path / "p12-pass").write_bytes("für alice\r\n".encode())
     return tmp_path
+
+
+@pytest.fixture
+def club(tmp_path: Path, made: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the CA that the module made, and a folder of its own to work in."""
+    shutil.copytree(made, tmp_path / "here")
+    monkeypatch.chdir(tmp_path / "here")
+    return tmp_path / "here" / "club"

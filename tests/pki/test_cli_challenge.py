@@ -36,13 +36,6 @@ def made(tmp_path_factory: pytest.TempPathFactory, quick_locks: None) -> Path:
     return folder
 
 
-@pytest.fixture
-def club(tmp_path: Path, made: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    shutil.copytree(made, tmp_path / "here")
-    monkeypatch.chdir(tmp_path / "here")
-    return tmp_path / "here" / "club"
-
-
 def challenged(name: str = "alice", kind: str = "x25519", address: str = ALICE) -> None:
     key = ["challenge", "key", "--key", kind, "-o", f"{name}.key"]
     main([*key, "--public-key", f"{name}.pub", "--passphrase-file", "people-pass"])

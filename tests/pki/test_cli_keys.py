@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 from pathlib import Path
 
 import pytest
@@ -49,13 +48,6 @@ def made(tmp_path_factory: pytest.TempPathFactory, quick_locks: None) -> Path:
     (folder / "people-pass").write_text("of people\n")
     (folder / "agent-pass").write_text("of the agent\n")
     return folder
-
-
-@pytest.fixture
-def club(tmp_path: Path, made: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    shutil.copytree(made, tmp_path / "here")
-    monkeypatch.chdir(tmp_path / "here")
-    return tmp_path / "here" / "club"
 
 
 def agent(*names: str) -> list[str]:

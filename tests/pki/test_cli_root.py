@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -27,13 +26,6 @@ def made(tmp_path_factory: pytest.TempPathFactory, quick_locks: None) -> Path:
     (folder / "ca-pass").write_text("secret\n")
     (folder / "people-pass").write_text("of people\n")
     return folder
-
-
-@pytest.fixture
-def club(tmp_path: Path, made: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    shutil.copytree(made, tmp_path / "here")
-    monkeypatch.chdir(tmp_path / "here")
-    return tmp_path / "here" / "club"
 
 
 def test_a_root_on_a_machine_of_its_own(
