@@ -142,7 +142,7 @@ class PeeledFile(Peeled):
             encoding not in ("7bit", "8bit", "binary") or body.read(0, 1) != b"0"
         ):
             raise NeededWhole
-        source = Decoded(body, base64=encoding == "base64")
+        source = Decoded(body, encoding)
         first = next(iter(source.pieces()), b"")
         if bytes(first[:1]) != b"0":
             raise NeededWhole

@@ -198,7 +198,7 @@ def _stored_seal(part: Region) -> Wrapped | None:
     head = part.head()
     inside = part.part(head.body_at)
     if head.transfer_encoding == "base64":
-        return Wrapped("multipart/encrypted", keep(Decoded(inside, base64=True).pieces()))
+        return Wrapped("multipart/encrypted", keep(Decoded(inside, "base64").pieces()))
     if head.transfer_encoding not in ("7bit", "8bit", "binary"):
         return None
     return Wrapped("multipart/encrypted", inside)

@@ -18,18 +18,18 @@ from smime.errors import LimitExceeded, MalformedMail, NotSupported
 from smime.formats.large import with_crlf
 from smime.mime.canonical import to_crlf
 from smime.mime.entity import MAX_HEADER_OCTETS, Entity, split_entity
-from smime.mime.multipart import MAX_LOOKALIKES, MAX_PARTS
-from smime.mime.transfer import BASE64_DAMAGED
+from smime.mime.multipart import MAX_LOOKALIKES, MAX_PARTS, Cuts
+from smime.mime.transfer import BASE64_DAMAGED, quoted_printable_pieces
 from smime.source import Source
 from smime.stored import Stored
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from smime.source import Piece
 
-__all__ = ["Decoded", "Keeping", "Region", "RegionContent", "keep", "spans"]
+__all__ = ["Decoded", "Keeping", "Region", "RegionContent", "cuts", "keep", "spans"]
 
 MAX_DELIMITER_OCTETS = 4096  # blanks and all; relays add a few
 _BEGINNING_OCTETS = 64 * 1024
@@ -52,6 +52,23 @@ class Region(Stored):
         beginning = self.read(0, MAX_HEADER_OCTETS + 4)
         entity = split_entity(beginning)
         return Entity(beginning[: entity.body_at], entity.head_at, entity.body_at)
+
+    def spans(self, boundary: bytes) -> list[tuple[int, int]]:
+        """Return where the parts are, if this is the body of a multipart."""
+        return cuts(self, boundary).spans
+
+    def spliced(self, changes: Sequence[tuple[int, int, bytes]]) -> Region:
+        """Return a copy with other octets in some places: from, to, and which."""
+
+        def pieces() -> Iterator[bytes]:
+            done = 0
+            for start, end, octets in changes:
+                yield from self.part(done, start).pieces()
+                yield octets
+                done = end
+            yield from self.part(done).pieces()
+
+        return keep(pieces())
 
     def crlf(self) -> Iterator[bytes]:
         """Yield the form with CRLF; below the header of a part that is binary nothing changes."""
@@ -79,21 +96,25 @@ def keep(pieces: Iterable[Piece]) -> Region:
 
 
 class Decoded(Source):
-    """The CMS structure that a part holds, without its transfer encoding."""
+    """What a part holds, without its transfer encoding: ``Entity.decoded`` in pieces."""
 
-    __slots__ = ("_base64", "_region")
+    __slots__ = ("_encoding", "_region")
 
-    def __init__(self, body: Region, *, base64: bool) -> None:
+    def __init__(self, body: Region, encoding: str) -> None:
         super().__init__(b"", "a part of the mail")
         self.whole = None
-        self.size = None if base64 else body.size
+        self._encoding = encoding
+        self.size = None if encoding in ("base64", "quoted-printable") else body.size
         self._region = body
-        self._base64 = base64
 
     def pieces(self) -> Iterator[Piece]:
-        return self._decoded() if self._base64 else self._region.pieces()
+        if self._encoding == "base64":
+            return self._from_base64()
+        if self._encoding == "quoted-printable":
+            return quoted_printable_pieces(self._region.pieces())
+        return self._region.pieces()
 
-    def _decoded(self) -> Iterator[Piece]:
+    def _from_base64(self) -> Iterator[Piece]:
         try:
             yield from base64_pieces(self._region.pieces())
         except MalformedMail as damaged:
@@ -148,10 +169,12 @@ class RegionContent(HashedContent):
 
 
 def spans(body: Region, boundary: bytes) -> list[tuple[int, int]]:
-    """Return where the parts of a multipart body are; see ``multipart.cut``.
+    """Return where the parts of a multipart body are. Raises what ``multipart.cut`` raises."""
+    return cuts(body, boundary).spans
 
-    Raises what that raises.
-    """
+
+def cuts(body: Region, boundary: bytes) -> Cuts:
+    """Return what ``multipart.cut`` returns, and raise what that raises."""
     lines: list[tuple[int, int]] = []
     lookalikes = 0
     for dashes in _candidates(body, b"\n--" + boundary, lines):
@@ -176,7 +199,8 @@ def spans(body: Region, boundary: bytes) -> list[tuple[int, int]]:
         raise MalformedMail(f"multipart {boundary!r} has no opened and closed part")
     if len(lines) < 2:
         raise MalformedMail(f"multipart {boundary!r} has no opened and closed part")
-    return [(a[1], max(a[1], b[0])) for a, b in pairwise(lines)]
+    found = [(a[1], max(a[1], b[0])) for a, b in pairwise(lines)]
+    return Cuts(found, lines[0][0], lines[-1][1])
 
 
 def _candidates(body: Region, mark: bytes, lines: list[tuple[int, int]]) -> Iterator[int]:

@@ -40,16 +40,20 @@ if TYPE_CHECKING:
     from smime.mime.entity import Entity, Field
 
 __all__ = [
+    "FORWARDED",
     "MAX_DEPTH",
+    "PLAIN",
     "canonical",
     "clean_field",
     "crlf_form",
     "ignored_text",
     "is_canonical",
     "is_wide",
+    "refuse_encoding",
     "rewritten",
     "to_crlf",
     "to_quoted_printable",
+    "unfinished_quoted_printable",
     "write_head",
 ]
 
@@ -57,6 +61,9 @@ SHORT_LINE = 72  # fits into 76 octets of quoted-printable with a blank at its e
 MAX_LINE = 998  # without CRLF (RFC 5322 §2.1.1)
 MAX_DEPTH = 50  # parts within parts; Postfix looks 100 deep, people nest five
 _CHUNK = 1 << 20  # octets looked at in one go
+
+PLAIN = ("7bit", "8bit", "binary")  # the transfer encodings that change nothing
+FORWARDED = ("message/rfc822", "message/global", "message/news")
 
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _BARE_CR = re.compile(rb"\r(?!\n)")
@@ -191,10 +198,10 @@ def rewritten(given: bytes | Entity, default: str, depth: int) -> bytes:
         kind = default
     if kind in ("multipart/signed", "multipart/encrypted"):
         return to_crlf(entity.header_block) + to_crlf(entity.body)
-    plain = entity.transfer_encoding in ("7bit", "8bit", "binary")
+    plain = entity.transfer_encoding in PLAIN
     if kind.startswith("multipart/"):
         return _around(entity, _multipart_body(entity, kind, depth))
-    if kind in ("message/rfc822", "message/global", "message/news") and plain:
+    if kind in FORWARDED and plain:
         return _around(entity, rewritten(entity.body, "text/plain", depth + 1))
     if plain and blank_at >= entity.body_at and kind.startswith("text/") and not is_wide(entity):
         # Ordinary text with blanks at line ends, and nothing else to be done to it.
@@ -253,14 +260,10 @@ def _leaf(entity: Entity, kind: str, plain: bool) -> bytes:
         return write_head(entity, "") + body
     if plain:
         content = body
-    elif entity.transfer_encoding in ("base64", "quoted-printable"):
+    else:
+        refuse_encoding(entity)
         content = entity.decoded()
         ends = _line_ends(content)
-    else:
-        raise MalformedMail(
-            f"a part in the encoding {entity.transfer_encoding!r} cannot be encoded anew",
-            hint="write the part in base64 or quoted-printable",
-        )
     if is_text and b"\0" not in content:
         if ends not in _NO_BARE_LF:
             content = to_crlf(content)
@@ -268,6 +271,15 @@ def _leaf(entity: Entity, kind: str, plain: bool) -> bytes:
         if not has_bare_cr and _mostly_ascii(content):
             return write_head(entity, "quoted-printable") + to_quoted_printable(content)
     return write_head(entity, "base64") + _to_base64(content)
+
+
+def refuse_encoding(entity: Entity) -> None:
+    """Raise ``MalformedMail`` for a transfer encoding that cannot be undone."""
+    if entity.transfer_encoding not in ("base64", "quoted-printable"):
+        raise MalformedMail(
+            f"a part in the encoding {entity.transfer_encoding!r} cannot be encoded anew",
+            hint="write the part in base64 or quoted-printable",
+        )
 
 
 def is_wide(entity: Entity) -> bool:
@@ -306,6 +318,15 @@ def to_quoted_printable(text: bytes, blank_at: int = 0) -> bytes:
     from binascii import b2a_qp
 
     return _RISKY_START.sub(_defuse, to_crlf(b2a_qp(text)))
+
+
+def unfinished_quoted_printable(text: bytes) -> bytes:
+    """Do the same for a text whose last line goes on, and is broken behind it."""
+    made = to_quoted_printable(text)
+    if len(made) - made.rfind(b"\n") > SHORT_LINE + 4:  # no room for one "=" more
+        at = len(made) - (3 if made[-3:-2] == b"=" else 1)
+        made = made[:at] + b"=\r\n" + made[at:]
+    return made + b"=\r\n"
 
 
 def _defuse(line: re.Match[bytes]) -> bytes:

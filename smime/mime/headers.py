@@ -38,13 +38,15 @@ from smime.mime.wording import write_content_type, written_7bit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 __all__ = [
     "SHOWN",
     "Divided",
     "Protected",
+    "default_type",
     "divide",
+    "hidden_fields",
     "is_authors",
     "is_structural",
     "protected",
@@ -197,6 +199,7 @@ def divide(
     shy: bool = False,
     hidden: frozenset[str] = frozenset(),
     legacy: bool = False,
+    bodiless: bool = False,
 ) -> Divided:
     r"""Take a mail apart into what stays outside and the entity to be protected.
 
@@ -205,7 +208,8 @@ def divide(
     its own, gets no copies and no ``hp`` in any mode. The inner body is made
     canonical; with ``travels=False`` (see ``is_canonical``) only if it has to be.
     For ``cipher``: ``shy`` is hcp_shy, ``hidden`` names more fields that are left
-    out outside, ``legacy`` writes a Legacy Display.
+    out outside, ``legacy`` writes a Legacy Display. ``bodiless`` says that this is the
+    header block of a mail whose body lies elsewhere, written anew already.
     Raises as ``split_entity`` and ``canonical`` do.
 
     >>> divide(b"Subject: hi\n\nhello\n", mode="clear").inner.decode().splitlines()
@@ -218,6 +222,8 @@ def divide(
     message: list[Field] = []
     inside: list[Field] = []
     whole = _is_whole(entity)
+    if bodiless and whole:
+        return Divided(b"", entity.header_block, b"")
     if travels and whole:
         return Divided(b"", canonical(entity), b"")
     # One look at all of it serves for the mail that is canonical already.
@@ -247,7 +253,7 @@ def divide(
         changed = [f for f, line in zip(message, outside, strict=True) if line != f.raw]
         entity, structural = _with_display(entity, structural, changed)
         fit = False
-    heads, body = _canonical_entity(structural, entity.body, travels, fit)
+    heads, body = _canonical_entity(structural, entity.body, travels, fit or bodiless)
     if not inside:
         return Divided(outer, b"".join([*heads, b"\r\n", body]), b"")
     _mark(heads, mode)
@@ -271,6 +277,15 @@ def divide(
     return Divided(outer, inner, b"".join(sealed))
 
 
+def hidden_fields(entity: Entity, *, shy: bool, hidden: frozenset[str]) -> list[Field]:
+    """Return the message fields that ``divide`` in the mode ``cipher`` changes outside."""
+    block = to_crlf(entity.header_block)
+    fields = Entity(block, 0, len(block)).fields
+    places = _STRUCTURE, _NOWHERE
+    message = [f for f in fields if _place_of(f.key) not in places]
+    return [f for f in message if _outside(f, shy, hidden) != f.raw]
+
+
 def _outside(field: Field, shy: bool, hidden: frozenset[str]) -> bytes:
     """Return the field as it stands outside of what is sealed; empty if it does not."""
     key = field.key
@@ -291,7 +306,7 @@ def _with_display(
 
     heads = [field.raw for field in structural]
     if not any(field.key == "content-type" for field in structural):
-        heads.insert(0, _default_type(structural, entity.body))
+        heads.insert(0, default_type(structural, (entity.body,)))
     made = split_entity(add(b"".join([*heads, b"\r\n", entity.body]), changed))
     return made, [Field(field.name, whole_line(field.raw)) for field in made.fields]
 
@@ -336,7 +351,7 @@ def _canonical_entity(
     """
     heads = [field.raw for field in structural]
     if not any(field.key == "content-type" for field in structural):
-        heads.insert(0, _default_type(structural, body))
+        heads.insert(0, default_type(structural, (body,)))
     if fit:
         return heads, body
     whole = b"".join([*heads, b"\r\n", body])
@@ -349,15 +364,25 @@ def _canonical_entity(
     return [field.raw for field in made.fields], made.body
 
 
-def _default_type(structural: Sequence[Field], body: bytes) -> bytes:
+def default_type(structural: Sequence[Field], pieces: Iterable[bytes]) -> bytes:
     """Say what a body without a Content-Type is (RFC 2045 §5.2), and no more than is known."""
     if any(field.key == "content-transfer-encoding" for field in structural):
         return b"Content-Type: text/plain\r\n"
-    if body.isascii():
+    decoder = None
+    for piece in pieces:
+        if decoder is None:
+            if piece.isascii():
+                continue
+            import codecs
+
+            decoder = codecs.getincrementaldecoder("utf-8")()
+        try:
+            decoder.decode(piece)
+        except UnicodeDecodeError:
+            return b"Content-Type: text/plain\r\n"
+    if decoder is None:
         return b"Content-Type: text/plain; charset=us-ascii\r\n"
-    try:
-        body.decode("utf-8")
-    except UnicodeDecodeError:
+    if decoder.getstate()[0]:  # the last character is cut short
         return b"Content-Type: text/plain\r\n"
     return b"Content-Type: text/plain; charset=utf-8\r\n"
 

@@ -2,6 +2,7 @@
 
 Written only where it is asked for; taken off what a reader is shown, since the
 fields stand in their places there. What was signed or sealed is never changed.
+A mail may be in a file: of it the texts alone are read that a display is in.
 
 Floor:  mime (uses errors)
 Source: RFC 9788 §5.2.2 for writing, §4.5.3 for reading; the older form, a part
@@ -12,19 +13,45 @@ from __future__ import annotations
 
 import re
 
-from smime.errors import MalformedMail
+from smime.errors import LimitExceeded, MalformedMail
 from smime.mime.entity import ContentType, Entity, Field, decode_charset, split_entity
 from smime.mime.multipart import boundary_of, cut
 from smime.mime.wording import write_content_type
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import Protocol, Self, TypeAlias, TypeVar
 
-__all__ = ["add", "strip"]
+    Change: TypeAlias = tuple[int, int, bytes]
+    """From where to where other octets stand, and which."""
+
+    class Part(Protocol):
+        """A part in memory or in a file; the positions in it are octets."""
+
+        @property
+        def size(self) -> int: ...
+
+        def head(self) -> Entity:
+            """Return its header block as an entity, which may lack its body."""
+
+        def read(self, at: int, count: int) -> bytes: ...
+
+        def part(self, start: int, end: int | None = None) -> Self: ...
+
+        def spans(self, boundary: bytes) -> list[tuple[int, int]]:
+            """Return where the parts are, if this is the body of a multipart."""
+
+        def spliced(self, changes: Sequence[Change]) -> Self:
+            """Return it with other octets in some places."""
+
+    AnyPart = TypeVar("AnyPart", bound=Part)
+
+__all__ = ["add", "displayed", "strip", "stripped"]
 
 MAX_DEPTH = 8  # multiparts around the text of a mail; people write two
 MAX_LINES = 100  # of a Legacy Display
+MAX_TEXT_OCTETS = 4 << 20  # of a text that it is put on or taken off, which is held; a book has 1
 
 _PARAMETER = "hp-legacy-display"
 _CLASS = "header-protection-legacy-display"
@@ -39,9 +66,18 @@ _DIV_END = re.compile(r"</div\s*>\s*", re.IGNORECASE)
 
 def add(raw: bytes, hidden: Sequence[Field]) -> bytes:
     """Return an entity whose texts begin with the fields that are hidden outside."""
+    return displayed(_Held(raw), hidden).raw
+
+
+def displayed(entity: AnyPart, hidden: Sequence[Field]) -> AnyPart:
+    """Do the same, in memory or in a file.
+
+    Raises ``MalformedMail`` for a multipart that has no parts, and ``LimitExceeded``
+    for texts larger than ``MAX_TEXT_OCTETS``.
+    """
     lines = [f"{one.name}: {' '.join(one.text.split())}" for one in hidden if one.key in _DISPLAYED]
     if not lines:
-        return raw
+        return entity
 
     def with_lines(kind: str, text: str) -> str:
         if kind == "text/plain":
@@ -54,19 +90,61 @@ def add(raw: bytes, hidden: Sequence[Field]) -> bytes:
         at = body.end() if body else 0
         return text[:at] + ("\r\n" if body else "") + block + text[at:].lstrip("\r\n")
 
-    return _rewritten(raw, with_lines, marked=False, depth=0)
+    changes = list(_changes(entity, 0, with_lines, marked=False, depth=0))
+    return entity.spliced(changes) if changes else entity
 
 
 def strip(entity: Entity, mode: str) -> Entity:
     """Return the entity as it is shown, without its Legacy Display."""
+    held = _Held(entity.raw)
+    found = stripped(held, mode)
+    return entity if found is held else split_entity(found.raw)
+
+
+def stripped(entity: AnyPart, mode: str) -> AnyPart:
+    """Do the same, in memory or in a file; texts larger than ``MAX_TEXT_OCTETS`` stay."""
     try:
         if mode == "v1":
             return _without_first_part(entity)
         if mode != "cipher":
             return entity
-        return split_entity(_rewritten(entity.raw, _without_lines, marked=True, depth=0))
+        changes = list(_changes(entity, 0, _without_lines, marked=True, depth=0))
     except MalformedMail:
         return entity
+    return entity.spliced(changes) if changes else entity
+
+
+class _Held:
+    """A part in memory."""
+
+    __slots__ = ("raw",)
+
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+
+    @property
+    def size(self) -> int:
+        return len(self.raw)
+
+    def head(self) -> Entity:
+        return split_entity(self.raw)
+
+    def read(self, at: int, count: int) -> bytes:
+        return self.raw[at : at + count]
+
+    def part(self, start: int, end: int | None = None) -> _Held:
+        return _Held(self.raw[start:end])
+
+    def spans(self, boundary: bytes) -> list[tuple[int, int]]:
+        return cut(self.raw, boundary).spans
+
+    def spliced(self, changes: Sequence[Change]) -> _Held:
+        pieces: list[bytes] = []
+        done = 0
+        for start, end, octets in changes:
+            pieces += self.raw[done:start], octets
+            done = end
+        return _Held(b"".join([*pieces, self.raw[done:]]))
 
 
 def _without_lines(kind: str, text: str) -> str:
@@ -83,49 +161,64 @@ def _without_lines(kind: str, text: str) -> str:
     return text[: start.start()] + text[end.end() :] if start and end else text
 
 
-def _without_first_part(entity: Entity) -> Entity:
+def _without_first_part(entity: AnyPart) -> AnyPart:
     """Show the second of two parts, of which the first is the display (older form)."""
-    if entity.content_type.value != "multipart/mixed":
+    head = entity.head()
+    if head.content_type.value != "multipart/mixed":
         return entity
-    body = entity.body
-    spans = cut(body, boundary_of(entity)).spans
+    body = entity.part(head.body_at)
+    spans = body.spans(boundary_of(head))
     if len(spans) != 2 or spans[0][0] == spans[0][1] or spans[1][0] == spans[1][1]:
         return entity
-    kind = split_entity(body[slice(*spans[0])]).content_type
+    kind = body.part(*spans[0]).head().content_type
     if not kind.params.get("protected-headers", "").lower().startswith("v1"):
         return entity
-    return split_entity(body[slice(*spans[1])])
+    return body.part(*spans[1])
 
 
-def _rewritten(raw: bytes, change: Callable[[str, str], str], *, marked: bool, depth: int) -> bytes:
-    """Return the entity with ``change(type, text)`` applied to the main texts.
+def _changes(
+    part: Part, at: int, change: Callable[[str, str], str], *, marked: bool, depth: int
+) -> Iterator[Change]:
+    """Yield what ``change(type, text)`` makes of the main texts of a part that begins at ``at``.
 
     ``marked`` says that only texts with the parameter are meant, and takes it
     off; else it is put on.
     """
-    entity = split_entity(raw)
-    kind = entity.content_type
+    head = part.head()
+    kind = head.content_type
     if kind.value.startswith("multipart/") and depth < MAX_DEPTH:
-        body = entity.body
-        spans = cut(body, boundary_of(entity)).spans
+        body = part.part(head.body_at)
+        spans = body.spans(boundary_of(head))
         # All views of the same, or the first part with what is attached to it.
         meant = spans if kind.value == "multipart/alternative" else spans[:1]
-        pieces = [entity.header_block]
-        done = 0
         for start, end in meant:
             if end > start:
-                made = _rewritten(body[start:end], change, marked=marked, depth=depth + 1)
-                pieces += body[done:start], made
-                done = end
-        return b"".join([*pieces, body[done:]])
-    attached = (entity.get("content-disposition") or "").lower().startswith("attachment")
+                there = at + head.body_at + start
+                one = body.part(start, end)
+                yield from _changes(one, there, change, marked=marked, depth=depth + 1)
+        return
+    attached = (head.get("content-disposition") or "").lower().startswith("attachment")
     if kind.value not in _TEXTS or attached or (_PARAMETER in kind.params) is not marked:
-        return raw
+        return
+    if part.size <= MAX_TEXT_OCTETS:
+        made = _changed(split_entity(part.read(0, part.size)), change, marked=marked)
+        if made is not None:
+            yield at, at + part.size, made
+    elif not marked:
+        raise LimitExceeded(
+            f"a text of more than {MAX_TEXT_OCTETS} octets gets no Legacy Display",
+            hint="attach it as a file, or seal the mail without legacy_display",
+        )
+
+
+def _changed(entity: Entity, change: Callable[[str, str], str], *, marked: bool) -> bytes | None:
+    """Return a text with ``change(type, text)`` applied; None where it is to stay as it is."""
+    kind = entity.content_type
     octets = entity.decoded()
     charset = kind.params.get("charset", "us-ascii")
     text = decode_charset(octets, charset)
     if text is None or not _gives_back(text, charset, octets):
-        return raw
+        return None
     changed = change(kind.value, text)
     params = {name: value for name, value in kind.params.items() if name != _PARAMETER}
     if not marked:
