@@ -22,7 +22,7 @@ from smime.keys.choice import chosen, refuse_strangers
 from smime.keys.roles import recipients_of, signers_of
 from smime.mail import Mail, write_out
 from smime.mime.entity import split_entity
-from smime.mime.headers import divide
+from smime.mime.headers import divide, hidden_fields
 from smime.policy import MODERN, moment
 from smime.release import spool
 from smime.release import to as release_to
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from smime.formats.readers import Vouch
     from smime.keys import Addressee, Identity, Recipient, Sender
     from smime.mail import Out, Source
-    from smime.mime.entity import Entity
+    from smime.mime.entity import Entity, Field
     from smime.pgp import PgpKey
     from smime.policy import Policy
     from smime.protocols import Trusts
@@ -67,8 +67,7 @@ def sign(
     policy says ``line_ends="exact"``. ``at`` is the signing time. With ``out``
     the mail is also written to a path (renamed when whole) or a binary file.
     From a file larger than 1 MiB it goes there in pieces, and the result does
-    not hold it, unless a large part would have to be decoded first. One
-    ``PgpKey`` signs in the form of OpenPGP, which has no opaque one here.
+    not hold it. One ``PgpKey`` signs in the form of OpenPGP, which has no opaque one here.
 
     Raises ``KeyProblem`` for a certificate that is expired or must not sign,
     ``MalformedMail`` for what is not a mail, ``OSError`` from the file system.
@@ -291,16 +290,8 @@ def _protected(
     if out is not None and (hasattr(mail, "__fspath__") or hasattr(mail, "read")):
         opened = Large.open(mail)
         if isinstance(opened, Large):
-            from smime.formats.recoding import forms
-
-            with opened:
-                for form_of_it in forms(opened, policy):
-                    made = _in_pieces(form_of_it, policy, mode, travels, look, large, out)
-                    if made is not None:
-                        return made
-                mail = opened.whole()
-        else:
-            mail = opened
+            return _from_file(opened, policy, mode, travels, look, large, out)
+        mail = opened
     source = mail if isinstance(mail, Mail) else Mail(mail)
     entity = split_entity(bytes(source))
     if look is not None:
@@ -309,7 +300,7 @@ def _protected(
     return _made(source, small(packing.small(inner, policy), outer, sealed_outer), out)
 
 
-def _in_pieces(
+def _from_file(
     mail: Large,
     policy: Policy,
     mode: str,
@@ -317,24 +308,46 @@ def _in_pieces(
     look: Callable[[Entity, Mail], None] | None,
     large: Callable[[Octets, bytes, bytes], Iterator[Piece]],
     out: Out,
-) -> Mail | None:
-    """Protect a mail whose body goes by; None where it has to be written anew first."""
-    exact = _is_exact(mail.head, policy)
-    if not exact and (policy.legacy_display or not mail.tidy):
-        return None
+) -> Mail:
+    """Protect a mail whose body goes by, as it is if it can stay so, else written anew."""
+    from smime.formats.recoding import recoded
+
+    hidden: Sequence[Field] = ()
+    if policy.legacy_display and _mode(mail.head, policy, mode) == "cipher":
+        hidden = hidden_fields(mail.head, shy=policy.headers == "shy", hidden=policy.hidden)
+    way = policy, mode, travels, look, large, out
+    with mail:
+        if not hidden:
+            try:
+                return _in_pieces(mail, False, *way)
+            except NotCanonical:
+                pass
+        with recoded(mail, hidden) as anew:
+            return _in_pieces(anew, True, *way)
+
+
+def _in_pieces(
+    mail: Large,
+    anew: bool,
+    policy: Policy,
+    mode: str,
+    travels: bool,
+    look: Callable[[Entity, Mail], None] | None,
+    large: Callable[[Octets, bytes, bytes], Iterator[Piece]],
+    out: Out,
+) -> Mail:
+    """Protect a mail whose body goes by. Raises ``NotCanonical`` unless it was written ``anew``."""
     if look is not None:
         look(mail.head, Mail._made(mail.head.raw))
-    inner_head, outer, sealed_outer = _divided(mail.head, policy, mode, travels)
-    inner = Parted(inner_head, mail, looked_at=not exact, travels=travels)
+    inner_head, outer, sealed_outer = _divided(mail.head, policy, mode, travels, bodiless=anew)
+    looked_at = not anew and not _is_exact(mail.head, policy)
+    inner = Parted(inner_head, mail, looked_at=looked_at, travels=travels)
     size = 0
     # Whether the body is canonical shows at its end: until then nothing may be out.
     with release_to(out, private=True, wait=True) as release:
-        try:
-            for piece in packing.large(large, inner, policy, outer, sealed_outer):
-                size += len(piece)
-                release.write(piece)
-        except NotCanonical:
-            return None
+        for piece in packing.large(large, inner, policy, outer, sealed_outer):
+            size += len(piece)
+            release.write(piece)
         release.publish()
     return Mail._written(size, mail.head.raw)
 
@@ -369,24 +382,33 @@ def _is_exact(entity: Entity, policy: Policy) -> bool:
 
 
 def _divided(
-    entity: Entity, policy: Policy, mode: str, travels: bool = True
+    entity: Entity, policy: Policy, mode: str, travels: bool = True, *, bodiless: bool = False
 ) -> tuple[bytes, bytes, bytes]:
-    """Return (entity to protect, fields outside, fields outside when it is sealed)."""
-    if policy.headers == "none":
-        if _is_exact(entity, policy):
-            return entity.raw, b"", b""
-        mode = "none"
-    elif mode == "cipher" and _is_wrapped(entity):
-        mode = "none"  # protected already: what is inside says what it protects
+    """Return (entity to protect, fields outside, fields outside when it is sealed).
+
+    ``bodiless``: its body lies elsewhere, written anew already.
+    """
+    if _is_exact(entity, policy):
+        return entity.raw, b"", b""
+    mode = _mode(entity, policy, mode)
     divided = divide(
         entity,
         mode=mode,
         travels=travels,
         shy=policy.headers == "shy",
         hidden=policy.hidden,
-        legacy=policy.legacy_display,
+        legacy=policy.legacy_display and not bodiless,
+        bodiless=bodiless,
     )
     return divided.inner, divided.outer, divided.sealed_outer if mode == "cipher" else divided.outer
+
+
+def _mode(entity: Entity, policy: Policy, mode: str) -> str:
+    """Return how header fields are protected, where ``mode`` is wished for."""
+    if policy.headers == "none":
+        return "none"
+    # Protected already: what is inside says what it protects.
+    return "none" if mode == "cipher" and _is_wrapped(entity) else mode
 
 
 def _is_wrapped(entity: Entity) -> bool:

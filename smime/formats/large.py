@@ -29,7 +29,7 @@ SMALL_OCTETS = 1 << 20  # below, a mail is simply read
 
 
 class NotCanonical(Exception):
-    """The mail has to be written anew before it can be protected, so it is needed whole."""
+    """The mail has to be written anew before it can be protected."""
 
 
 class Large:
@@ -82,21 +82,9 @@ class Large:
         with kept:
             return kept.read()
 
-    @property
-    def tidy(self) -> bool:
-        """The header block can stay as it is but for its line ends."""
-        block = to_crlf(self.head.header_block)
-        return is_canonical(block) and block.endswith(b"\n")
-
     def pieces(self) -> Iterator[Piece]:
         """Yield all octets."""
         return self._from(self._start)
-
-    def whole(self) -> bytes:
-        """Return all octets."""
-        self._file.seek(self._start)
-        data: bytes = self._file.read()
-        return data
 
     def body(self) -> Iterator[Piece]:
         """Yield the octets of the body."""
