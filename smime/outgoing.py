@@ -16,13 +16,14 @@ from smime.formats import packing
 from smime.formats import pgpout as pgp
 from smime.formats import smime as form
 from smime.formats.attributes import signed_attributes
+from smime.formats.dividing import divided, is_exact, mode_of
 from smime.formats.large import Large, NotCanonical, Parted
 from smime.formats.readers import refuse_bcc, vouching
 from smime.keys.choice import chosen, refuse_strangers
 from smime.keys.roles import recipients_of, signers_of
 from smime.mail import Mail, write_out
 from smime.mime.entity import split_entity
-from smime.mime.headers import divide, hidden_fields
+from smime.mime.headers import hidden_fields
 from smime.policy import MODERN, moment
 from smime.release import spool
 from smime.release import to as release_to
@@ -45,8 +46,6 @@ if TYPE_CHECKING:
     from smime.trust import Evidence
 
 __all__ = ["encrypt", "protect", "protect_each", "sign"]
-
-_WRAPPERS = ("multipart/signed", "multipart/encrypted", *form.PKCS7_MIME)
 
 
 def sign(
@@ -219,7 +218,7 @@ def protect_each(
     """
     source = mail if isinstance(mail, Mail) else Mail(mail)
     key, certified = pgp.signer_of(by)
-    inner, _, sealed_outer = _divided(split_entity(bytes(source)), policy, "cipher")
+    inner, _, sealed_outer = divided(split_entity(bytes(source)), policy, "cipher")
     if key is not None:
         packing.refuse(policy)
         asked = _openpgp_trust(trust, evidence)
@@ -296,7 +295,7 @@ def _protected(
     entity = split_entity(bytes(source))
     if look is not None:
         look(entity, source)
-    inner, outer, sealed_outer = _divided(entity, policy, mode, travels)
+    inner, outer, sealed_outer = divided(entity, policy, mode, travels)
     return _made(source, small(packing.small(inner, policy), outer, sealed_outer), out)
 
 
@@ -313,7 +312,7 @@ def _from_file(
     from smime.formats.recoding import recoded
 
     hidden: Sequence[Field] = ()
-    if policy.legacy_display and _mode(mail.head, policy, mode) == "cipher":
+    if policy.legacy_display and mode_of(mail.head, policy, mode) == "cipher":
         hidden = hidden_fields(mail.head, shy=policy.headers == "shy", hidden=policy.hidden)
     way = policy, mode, travels, look, large, out
     with mail:
@@ -339,8 +338,8 @@ def _in_pieces(
     """Protect a mail whose body goes by. Raises ``NotCanonical`` unless it was written ``anew``."""
     if look is not None:
         look(mail.head, Mail._made(mail.head.raw))
-    inner_head, outer, sealed_outer = _divided(mail.head, policy, mode, travels, bodiless=anew)
-    looked_at = not anew and not _is_exact(mail.head, policy)
+    inner_head, outer, sealed_outer = divided(mail.head, policy, mode, travels, bodiless=anew)
+    looked_at = not anew and not is_exact(mail.head, policy)
     inner = Parted(inner_head, mail, looked_at=looked_at, travels=travels)
     size = 0
     # Whether the body is canonical shows at its end: until then nothing may be out.
@@ -370,52 +369,6 @@ def _with_self(
             hint="leave the sender out with to_self=False, or load the encryption key as well",
         )
     return found
-
-
-def _is_exact(entity: Entity, policy: Policy) -> bool:
-    """AS2: the entity is protected octet by octet (RFC 4130 §5.2)."""
-    return (
-        policy.headers == "none"
-        and policy.line_ends == "exact"
-        and all(f.key.startswith("content-") or f.key == "mime-version" for f in entity.fields)
-    )
-
-
-def _divided(
-    entity: Entity, policy: Policy, mode: str, travels: bool = True, *, bodiless: bool = False
-) -> tuple[bytes, bytes, bytes]:
-    """Return (entity to protect, fields outside, fields outside when it is sealed).
-
-    ``bodiless``: its body lies elsewhere, written anew already.
-    """
-    if _is_exact(entity, policy):
-        return entity.raw, b"", b""
-    mode = _mode(entity, policy, mode)
-    divided = divide(
-        entity,
-        mode=mode,
-        travels=travels,
-        shy=policy.headers == "shy",
-        hidden=policy.hidden,
-        legacy=policy.legacy_display and not bodiless,
-        bodiless=bodiless,
-    )
-    return divided.inner, divided.outer, divided.sealed_outer if mode == "cipher" else divided.outer
-
-
-def _mode(entity: Entity, policy: Policy, mode: str) -> str:
-    """Return how header fields are protected, where ``mode`` is wished for."""
-    if policy.headers == "none":
-        return "none"
-    # Protected already: what is inside says what it protects.
-    return "none" if mode == "cipher" and _is_wrapped(entity) else mode
-
-
-def _is_wrapped(entity: Entity) -> bool:
-    # Most mails are not: no field is read to say so.
-    return (entity.mentions(b"multipart/") or entity.mentions(b"pkcs7-mime")) and (
-        entity.get("content-type") or ""
-    ).lower().startswith(_WRAPPERS)
 
 
 def _sign(

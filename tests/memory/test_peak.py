@@ -210,6 +210,34 @@ def test_a_mail_is_written_anew_on_the_way(folder: Path) -> None:
     (folder / "sent.eml").unlink()
 
 
+def test_a_mail_in_an_unusual_form_is_written_anew(folder: Path) -> None:
+    """One line of text, a forwarded mail, base64 in one line, and a Subject that is empty."""
+    path = folder / "odd.eml"
+    edge = b"\r\n--part\r\n"
+    with path.open("wb") as file:
+        file.write(HEAD.partition(b"Subject")[0] + b"Subject: \r\n")
+        file.write(b"Content-Type: multipart/mixed; boundary=part\r\n" + edge)
+        file.write(b"Content-Type: text/plain\r\n\r\nhello\r\n" + edge)
+        for start in (
+            b"Content-Type: text/plain\r\n\r\n",
+            b"Content-Type: message/rfc822\r\n\r\nSubject: passed on \r\n\r\n",
+            b"Content-Type: a/b\r\nContent-Transfer-Encoding: base64\r\n\r\n",
+        ):
+            file.write(start)
+            for _ in range(40):
+                file.write(b"QUJD" * (1 << 18))
+            file.write(edge)
+        file.write(b"\r\nlast\r\n--part--\r\n")
+    policy = "policy=smime.Policy.modern().replace(legacy_display=True)"
+    program = f'smime.protect(Path("odd.eml"), by=alice, to=bob, out=Path("sent.eml"), {policy})'
+
+    assert path.stat().st_size > 1.8 * PEAK_OCTETS
+    assert peak(folder, program) <= PEAK_OCTETS
+    assert (folder / "sent.eml").stat().st_size > 2 * PEAK_OCTETS
+    for name in ("odd.eml", "sent.eml"):
+        (folder / name).unlink()
+
+
 def test_a_compressed_mail_is_opened(folder: Path) -> None:
     """RFC 3274 inside a seal: what comes out of it is larger than what may be held."""
     path = folder / "packed.eml"
