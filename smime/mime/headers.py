@@ -46,6 +46,7 @@ __all__ = [
     "Protected",
     "divide",
     "is_authors",
+    "is_sealed_as_it_stands",
     "is_structural",
     "protected",
     "whole_line",
@@ -302,6 +303,19 @@ def _is_whole(entity: Entity) -> bool:
         entity.head_at == 0
         and _ONLY_STRUCTURE.fullmatch(entity.raw, 0, entity.body_at) is not None
         and _TYPE_FIELD.search(entity.raw, 0, entity.body_at) is not None
+    )
+
+
+def is_sealed_as_it_stands(raw: bytes) -> bool:
+    """Whether ``divide`` finds nothing to do to a mail that is going to be sealed.
+
+    It is an entity that says of what type it is, canonical, without fields of a message.
+    """
+    head = _ONLY_STRUCTURE.match(raw)
+    return (
+        head is not None
+        and _TYPE_FIELD.search(raw, 0, head.end()) is not None
+        and is_canonical(raw, travels=False)
     )
 
 
