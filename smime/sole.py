@@ -17,10 +17,11 @@ from time import time
 from smime.errors import SmimeError
 from smime.formats import smime as form
 from smime.formats.dividing import divided
+from smime.keys.identity import Identity
 from smime.keys.recipient import Recipient
 from smime.mail import Mail
 from smime.mime.entity import split_entity
-from smime.mime.headers import is_sealed_as_it_stands
+from smime.mime.headers import sealed_at_once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ def sealed(mail: object, to: object, policy: Policy) -> Mail | None:
     """
     if isinstance(to, (list, tuple)) and len(to) == 1:
         to = to[0]
+    if type(to) is Identity:
+        to = to.recipient
     if type(to) is not Recipient or policy.compress or policy.readers != "given":
         return None
     if type(mail) is bytes:
@@ -65,8 +68,10 @@ def sealed(mail: object, to: object, policy: Policy) -> Mail | None:
 
 def _apart(raw: bytes, policy: Policy) -> tuple[bytes, bytes]:
     """Return what is sealed, and the fields outside; nothing for what the full way looks at."""
-    if is_sealed_as_it_stands(raw):
-        return raw, b""
+    whole = sealed_at_once(raw)
+    # AS2 keeps its MIME-Version.
+    if whole and (len(whole) == len(raw) or policy.line_ends != "exact"):
+        return whole, b""
     entity = split_entity(raw)
     if entity.mentions(b"bcc"):
         return b"", b""

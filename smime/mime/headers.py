@@ -46,9 +46,9 @@ __all__ = [
     "Protected",
     "divide",
     "is_authors",
-    "is_sealed_as_it_stands",
     "is_structural",
     "protected",
+    "sealed_at_once",
     "whole_line",
 ]
 
@@ -93,6 +93,7 @@ _LAYERS = frozenset(
 _ONLY_STRUCTURE = re.compile(
     rb"(?:(?i:content-)[!-9;-~]*+[ \t]*+:[^\n]*+\n(?:[ \t][^\n]*+\n)*+)++\r\n"
 )
+_VERSION_LINE = b"MIME-Version: 1.0\r\n"
 _TYPE_FIELD = re.compile(rb"(?im)^content-type[ \t]*+:")
 
 # A content type that all read alike, to which a parameter is merely added.
@@ -306,17 +307,21 @@ def _is_whole(entity: Entity) -> bool:
     )
 
 
-def is_sealed_as_it_stands(raw: bytes) -> bool:
-    """Whether ``divide`` finds nothing to do to a mail that is going to be sealed.
+def sealed_at_once(raw: bytes) -> bytes:
+    """Return what ``divide`` puts inside of a mail to be sealed that has no fields outside.
 
-    It is an entity that says of what type it is, canonical, without fields of a message.
+    That is an entity that is canonical and says of what type it is: it stays, but for
+    the MIME-Version on top of what was just signed. Nothing for any other mail.
     """
-    head = _ONLY_STRUCTURE.match(raw)
-    return (
-        head is not None
-        and _TYPE_FIELD.search(raw, 0, head.end()) is not None
-        and is_canonical(raw, travels=False)
-    )
+    at = len(_VERSION_LINE) if raw.startswith(_VERSION_LINE) else 0
+    head = _ONLY_STRUCTURE.match(raw, at)
+    if (
+        head is None
+        or _TYPE_FIELD.search(raw, at, head.end()) is None
+        or not is_canonical(raw, travels=False)
+    ):
+        return b""
+    return raw[at:]
 
 
 def _as_it_stands(field: Field) -> bytes:
