@@ -142,7 +142,8 @@ class Recipient:
         if way is None:
             from smime.cms.sole import MAX_POLICIES, sole
 
-            way = sole(self.recipient_key, self._capabilities, self.fitness, policy)
+            fitness = self.fitness  # first: it says by name which kinds of keys are not supported
+            way = sole(self.recipient_key, self._capabilities, fitness, policy)
             if way is not None:
                 if len(ways) >= MAX_POLICIES:
                     ways.clear()
