@@ -27,6 +27,7 @@ from smime.policy import MODERN, moment
 from smime.release import spool
 from smime.release import to as release_to
 from smime.sole import sealed as sealed_alone
+from smime.sole import signed as signed_alone
 from smime.source import Source as Octets
 
 TYPE_CHECKING = False
@@ -72,6 +73,10 @@ def sign(
     Raises ``KeyProblem`` for a certificate that is expired or must not sign,
     ``MalformedMail`` for what is not a mail, ``OSError`` from the file system.
     """
+    if not opaque and out is None:
+        alone = signed_alone(mail, by, policy, at)
+        if alone is not None:
+            return alone
     key, others = pgp.signer_of(by)
     if key is not None:
         if opaque:

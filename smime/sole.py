@@ -1,33 +1,113 @@
-"""A mail sealed for one reader met before, by the shortest way: the same octets, or the full way.
+"""A mail signed by one, or sealed for one, by the shortest way: the same octets, or the full way.
 
-Most sealed mail has one reader, whose certificate and policy are those of the mail
-before. What follows from them was worked out then, and is kept with the reader. The
-mail is looked at as ever, and so is the day: what may not be sealed, or what differs
-from the ordinary in any way, goes the full way, from the beginning. A test holds
-each mail against it.
+Most mail has one signer and one reader, whose certificate and policy are those of the
+mail before. What follows from them was worked out then, and is kept with the
+``Identity`` or the ``Recipient``. The mail is looked at as ever, and so is the day: what
+may not be signed or sealed, or what differs from the ordinary in any way, goes the full
+way, from the beginning. A test holds each mail against it.
 
 Floor:  sole (uses formats, keys, mime, cms)
-Source: RFC 8551 §3.3; RFC 9788 for the headers
+Source: RFC 8551 §3.3, §3.5.3; RFC 9788 for the headers
 """
 
 from __future__ import annotations
 
 from time import time
 
+from smime.cms.algorithms import digest
 from smime.errors import SmimeError
 from smime.formats import smime as form
+from smime.formats.attributes import has_own
 from smime.formats.dividing import divided
 from smime.keys.identity import Identity
 from smime.keys.recipient import Recipient
 from smime.mail import Mail
 from smime.mime.entity import split_entity
-from smime.mime.headers import sealed_at_once
+from smime.mime.headers import sealed_at_once, signed_at_once
+from smime.policy import moment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from smime.cms.signed import Way
     from smime.policy import Policy
 
-__all__ = ["sealed"]
+__all__ = ["sealed", "signed"]
+
+MAX_POLICIES = 8  # whose choices are kept for one signer: programs have one or two
+
+
+class _Signing:
+    """How mail is signed by one alone under one policy."""
+
+    __slots__ = ("micalg", "policy", "way")
+
+    def __init__(self, policy: Policy, way: Way, micalg: str) -> None:
+        self.policy = policy
+        self.way = way
+        self.micalg = micalg
+
+
+def signed(mail: object, by: object, policy: Policy, at: datetime | None) -> Mail | None:
+    """Return the signed mail; None for "go the full way".
+
+    The arguments are those of ``smime.sign``, for a signature beside the mail.
+    """
+    if isinstance(by, (list, tuple)) and len(by) == 1:
+        by = by[0]
+    if type(by) is not Identity:
+        return None
+    if type(mail) is bytes:
+        raw = mail
+    elif type(mail) is Mail:
+        raw = bytes(mail)
+    else:
+        return None
+    when = moment(at)
+    try:
+        signing = _signing(by, policy)
+        if signing is None:
+            return None
+        by.fitness.check_signs(when, policy)
+        outer, inner = b"", signed_at_once(raw) if policy.line_ends != "exact" else b""
+        if not inner:
+            inner, outer, _ = divided(split_entity(raw), policy, "clear")
+    except SmimeError:
+        return None  # the full way says what is wrong
+    way = signing.way
+    covered = way.fill(digest(way.digest, inner), when)
+    blob = way.detached(covered, way.sign(covered))
+    return _made(mail, raw, form.wrap_signed(inner, blob, signing.micalg, outer))
+
+
+def _signing(by: Identity, policy: Policy) -> _Signing | None:
+    """Return how ``by`` signs alone under this policy, worked out once; None where it is not here.
+
+    Attributes of a mail's own are not: a certificate to write to, a wish for a receipt.
+    """
+    ways = by._ways
+    if ways is None:
+        object.__setattr__(by, "_ways", ways := {})
+    found: _Signing | None = ways.get(id(policy))
+    if found is None:
+        if policy.compress or has_own(by, policy):
+            return None
+        way = by.signing_key.way(policy)
+        found = _Signing(policy, way, policy.micalg_names([way.digest]))
+        if len(ways) >= MAX_POLICIES:
+            ways.clear()
+        ways[id(policy)] = found  # which keeps the policy, and so its id
+    return found
+
+
+def _made(mail: object, raw: bytes, data: bytes) -> Mail:
+    """Return what was made of a mail, or of its octets."""
+    if type(mail) is Mail:
+        return mail._changed(data)
+    made = Mail._made(data)
+    made._envelope = raw
+    return made
 
 
 def sealed(mail: object, to: object, policy: Policy) -> Mail | None:
@@ -42,9 +122,9 @@ def sealed(mail: object, to: object, policy: Policy) -> Mail | None:
     if type(to) is not Recipient or policy.compress or policy.readers != "given":
         return None
     if type(mail) is bytes:
-        raw, source = mail, None
+        raw = mail
     elif type(mail) is Mail:
-        raw, source = bytes(mail), mail
+        raw = bytes(mail)
     else:
         return None
     try:
@@ -56,12 +136,7 @@ def sealed(mail: object, to: object, policy: Policy) -> Mail | None:
             return None
     except SmimeError:
         return None  # the full way says what is wrong
-    data = form.wrap_sealed(way.seal(inner), way.kind, outer)
-    if source is None:
-        made = Mail._made(data)
-        made._envelope = raw
-    else:
-        made = source._changed(data)
+    made = _made(mail, raw, form.wrap_sealed(way.seal(inner), way.kind, outer))
     made._unverified = to.addresses
     return made
 

@@ -49,6 +49,7 @@ __all__ = [
     "is_structural",
     "protected",
     "sealed_at_once",
+    "signed_at_once",
     "whole_line",
 ]
 
@@ -307,6 +308,15 @@ def _is_whole(entity: Entity) -> bool:
     )
 
 
+def signed_at_once(raw: bytes) -> bytes:
+    """Return what ``divide`` puts inside of a mail to be signed that has no fields outside.
+
+    That is the canonical form of an entity that says of what type it is; nothing for
+    any other mail. Raises as ``canonical`` does.
+    """
+    return canonical(raw) if _is_whole_from(raw, 0) else b""
+
+
 def sealed_at_once(raw: bytes) -> bytes:
     """Return what ``divide`` puts inside of a mail to be sealed that has no fields outside.
 
@@ -314,14 +324,13 @@ def sealed_at_once(raw: bytes) -> bytes:
     the MIME-Version on top of what was just signed. Nothing for any other mail.
     """
     at = len(_VERSION_LINE) if raw.startswith(_VERSION_LINE) else 0
+    return raw[at:] if _is_whole_from(raw, at) and is_canonical(raw, travels=False) else b""
+
+
+def _is_whole_from(raw: bytes, at: int) -> bool:
+    """Say the same of a mail whose head begins there, and ends with an empty line in CRLF."""
     head = _ONLY_STRUCTURE.match(raw, at)
-    if (
-        head is None
-        or _TYPE_FIELD.search(raw, at, head.end()) is None
-        or not is_canonical(raw, travels=False)
-    ):
-        return b""
-    return raw[at:]
+    return head is not None and _TYPE_FIELD.search(raw, at, head.end()) is not None
 
 
 def _as_it_stands(field: Field) -> bytes:

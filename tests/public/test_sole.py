@@ -1,16 +1,17 @@
-"""One reader is sealed for by the shortest way with the same octets as by the full way, or not."""
+"""The shortest way to sign and to seal writes the octets of the full way, or nothing."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
 import smime
-from smime import cms, outgoing
+from smime import cms, outgoing, sole
+from smime import policy as policies
 from smime.cms import agreement
 from smime.cms import sole as cms_sole
 from tests.support.world import LETTER, World
@@ -126,16 +127,22 @@ class Ways:
     """Seals by the shortest way and by the full way, and counts the former."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.short, self.short_cms = 0, 0
+        self.short = self.short_cms = self.signed = 0
         self.drawn = Drawn()
         self.allowed = True
         ephemeral = agreement._ephemeral
         short, short_cms = outgoing.sealed_alone, cms_sole.seal
+        sign = outgoing.signed_alone
         once = {curve: ephemeral(curve) for curve in CURVES}
 
         def seal(*given: Any) -> Any:
             found = short(*given) if self.allowed else None
             self.short += found is not None
+            return found
+
+        def signed(*given: Any) -> Any:
+            found = sign(*given) if self.allowed else None
+            self.signed += found is not None
             return found
 
         def seal_cms(*given: Any) -> Any:
@@ -146,6 +153,7 @@ class Ways:
         monkeypatch.setattr(os, "urandom", self.drawn)
         monkeypatch.setattr(agreement, "_ephemeral", once.__getitem__)
         monkeypatch.setattr(outgoing, "sealed_alone", seal)
+        monkeypatch.setattr(outgoing, "signed_alone", signed)
         monkeypatch.setattr(cms_sole, "seal", seal_cms)
 
     def both(self, verb: Any, *given: Any, **how: Any) -> tuple[object, object]:
@@ -234,9 +242,6 @@ def test_the_day_is_asked_of_each_mail(
     ways: Ways, readers: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A reader whose certificate ends while the program runs is written to no more."""
-    from smime import policy as policies
-    from smime import sole
-
     reader = readers["ec"]
     assert smime.encrypt(LETTER, to=reader)
     assert ways.short == 1
@@ -362,7 +367,96 @@ def test_it_opens_and_no_two_are_alike(world: World) -> None:
             assert {cms.decrypt(blob, keys=who) for blob in blobs} == {ENTITY}
 
 
+# --- signing -----------------------------------------------------------------------
+
+AT = datetime(2026, 11, 20, 12, 0, 1, tzinfo=UTC)
+SIGNING = {
+    **{name: POLICIES[name] for name in ("modern", "as2", "no headers", "hidden", "compressed")},
+    "sha512": smime.Policy(digest="sha512"),
+    "as2 with a dash": smime.Policy.as2(micalg="sha-512"),
+    "cades": smime.Policy(cades=True),
+    "receipts": smime.Policy(receipts_to=["alice@example.org"]),
+    "legacy display": smime.Policy(legacy_display=True),
+    "exact": smime.Policy(line_ends="exact"),
+    "large keys": smime.Policy(rsa_bits_min=3072),
+}
+
+
+@pytest.fixture(scope="module")
+def signers(world: World) -> dict[str, smime.Identity]:
+    """Signers whose signatures are the same each time, or who may not sign."""
+    since = datetime(2026, 11, 1, tzinfo=UTC)
+    return {
+        "rsa": world.rsa,
+        "ed25519, and another key that reads": world.ca.issue(
+            "eve@example.org", algorithm="ed25519", at=since
+        ),
+        "ended before": world.ca.issue(
+            "judy@example.org", algorithm="ed25519", at=AT - timedelta(days=9), lifetime_days=2
+        ),
+        "begins behind": world.ca.issue(
+            "ken@example.org", algorithm="ed25519", at=AT + timedelta(days=2)
+        ),
+    }
+
+
+@pytest.mark.parametrize("policy", SIGNING)
+def test_a_mail_of_any_form_is_signed_alike(ways: Ways, world: World, policy: str) -> None:
+    """The signer has an RSA key, for its signatures do not differ from time to time."""
+    mails = MAILS if policy in ("modern", "as2") else {name: MAILS[name] for name in SOME}
+    for name, mail in mails.items():
+        for given in (mail, smime.Mail(mail)):
+            how = {"by": world.rsa, "policy": SIGNING[policy], "at": AT}
+            short, full = ways.both(smime.sign, given, **how)
+            assert short == full, name
+    assert (ways.signed > 0) == (policy not in ("compressed", "receipts", "large keys"))
+
+
+def test_whoever_signs_it_is_signed_alike(ways: Ways, world: World, signers: Any) -> None:
+    local = timezone(timedelta(hours=5, minutes=30))
+    for who, signer in signers.items():
+        for mail in SOME:
+            for at in (AT, AT.astimezone(local), AT.replace(tzinfo=None), "now", 0):
+                short, full = ways.both(smime.sign, MAILS[mail], by=signer, at=at)
+                assert short == full, (who, mail, at)
+    for by in ([world.rsa], (world.rsa,), [world.rsa, signers["rsa"]], [], None, "alice.p12"):
+        short, full = ways.both(smime.sign, LETTER, by=by, at=AT)
+        assert short == full
+    short, full = ways.both(smime.sign, LETTER, by=world.rsa, opaque=True, at=AT)
+    assert short == full
+    # One in an identity alone whose key reads too, at a moment that can be told, and in a list.
+    assert ways.signed == 2 * len(SOME) + 2
+
+
+def test_what_is_signed_by_the_shortest_way_is_good(ways: Ways, world: World) -> None:
+    for number in range(4):
+        mail = smime.sign(LETTER, by=world.alice)
+        assert ways.signed == number + 1
+        assert smime.verify(mail, trust=world.anchors).signer == "alice@example.org"
+
+
+def test_a_signer_whose_certificate_ends_signs_no_more(
+    ways: Ways, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end = world.rsa.fitness.not_after
+    for seconds in (-1, 0, 1):
+        monkeypatch.setattr(policies, "datetime", _Clock(end + timedelta(seconds=seconds)))
+        if seconds <= 0:
+            smime.sign(LETTER, by=world.rsa)
+        else:
+            with pytest.raises(smime.KeyProblem, match="expired"):
+                smime.sign(LETTER, by=world.rsa)
+    assert ways.signed == 2
+
+
 def test_only_so_many_policies_are_kept(world: World) -> None:
+    signer = smime.Identity(world.alice._key, world.alice.certificate)
+    for _ in range(3 * sole.MAX_POLICIES):
+        policy = smime.Policy()
+        smime.sign(ENTITY, by=signer, policy=policy)
+        assert signer._ways is not None
+        assert id(policy) in signer._ways
+        assert len(signer._ways) <= sole.MAX_POLICIES
     reader = smime.Recipient(world.bob.certificate)
     for _ in range(3 * cms_sole.MAX_POLICIES):
         policy = smime.Policy()
