@@ -360,10 +360,17 @@ def encrypt(
     for more than the cipher carries, ``ValueError`` for attributes that a cipher
     without a tag cannot authenticate, and ``OSError``.
     """
+    plain = not (authenticated_attributes or unprotected_attributes or content_type != _PLAIN_DATA)
+    if plain and out is None and type(data) is bytes:
+        from smime.cms.sole import seal
+
+        alone = seal(data, to, policy)
+        if alone is not None:
+            return alone
     readers, capabilities = recipient_keys_of(to, moment(None), policy)
     cipher = sole_cipher(readers, policy) or cipher_for(policy.cipher, capabilities)
     extras = PLAIN
-    if authenticated_attributes or unprotected_attributes or content_type != _PLAIN_DATA:
+    if not plain:
         extras = make_extras(
             content_type,
             authenticated_attributes,

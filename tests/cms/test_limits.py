@@ -51,6 +51,7 @@ NOT_REFUSED = {
     "met.MAX_SEEN": "what came once is forgotten",
     "recipients.MAX_SEARCHES": "with more keys every recipient is walked over",
     "schemes.MAX_SALT_OCTETS": "no key has room for more: the signature is not supported",
+    "sole.MAX_POLICIES": "what was worked out is forgotten and worked out again",
     "signatures.MAX_COUNTERSIGNATURES": "more are not looked at",
     "signatures.MAX_COUNTERSIGNATURE_DEPTH": "deeper ones are not looked at",
     "signatures.MAX_TIME_STAMPS": "more are not looked at",
