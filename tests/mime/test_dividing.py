@@ -36,13 +36,22 @@ def divided(mail: bytes, mode: str, travels: bool) -> object:
     st.sampled_from([b"\r\n", b""]),
 )
 def test_both_ways_divide_alike(fields: list[bytes], body: bytes, end: bytes) -> None:
-    mail = b"".join([*fields, end, body if end else b""])
+    compare(b"".join([*fields, end, body if end else b""]))
+
+
+def test_each_field_beside_ordinary_ones_is_divided_alike() -> None:
+    for field in FIELDS:
+        for body in BODIES:
+            compare(b"From: a@x\r\n" + field + b"Content-Type: text/plain\r\n\r\n" + body)
+
+
+def compare(mail: bytes) -> None:
     for mode in ("clear", "cipher", "none"):
         for travels in (True, False):
             quick = divided(mail, mode, travels)
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(headers, "at_once", lambda *_: None)
-                assert divided(mail, mode, travels) == quick
+                assert divided(mail, mode, travels) == quick, (mail[:200], mode, travels)
 
 
 def test_an_ordinary_mail_is_divided_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
