@@ -132,7 +132,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _own(arguments: argparse.Namespace) -> smime.Identity | None:
     """Open the key file that the letters shall be signed with, if one is named."""
     import smime
-    from pki.errors import ProfileProblem
+    from pki.errors import RequestRefused
 
     if arguments.identity is None:
         return None

@@ -60,6 +60,7 @@ smime.pgp.inflating.MAX_RATIO
 smime.pgp.packets.MAX_TRIALS
 smime.pgp.sequoia.MAX_OCTETS
 smime.protocols.MAX_FETCH_SECONDS
+smime.sole.MAX_POLICIES
 smime.swift.MAX_ALIKE
 smime.trust.evidence.MAX_OCSP_OCTETS
 smime.trust.evidence.MAX_OCSP_RESPONSES
