@@ -96,6 +96,10 @@ _KINDS = {
     alg.X25519[2:]: "x25519",
     alg.X448[2:]: "x448",
 }
+# suppPubInfo by the octets of the wrapping key: how many bits it has (RFC 5753 §7.2).
+_LENGTHS = {
+    octets: tlv(0xA2, octet_string((octets * 8).to_bytes(4, "big"))) for octets in (16, 24, 32)
+}
 _ECDH = ec.ECDH()
 _THREE = integer(3)
 # keyEncryptionAlgorithms that are kept, read: real mail has a dozen, of some thirty octets.
@@ -121,7 +125,7 @@ def _shared_info(wrap_algorithm: bytes, ukm: bytes, wrap: int) -> bytes:
 
 def _behind_algorithm(ukm: bytes, wrap: int) -> bytes:
     """Return what stands in it behind the algorithm: entityUInfo, if any, and suppPubInfo."""
-    length = tlv(0xA2, octet_string((wrap * 8).to_bytes(4, "big")))
+    length = _LENGTHS[wrap]
     return tlv(0xA0, octet_string(ukm)) + length if ukm else length
 
 
