@@ -18,7 +18,7 @@ Source: RFC 8551 §3.5.3; RFC 5652 §5.4, §5.6
 from __future__ import annotations
 
 from smime.cms import straight
-from smime.cms.ordinary import likeness
+from smime.cms.likeness import likeness
 from smime.errors import SmimeError
 from smime.formats import pgpmime, senders
 from smime.formats import smime as form
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from smime.cms.ordinary import Likeness
+    from smime.cms.likeness import Likeness
     from smime.cms.recipients import Key, OpeningKey
     from smime.judged import Judged, Taken
     from smime.keys import Recipient
@@ -238,8 +238,8 @@ def remember(trust: object, taken: Sequence[Taken]) -> None:
     _kinds.add(Anchors)
     checked = taken[0].checked[0]
     found = likeness(data, checked)
-    if type(trust) is not Anchors or found is None or checked.certificate is None:
+    if type(trust) is not Anchors or found is None or found.around is not None:
         return
-    chain = trust.sole_chain(checked.certificate, data.certificates())
+    chain = trust.sole_chain(found.certificate, data.certificates())
     if chain is not None:
         signers[len(blob)] = (*alike[-MAX_ALIKE + 1 :], _Known(found, chain))

@@ -195,6 +195,42 @@ def info(content_key: bytes, readers: Sequence[Agreeing], curve: str) -> bytes:
     return tlv(0xA1, b"".join((start, point, before_ukm, ukm, end, sequence(*sealed))))
 
 
+def alone(reader: Agreeing, octets: int) -> tuple[bytes, int, Callable[[bytes], bytes]]:
+    """Return how ``info`` begins for one reader with an EC key, and what makes the rest.
+
+    That is how long the rest is, and what makes it of a content key of so many octets.
+    """
+    curve = reader.public.curve
+    how, digest, _ = WRITTEN[curve.name]
+    start, before_ukm, end, info_start, info_end = _written_once(curve.name, octets)
+    point_octets = 1 + 2 * ((curve.key_size + 7) // 8)
+    wrapped_octets = octets + 8  # RFC 3394 §2.2.1
+    # Lengths grow from the inside out.
+    end += b"".join(_heads(reader.identifier, wrapped_octets))
+    rest = point_octets + len(before_ukm) + UKM_OCTETS + len(end) + wrapped_octets
+    start = head(0xA1, len(start) + rest) + start
+    public = reader.public
+
+    def wrap(content_key: bytes) -> bytes:
+        private, point = _ephemeral(curve.name)
+        ukm = os.urandom(UKM_OCTETS)
+        secret = private.exchange(_ECDH, public)
+        wrapping_key = _derive(
+            how, digest, secret, b"", b"".join((info_start, ukm, info_end)), octets
+        )
+        return b"".join((point, before_ukm, ukm, end, aes_key_wrap(wrapping_key, content_key)))
+
+    return start, rest, wrap
+
+
+def _heads(identifier: bytes, wrapped_octets: int) -> tuple[bytes, ...]:
+    """Return what stands before the wrapped key of the only reader, in DER."""
+    string = head(OCTET_STRING, wrapped_octets)
+    length = len(identifier) + len(string) + wrapped_octets
+    one = head(SEQUENCE, length)
+    return head(SEQUENCE, len(one) + length), one, identifier, string
+
+
 def read(data: bytes, node: Node) -> list[Sealed]:
     """Read a KeyAgreeRecipientInfo: one way in for each key that it holds."""
     fields = children(data, node)

@@ -17,6 +17,8 @@ from smime.errors import MalformedMail, NotSupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cryptography.hazmat.primitives.asymmetric import rsa
 
     from smime.cms.der import Node
@@ -63,6 +65,12 @@ class Transport:
         """Return the recipient; ``how`` is ``rsa-v15`` or ``rsa-oaep``."""
         start, pad = self._ready.get(how) or self._prepared(how)
         return start + self.public.encrypt(content_key, pad)
+
+    def alone(self, how: str) -> tuple[bytes, int, Callable[[bytes], bytes]]:
+        """Return how the recipient begins, how long the rest is, and what makes it of a key."""
+        start, pad = self._ready.get(how) or self._prepared(how)
+        encrypt = self.public.encrypt
+        return start, (self.public.key_size + 7) // 8, lambda content_key: encrypt(content_key, pad)
 
     def _prepared(self, how: str) -> tuple[bytes, padding.AsymmetricPadding]:
         algorithm = alg.OAEP_SHA256 if how == "rsa-oaep" else alg.RSA_SIGNATURE

@@ -48,6 +48,8 @@ __all__ = [
     "is_authors",
     "is_structural",
     "protected",
+    "sealed_at_once",
+    "signed_at_once",
     "whole_line",
 ]
 
@@ -92,6 +94,7 @@ _LAYERS = frozenset(
 _ONLY_STRUCTURE = re.compile(
     rb"(?:(?i:content-)[!-9;-~]*+[ \t]*+:[^\n]*+\n(?:[ \t][^\n]*+\n)*+)++\r\n"
 )
+_VERSION_LINE = b"MIME-Version: 1.0\r\n"
 _TYPE_FIELD = re.compile(rb"(?im)^content-type[ \t]*+:")
 
 # A content type that all read alike, to which a parameter is merely added.
@@ -303,6 +306,31 @@ def _is_whole(entity: Entity) -> bool:
         and _ONLY_STRUCTURE.fullmatch(entity.raw, 0, entity.body_at) is not None
         and _TYPE_FIELD.search(entity.raw, 0, entity.body_at) is not None
     )
+
+
+def signed_at_once(raw: bytes) -> bytes:
+    """Return what ``divide`` puts inside of a mail to be signed that has no fields outside.
+
+    That is the canonical form of an entity that says of what type it is; nothing for
+    any other mail. Raises as ``canonical`` does.
+    """
+    return canonical(raw) if _is_whole_from(raw, 0) else b""
+
+
+def sealed_at_once(raw: bytes) -> bytes:
+    """Return what ``divide`` puts inside of a mail to be sealed that has no fields outside.
+
+    That is an entity that is canonical and says of what type it is: it stays, but for
+    the MIME-Version on top of what was just signed. Nothing for any other mail.
+    """
+    at = len(_VERSION_LINE) if raw.startswith(_VERSION_LINE) else 0
+    return raw[at:] if _is_whole_from(raw, at) and is_canonical(raw, travels=False) else b""
+
+
+def _is_whole_from(raw: bytes, at: int) -> bool:
+    """Say the same of a mail whose head begins there, and ends with an empty line in CRLF."""
+    head = _ONLY_STRUCTURE.match(raw, at)
+    return head is not None and _TYPE_FIELD.search(raw, at, head.end()) is not None
 
 
 def _as_it_stands(field: Field) -> bytes:
