@@ -27,6 +27,8 @@ from smime.mime.headers import hidden_fields
 from smime.policy import MODERN, moment
 from smime.release import spool
 from smime.release import to as release_to
+from smime.sole import sealed as sealed_alone
+from smime.sole import signed as signed_alone
 from smime.source import Source as Octets
 
 TYPE_CHECKING = False
@@ -71,6 +73,10 @@ def sign(
     Raises ``KeyProblem`` for a certificate that is expired or must not sign,
     ``MalformedMail`` for what is not a mail, ``OSError`` from the file system.
     """
+    if not opaque and out is None:
+        alone = signed_alone(mail, by, policy, at)
+        if alone is not None:
+            return alone
     key, others = pgp.signer_of(by)
     if key is not None:
         if opaque:
@@ -120,6 +126,10 @@ def encrypt(
     With the policy ``readers="named"`` also when To, Cc and ``to`` do not name the same people.
     ``MalformedMail``, ``LimitExceeded`` and ``OSError`` as ``sign``.
     """
+    if trust is None and evidence is None and out is None:
+        alone = sealed_alone(mail, to, policy)
+        if alone is not None:
+            return alone
     keys, rest = pgp.apart(to, "to")
     if keys:
         way = pgp.Sealing(keys, policy, trust=_openpgp_trust(trust, evidence))
