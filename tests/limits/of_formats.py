@@ -9,7 +9,7 @@ from typing import Any
 
 import smime
 from smime import cms
-from smime.formats import damage, large, pgpmime, recoding, spooled, structure
+from smime.formats import damage, pgpmime, spooled, structure
 from smime.formats import smime as form
 from smime.formats.spooled import Region
 from smime.mime.entity import split_entity
@@ -167,46 +167,6 @@ def gap_seconds(limit: int, bench: Bench) -> None:
 # --- what is read in a file -------------------------------------------------------------------
 
 
-def recoded(mail: bytes, bench: Bench) -> bytes | None:
-    """Return what a mail in a file becomes in pieces; None where it is needed whole."""
-    lowered("smime.formats.large.SMALL_OCTETS", 100, bench.patch)
-    path = bench.folder / "mail.eml"
-    path.write_bytes(mail)
-    opened = large.Large.open(path)
-    assert isinstance(opened, large.Large)
-    with opened:
-        forms = [b"".join(map(bytes, one.pieces())) for one in recoding.forms(opened, POLICY)]
-    return forms[1] if len(forms) == 2 else None
-
-
-POLICY = smime.Policy.modern()
-
-
-def around(limit: int, bench: Bench) -> None:
-    """What is longer is needed whole, and then the same comes out."""
-    for octets, piecewise in ((limit, True), (limit + 1, False)):
-        made = mixed(TEXT + LINE * 3)
-        kind, _, body = made.partition(b"\r\n\r\n")
-        before = b"p" * (octets - 2 - len(b"--e\r\n")) + b"\r\n"
-        made = kind + b"\r\n\r\n" + before + body
-        assert (recoded(HEAD + made, bench) is not None) is piecewise
-        path = bench.folder / "mail.eml"
-        signed = smime.sign(path, by=bench.world.alice)
-        assert smime.verify(bytes(signed), trust=bench.world.anchors).signer
-
-
-def line_octets(limit: int, bench: Bench) -> None:
-    lowered("smime.formats.recoding.MAX_LINE_OCTETS", 1000, bench.patch)
-    lowered("smime.source.PIECE_OCTETS", 500, bench.patch)
-    for octets, piecewise in ((1000, True), (4000, False)):
-        text = "é".encode() + b"x" * (octets - 2)
-        made = recoded(HEAD + TEXT + text + b"\r\n", bench)
-        assert (made is not None) is piecewise
-        path = bench.folder / "mail.eml"
-        signed = smime.sign(path, by=bench.world.alice)
-        assert smime.verify(bytes(signed), trust=bench.world.anchors).signer
-
-
 def padding(limit: int, bench: Bench) -> None:
     """In memory and in a file the same lines are delimiters."""
     for octets, parts in ((limit, 2), (limit + 1, 1)):
@@ -312,8 +272,6 @@ TABLE: Table = {
     HOME + "pgpinline.MAX_ENCODED": Passed(armoured_text, "it is text"),
     HOME + "pgplayers.MAX_NAMED": Passed(openpgp_readers, "the report names no more"),
     HOME + "pgpmime.MAX_PART_OCTETS": Passed(openpgp_beside, "read whole", lower=1000),
-    HOME + "recoding.MAX_AROUND_OCTETS": Passed(around, "it is read whole"),
-    HOME + "recoding.MAX_LINE_OCTETS": Passed(line_octets, "it is read whole"),
     HOME + "senders.MAX_GAP_SECONDS": Passed(gap_seconds, "a note says so"),
     HOME + "shown.MAX_LISTED": Passed(shown_names, "a note names no more"),
     HOME + "structure.MAX_DEPTH": Passed(structure_depth, "it is said that there is more"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 import smime
-from smime.mime import canonical, entity, legacy_display, multipart, protection, tnef
+from smime.mime import canonical, entity, legacy_display, multipart, protection, tnef, transfer
 from smime.mime.headers import protected
 from tests.limits.walk import Bench, Passed, Refused, Table
 
@@ -109,6 +109,16 @@ def display_lines(limit: int, bench: Bench) -> None:
         assert (b"To: x" not in shown) is taken
 
 
+def display_text(count: int, bench: Bench) -> None:
+    head = b"Content-Type: text/plain\r\n\r\n"
+    made = head + b"x" * (count - len(head))
+    assert b"Subject: hi" in legacy_display.add(made, [entity.Field("Subject", b"Subject: hi\r\n")])
+
+
+def held(count: int, bench: Bench) -> None:
+    assert not b"".join(transfer.quoted_printable_pieces([b" " * count]))
+
+
 def states(limit: int, bench: Bench) -> None:
     outside = entity.split_entity(b"".join(b"X-%d: y\r\n" % n for n in range(limit + 50)) + b"\r\n")
     assert len(protection.states(outside, None, encrypted=False, use_from=False).fields) == limit
@@ -134,9 +144,11 @@ TABLE: Table = {
     "smime.mime.legacy_display.MAX_LINES": Passed(
         display_lines, "a longer one is no display, and is shown"
     ),
+    "smime.mime.legacy_display.MAX_TEXT_OCTETS": Refused(display_text),
     "smime.mime.multipart.MAX_BOUNDARY": Refused(boundary, smime.MalformedMail, says="70 octets"),
     "smime.mime.multipart.MAX_LOOKALIKES": Refused(lookalikes),
     "smime.mime.multipart.MAX_PARTS": Refused(parts),
     "smime.mime.protection.MAX_STATES": Passed(states, "the report names no more fields"),
     "smime.mime.tnef.MAX_ATTRIBUTES": Refused(tnef_attributes),
+    "smime.mime.transfer.MAX_HELD_OCTETS": Refused(held),
 }
