@@ -16,16 +16,18 @@ from smime.formats import packing
 from smime.formats import pgpout as pgp
 from smime.formats import smime as form
 from smime.formats.attributes import signed_attributes
+from smime.formats.dividing import divided, is_exact
 from smime.formats.large import Large, NotCanonical, Parted
 from smime.formats.readers import refuse_bcc, vouching
 from smime.keys.choice import chosen, refuse_strangers
 from smime.keys.roles import recipients_of, signers_of
 from smime.mail import Mail, write_out
 from smime.mime.entity import split_entity
-from smime.mime.headers import divide
 from smime.policy import MODERN, moment
 from smime.release import spool
 from smime.release import to as release_to
+from smime.sole import sealed as sealed_alone
+from smime.sole import signed as signed_alone
 from smime.source import Source as Octets
 
 TYPE_CHECKING = False
@@ -45,8 +47,6 @@ if TYPE_CHECKING:
     from smime.trust import Evidence
 
 __all__ = ["encrypt", "protect", "protect_each", "sign"]
-
-_WRAPPERS = ("multipart/signed", "multipart/encrypted", *form.PKCS7_MIME)
 
 
 def sign(
@@ -73,6 +73,10 @@ def sign(
     Raises ``KeyProblem`` for a certificate that is expired or must not sign,
     ``MalformedMail`` for what is not a mail, ``OSError`` from the file system.
     """
+    if not opaque and out is None:
+        alone = signed_alone(mail, by, policy, at)
+        if alone is not None:
+            return alone
     key, others = pgp.signer_of(by)
     if key is not None:
         if opaque:
@@ -122,6 +126,10 @@ def encrypt(
     With the policy ``readers="named"`` also when To, Cc and ``to`` do not name the same people.
     ``MalformedMail``, ``LimitExceeded`` and ``OSError`` as ``sign``.
     """
+    if trust is None and evidence is None and out is None:
+        alone = sealed_alone(mail, to, policy)
+        if alone is not None:
+            return alone
     keys, rest = pgp.apart(to, "to")
     if keys:
         way = pgp.Sealing(keys, policy, trust=_openpgp_trust(trust, evidence))
@@ -220,7 +228,7 @@ def protect_each(
     """
     source = mail if isinstance(mail, Mail) else Mail(mail)
     key, certified = pgp.signer_of(by)
-    inner, _, sealed_outer = _divided(split_entity(bytes(source)), policy, "cipher")
+    inner, _, sealed_outer = divided(split_entity(bytes(source)), policy, "cipher")
     if key is not None:
         packing.refuse(policy)
         asked = _openpgp_trust(trust, evidence)
@@ -305,7 +313,7 @@ def _protected(
     entity = split_entity(bytes(source))
     if look is not None:
         look(entity, source)
-    inner, outer, sealed_outer = _divided(entity, policy, mode, travels)
+    inner, outer, sealed_outer = divided(entity, policy, mode, travels)
     return _made(source, small(packing.small(inner, policy), outer, sealed_outer), out)
 
 
@@ -319,12 +327,12 @@ def _in_pieces(
     out: Out,
 ) -> Mail | None:
     """Protect a mail whose body goes by; None where it has to be written anew first."""
-    exact = _is_exact(mail.head, policy)
+    exact = is_exact(mail.head, policy)
     if not exact and (policy.legacy_display or not mail.tidy):
         return None
     if look is not None:
         look(mail.head, Mail._made(mail.head.raw))
-    inner_head, outer, sealed_outer = _divided(mail.head, policy, mode, travels)
+    inner_head, outer, sealed_outer = divided(mail.head, policy, mode, travels)
     inner = Parted(inner_head, mail, looked_at=not exact, travels=travels)
     size = 0
     # Whether the body is canonical shows at its end: until then nothing may be out.
@@ -357,43 +365,6 @@ def _with_self(
             hint="leave the sender out with to_self=False, or load the encryption key as well",
         )
     return found
-
-
-def _is_exact(entity: Entity, policy: Policy) -> bool:
-    """AS2: the entity is protected octet by octet (RFC 4130 §5.2)."""
-    return (
-        policy.headers == "none"
-        and policy.line_ends == "exact"
-        and all(f.key.startswith("content-") or f.key == "mime-version" for f in entity.fields)
-    )
-
-
-def _divided(
-    entity: Entity, policy: Policy, mode: str, travels: bool = True
-) -> tuple[bytes, bytes, bytes]:
-    """Return (entity to protect, fields outside, fields outside when it is sealed)."""
-    if policy.headers == "none":
-        if _is_exact(entity, policy):
-            return entity.raw, b"", b""
-        mode = "none"
-    elif mode == "cipher" and _is_wrapped(entity):
-        mode = "none"  # protected already: what is inside says what it protects
-    divided = divide(
-        entity,
-        mode=mode,
-        travels=travels,
-        shy=policy.headers == "shy",
-        hidden=policy.hidden,
-        legacy=policy.legacy_display,
-    )
-    return divided.inner, divided.outer, divided.sealed_outer if mode == "cipher" else divided.outer
-
-
-def _is_wrapped(entity: Entity) -> bool:
-    # Most mails are not: no field is read to say so.
-    return (entity.mentions(b"multipart/") or entity.mentions(b"pkcs7-mime")) and (
-        entity.get("content-type") or ""
-    ).lower().startswith(_WRAPPERS)
 
 
 def _sign(

@@ -80,7 +80,7 @@ CHACHA_ONE_CALL = 1024 * 1024  # above, the library's class is slower than its t
 
 
 # RFC 5652 §6.3, by how many octets stand in the last block.
-_PADDING = tuple(bytes((16 - octets,)) * (16 - octets) for octets in range(16))
+PADDING = tuple(bytes((16 - octets,)) * (16 - octets) for octets in range(16))
 
 
 class BadSeal(Exception):
@@ -174,7 +174,7 @@ def seal(
     if mode == "cbc" and name not in WEAK_CIPHERS:
         cbc = Cipher(AES(key), CBC(nonce)).encryptor()
         # Whole blocks (RFC 5652 §6.3): all of it comes out at once.
-        return cbc.update(content + _PADDING[len(content) % 16]), b""
+        return cbc.update(content + PADDING[len(content) % 16]), b""
     if mode == "gcm":
         check_length(name, len(nonce), len(content))
         sealed = AESGCM(key).encrypt(nonce, content, aad or None)
@@ -233,7 +233,7 @@ class _CbcEncryptor:
         return self._cipher.update(data)
 
     def finalize(self) -> bytes:
-        return self._cipher.update(_PADDING[self._octets % 16]) + self._cipher.finalize()
+        return self._cipher.update(PADDING[self._octets % 16]) + self._cipher.finalize()
 
 
 class _CbcDecryptor:

@@ -47,6 +47,7 @@ __all__ = [
     "PLACE_HOLDER",
     "Envelope",
     "Frame",
+    "around_nonce",
     "build",
     "content_keys",
     "kind_of",
@@ -54,6 +55,7 @@ __all__ = [
     "read",
     "read_head",
     "read_tail",
+    "start_of",
 ]
 
 RC2_VERSION_128 = 58  # RFC 3370 §5.2: how 128 effective bits are written
@@ -123,7 +125,7 @@ class Frame:
     ) -> None:
         _, key_octets, mode, _ = alg.CIPHERS[cipher]
         self.nonce = os.urandom(ciphers.NONCE_OCTETS[mode])
-        before_nonce, after_nonce = _around_nonce(cipher)
+        before_nonce, after_nonce = around_nonce(cipher)
         algorithm = before_nonce + self.nonce + after_nonce
         self.extras = extras
         if readers[0].kind == "content key":
@@ -131,12 +133,10 @@ class Frame:
         else:
             self.key = os.urandom(key_octets)
             infos, version = recipients.seal(self.key, readers, transport)
-            if mode != "cbc":
-                self.outer, self.start = _ID_AUTH_ENVELOPED_DATA, _ZERO + infos
-            else:
-                # RFC 5652 §6.1: 2 with unprotected attributes.
-                version = max(version, 2) if extras.unprotected else version
-                self.outer, self.start = _ID_ENVELOPED_DATA, _VERSIONS[version] + infos
+            # RFC 5652 §6.1: 2 with unprotected attributes.
+            version = max(version, 2) if extras.unprotected else version
+            self.outer, version_der = start_of(mode, version)
+            self.start = version_der + infos
         if derived:
             self.key = derive(self.key, algorithm)
             algorithm = sequence(alg.CEK_HKDF_SHA256, algorithm)
@@ -172,8 +172,19 @@ class Frame:
         return "<Frame of a sealed content>"
 
 
+def start_of(mode: str, version: int) -> tuple[bytes, bytes]:
+    """Return the content type of the whole and its version, in DER.
+
+    ``version`` is what recipients and attributes make of an EnvelopedData's; that of
+    AuthEnvelopedData is always 0 (RFC 5083 §2.1).
+    """
+    if mode == "cbc":
+        return _ID_ENVELOPED_DATA, _VERSIONS[version]
+    return _ID_AUTH_ENVELOPED_DATA, _ZERO
+
+
 @cache
-def _around_nonce(cipher: str) -> tuple[bytes, bytes]:
+def around_nonce(cipher: str) -> tuple[bytes, bytes]:
     """Return what stands around the nonce in the AlgorithmIdentifier of a cipher, as written."""
     identifier, _, mode, _ = alg.CIPHERS[cipher]
 

@@ -169,6 +169,15 @@ class Fitness:
         renew = "ask its owner for the present one"
         self._refuse(*self._problem_at(at, policy, self._CANNOT_READ, renew))
 
+    def reads_during(self, policy: Policy) -> tuple[float, float] | None:
+        """Return from when until when ``check_reads`` raises nothing under this policy.
+
+        Both inclusive, in seconds since 1970; None if it always raises.
+        """
+        if self._read_problem or not self._is_in_time(self.not_after, policy):
+            return None
+        return self.not_before.timestamp(), self.not_after.timestamp()
+
     def _is_in_time(self, at: datetime, policy: Policy) -> bool:
         """Say in short whether dates and size allow it; ``_problem_at`` says what forbids it."""
         bits = self._rsa_bits

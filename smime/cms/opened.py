@@ -12,11 +12,14 @@ from smime.report import SignatureCheck
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from typing import TypeAlias
 
     from smime.cms.judging import Judged
     from smime.cms.signatures import SignedData
     from smime.report import Note
+
+    _Found: TypeAlias = "tuple[tuple[Judged | SignatureCheck, ...], SignedData | tuple[bytes, ...]]"
 
 __all__ = ["Content", "Opened"]
 
@@ -29,7 +32,7 @@ _NOT_HELD = (
 class Opened:
     """Signed content whose signatures are good; immutable."""
 
-    __slots__ = ("_checks", "_data", "content_type", "encrypted", "held")
+    __slots__ = ("_found", "_tell", "content_type", "encrypted", "held")
 
     held: bytes | None
     """The content, or None where it went to ``out`` or came from a file."""
@@ -37,32 +40,45 @@ class Opened:
     """What kind of content was signed: its identifier, ``1.2.840.113549.1.7.1`` for plain data."""
     encrypted: bool
     """The content is sealed itself: who signed it sent it, and need not have written it."""
-    _checks: tuple[Judged | SignatureCheck, ...]
-    _data: SignedData | tuple[bytes, ...]
+    _found: _Found | None
+    _tell: Callable[[], _Found] | None
 
     def __init__(
         self,
         held: bytes | None,
-        checks: tuple[Judged | SignatureCheck, ...],
         content_type: str,
         encrypted: bool,
-        data: SignedData | tuple[bytes, ...],
+        found: _Found | None = None,
+        tell: Callable[[], _Found] | None = None,
     ) -> None:
+        """``found`` is what was found of the signatures, or ``tell`` finds it when it is asked."""
         _set(self, "held", held)
-        _set(self, "_checks", checks)
         _set(self, "content_type", content_type)
         _set(self, "encrypted", encrypted)
-        _set(self, "_data", data)
+        _set(self, "_found", found)
+        _set(self, "_tell", tell)
+
+    def _all(self) -> _Found:
+        """Return what was found, and forget what it takes to find it."""
+        found, tell = self._found, self._tell
+        if found is None:
+            # Another thread may have been asked meanwhile.
+            found = tell() if tell is not None else self._found
+            assert found is not None
+            _set(self, "_found", found)
+            _set(self, "_tell", None)
+        return found
 
     @property
     def signatures(self) -> tuple[SignatureCheck, ...]:
         """One check for each signature, good or bad."""
-        return tuple(one if isinstance(one, SignatureCheck) else one.check for one in self._checks)
+        checks, _ = self._all()
+        return tuple(one if isinstance(one, SignatureCheck) else one.check for one in checks)
 
     @property
     def attributes_der(self) -> tuple[bytes, ...]:
         """The signed attributes of each signer as SET OF, in the order of ``signatures``."""
-        data = self._data
+        _, data = self._all()
         if isinstance(data, tuple):
             return data
         return tuple(
@@ -91,7 +107,7 @@ class Opened:
         return self.held
 
     def _facts(self) -> tuple[Any, ...]:
-        return self.held, self.signatures, self.content_type, self.encrypted, self.attributes_der
+        return self.held, self.content_type, self.encrypted, (self.signatures, self.attributes_der)
 
     def __eq__(self, other: object) -> bool:
         return self._facts() == other._facts() if isinstance(other, Opened) else NotImplemented

@@ -48,6 +48,7 @@ __all__ = [
     "Sealed",
     "find",
     "read",
+    "read_one",
     "seal",
     "unwrapped",
 ]
@@ -88,13 +89,14 @@ class RecipientKey:
 
     __slots__ = (
         "_fitness",
-        "_transport",
         "certificate",
         "curve",
         "identifier",
         "kind",
         "public",
+        "transport",
         "version",
+        "ways",
     )
 
     def __init__(self, certificate: x509.Certificate) -> None:
@@ -107,10 +109,13 @@ class RecipientKey:
         self.version = 0
         """What it makes of an EnvelopedData's version (RFC 5652 §6.1)."""
         self._fitness: Fitness | None = None
-        self._transport: transport.Transport | None = None
+        self.transport: transport.Transport | None = None
+        """What writes for an RSA key."""
+        self.ways: dict[tuple[int, tuple[str, ...]], Any] = {}
+        """How it is sealed for alone, by policy and capabilities; ``sole`` keeps them here."""
         self.kind = kind_of(self.public)
         if isinstance(self.public, rsa.RSAPublicKey):
-            self._transport = transport.Transport(self.public, self.identifier)
+            self.transport = transport.Transport(self.public, self.identifier)
         elif isinstance(self.public, ec.EllipticCurvePublicKey):
             self.curve, self.version = self.public.curve.name, 2
             if self.curve not in agreement.WRITTEN:
@@ -132,8 +137,8 @@ class RecipientKey:
 
     def info(self, content_key: bytes, how: str) -> bytes:
         """Return the recipient; ``how`` is ``rsa-v15`` or ``rsa-oaep`` and goes for RSA keys."""
-        if self._transport is not None:
-            return self._transport.info(content_key, how)
+        if self.transport is not None:
+            return self.transport.info(content_key, how)
         from smime.cms import kem
 
         return kem.info(content_key, self.public, self.kind, self.identifier)
@@ -282,7 +287,7 @@ class Recipients:
         data, end, found = self._data, self._node[3], self._read
         while self._at < end and len(found) < limit:
             one = top(data, self._at, end)
-            found += _read(data, one)
+            found += read_one(data, one)
             self._at = one[3]
         if len(found) > MAX_RECIPIENTS:
             raise LimitExceeded(f"the message has more than {MAX_RECIPIENTS} recipients")
@@ -469,7 +474,8 @@ def _trials(every: list[Sealed], keys: tuple[Key, ...]) -> list[tuple[Key, Seale
     return found
 
 
-def _read(data: bytes, node: Node) -> list[Sealed]:
+def read_one(data: bytes, node: Node) -> list[Sealed]:
+    """Read one RecipientInfo: the ways in that it holds."""
     if node[0] == SEQUENCE:
         return [transport.read(data, node)]
     if node[0] == 0xA1:

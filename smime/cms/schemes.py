@@ -283,7 +283,7 @@ def verify(
                     raise NotSupported(f"{kind} needs what was signed whole")
                 public.verify(value, form)
             else:
-                public.verify(value, form, *_how(scheme, digest, isinstance(form, Hashed)))
+                public.verify(value, form, *how_to(scheme, digest, isinstance(form, Hashed)))
         except (InvalidSignature, ValueError):
             continue
         except UnsupportedAlgorithm as lacking:
@@ -292,17 +292,17 @@ def verify(
     return None
 
 
-def _how(scheme: Scheme, digest: str, hashed: bool) -> tuple[Any, ...]:
+def how_to(scheme: Scheme, digest: str, hashed: bool) -> tuple[Any, ...]:
     """Return how the primitive is told what to do; the ordinary ways are made once."""
     known = None if hashed else _ways.get((scheme.kind, digest))
     if known is None:
-        known = _make_how(scheme, digest, hashed)
+        known = _make_way(scheme, digest, hashed)
         if scheme.kind in ("rsa", "ec") and not hashed:
             _ways[scheme.kind, digest] = known
     return known
 
 
-def _make_how(scheme: Scheme, digest: str, hashed: bool) -> tuple[Any, ...]:
+def _make_way(scheme: Scheme, digest: str, hashed: bool) -> tuple[Any, ...]:
     from cryptography.hazmat.primitives.asymmetric import ec, padding, utils
 
     primitive: Any = alg.hash_class(digest)
@@ -441,7 +441,7 @@ class Keyed:
             return made
         scheme = Scheme("rsa-pss" if pss else self.kind, name)
         scheme.mask_digest, scheme.salt_octets = mask, salt
-        how, how_hashed = _how(scheme, name, False), _how(scheme, name, True)
+        how, how_hashed = how_to(scheme, name, False), how_to(scheme, name, True)
         if len(how) == 1:  # written out for speed: no packing of arguments per message
             (only,) = how
             made.sign = lambda data: sign(data, only)

@@ -38,6 +38,7 @@ __all__ = [
     "SignerInfo",
     "check",
     "read",
+    "sound",
 ]
 
 # Countersignatures and time stamps of one message that are looked at: each costs a
@@ -59,6 +60,7 @@ class CheckedSignature:
 
     __slots__ = (
         "_signer",
+        "alone",
         "cert_der",
         "certificate",
         "countersignatures",
@@ -75,6 +77,8 @@ class CheckedSignature:
         self.certificate: x509.Certificate | None = None
         self.cert_der: bytes | None = None
         """The same certificate as DER."""
+        self.alone = False
+        """No other certificate that is at hand is named by the signer's identifier."""
         self.intact = _INTACT_OPEN
         self.genuine = _GENUINE_OPEN
         self.digest = b""
@@ -106,6 +110,16 @@ class CheckedSignature:
     def holds(self) -> bool:
         """Content and value are right, by mathematics alone."""
         return self.intact.answer is self.genuine.answer is Answer.YES
+
+
+def sound(
+    signer: SignerInfo, digest: bytes, cert_der: bytes, certificate: x509.Certificate
+) -> CheckedSignature:
+    """Return what ``check`` finds of a signature that is known to be right in every respect."""
+    result = CheckedSignature(signer)
+    result.cert_der, result.certificate, result.alone = cert_der, certificate, True
+    result.intact, result.genuine, result.digest = _INTACT, _GENUINE, digest
+    return result
 
 
 def check(
@@ -356,6 +370,7 @@ def _check_value(
         )
         return
     result.cert_der, result.certificate = candidates[0]
+    result.alone = len(candidates) == 1
     if not covered:
         return
     scheme = signer.scheme

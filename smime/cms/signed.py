@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from smime.cms.fitness import Fitness
     from smime.policy import Policy
 
-__all__ = ["Frame", "SigningKey", "build", "digest_names", "frame"]
+__all__ = ["Frame", "SigningKey", "Way", "build", "digest_names", "frame"]
 
 _ID_SIGNED_DATA = tlv(0x06, SIGNED_DATA)
 _ID_DATA = tlv(0x06, DATA)
@@ -36,7 +36,7 @@ _DIGEST_SET = {name: set_of(whole) for name, whole in DIGEST_ALGORITHM.items()}
 _END = b"\x00\x00"
 
 
-class _Way:
+class Way:
     """One way in which a key signs, ready to be used many times."""
 
     __slots__ = (
@@ -136,7 +136,7 @@ class SigningKey:
         self._announced = attrs.KEPT_CAPABILITIES if kept else attrs.CAPABILITIES_ATTRIBUTE
         self._sid = issuer_and_serial(leaf_der)
         self._fitness: Fitness | None = None
-        self._ways: dict[tuple[str, str, bool], _Way] = {}
+        self._ways: dict[tuple[str, str, bool], Way] = {}
 
     def sign(self, data: bytes, algorithm: str) -> bytes:
         """Return the signature value over ``data`` with the digest named."""
@@ -151,7 +151,7 @@ class SigningKey:
             self._fitness = Fitness(self.certificate)
         return self._fitness
 
-    def way(self, policy: Policy) -> _Way:
+    def way(self, policy: Policy) -> Way:
         """Return how it signs under this policy, made at the first call."""
         key = (policy.signature, policy.digest, policy.cades)
         way = self._ways.get(key)
@@ -159,9 +159,9 @@ class SigningKey:
             way = self._ways[key] = self._make(*key)
         return way
 
-    def _make(self, signature: str, digest_name: str, cades: bool) -> _Way:
+    def _make(self, signature: str, digest_name: str, cades: bool) -> Way:
         signer = self._keyed.signer(signature, digest_name)
-        way = _Way()
+        way = Way()
         way.certificates_der = self.certificates_der
         way.digest = signer.digest
         way.before = _ONE + self._sid + DIGEST_ALGORITHM[signer.digest]
@@ -265,7 +265,7 @@ def build(
     )
 
 
-def _signer_info(way: _Way, signed: bytes, value: bytes, unsigned: bytes = b"") -> bytes:
+def _signer_info(way: Way, signed: bytes, value: bytes, unsigned: bytes = b"") -> bytes:
     """Return a SignerInfo (RFC 5652 §5.3) whose value is over the attributes ``signed``."""
     return sequence(
         way.before, b"\xa0", signed[1:], way.after, head(0x04, len(value)), value, unsigned
@@ -306,7 +306,7 @@ def countersigner_info(signer: SigningKey, policy: Policy, value: bytes, *, at: 
 
 
 def _sign_content(
-    way: _Way, kind: str, digests: Mapping[str, bytes], content: bytes | None, octets: int
+    way: Way, kind: str, digests: Mapping[str, bytes], content: bytes | None, octets: int
 ) -> bytes:
     if kind in FIXED_DIGEST:
         check_pure_length(kind, octets if content is None else len(content))

@@ -17,13 +17,15 @@ from smime.errors import MalformedMail, NotSupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cryptography.hazmat.primitives.asymmetric import rsa
 
     from smime.cms.der import Node
     from smime.cms.recipients import OpeningKey
     from smime.cms.unwrapping import Opener, Unwrap
 
-__all__ = ["Padding", "Transport", "read"]
+__all__ = ["V15", "Padding", "Transport", "read", "unwrap"]
 
 
 class Padding:
@@ -46,7 +48,7 @@ _OAEP_DIGESTS = {
 # How much longer the library takes to refuse than to open by OAEP, in units of ``balance``.
 _REFUSAL = 4
 _PKCS1 = padding.PKCS1v15()
-_V15 = Padding("rsa-v15", _PKCS1)
+V15 = Padding("rsa-v15", _PKCS1)
 
 
 class Transport:
@@ -63,6 +65,12 @@ class Transport:
         """Return the recipient; ``how`` is ``rsa-v15`` or ``rsa-oaep``."""
         start, pad = self._ready.get(how) or self._prepared(how)
         return start + self.public.encrypt(content_key, pad)
+
+    def alone(self, how: str) -> tuple[bytes, int, Callable[[bytes], bytes]]:
+        """Return how the recipient begins, how long the rest is, and what makes it of a key."""
+        start, pad = self._ready.get(how) or self._prepared(how)
+        encrypt = self.public.encrypt
+        return start, (self.public.key_size + 7) // 8, lambda content_key: encrypt(content_key, pad)
 
     def _prepared(self, how: str) -> tuple[bytes, padding.AsymmetricPadding]:
         algorithm = alg.OAEP_SHA256 if how == "rsa-oaep" else alg.RSA_SIGNATURE
@@ -91,16 +99,7 @@ def read(data: bytes, node: Node) -> Sealed:
         pad = _padding(data, fields[2])
 
         def unwrap_with(key: OpeningKey) -> Unwrap:
-            def unwrap(length: int) -> bytes:
-                try:
-                    value = key.decrypt(sealed, pad)
-                except ValueError:
-                    value = b""
-                if pad.primitive is not _PKCS1:  # which refuses nothing: it gives some other value
-                    balance(bool(value), _REFUSAL)
-                return right_length(value, length, sealed)
-
-            return unwrap
+            return lambda length: unwrap(key, sealed, pad, length)
 
         return unwrap_with
 
@@ -113,15 +112,26 @@ def read(data: bytes, node: Node) -> Sealed:
     )
 
 
+def unwrap(key: OpeningKey, sealed: bytes, pad: Padding, length: int) -> bytes:
+    """Return the content key of so many octets, or what stands for it."""
+    try:
+        value = key.decrypt(sealed, pad)
+    except ValueError:
+        value = b""
+    if pad.primitive is not _PKCS1:  # which refuses nothing: it gives some other value
+        balance(bool(value), _REFUSAL)
+    return right_length(value, length, sealed)
+
+
 def _padding(data: bytes, node: Node) -> Padding:
     if data[node[1] : node[3]] == alg.RSA_SIGNATURE:  # what most say, word for word
-        return _V15
+        return V15
     parts = children(data, node)
     if not parts or parts[0][0] != 0x06:
         raise MalformedMail("a recipient names no algorithm")
     kind = data[parts[0][2] : parts[0][3]]
     if kind == alg.RSA_ENCRYPTION[2:]:
-        return _V15
+        return V15
     if kind != alg.RSA_OAEP[2:]:
         raise NotSupported(f"key transport {alg.called(kind)} is not supported")
     # RFC 8017 A.2.1: what is absent is SHA-1, MGF1 with SHA-1, and the empty label.

@@ -11,21 +11,21 @@ Source: RFC 5652; RFC 7468 §8 for the armour
 
 from __future__ import annotations
 
+from types import NoneType
+
 from smime.choices import cipher_for, derives_for, transport_for
 from smime.cms.algorithms import (
-    AUTH_ENVELOPED_DATA,
     CIPHERS,
     DATA,
-    ENCRYPTED_DATA,
-    ENVELOPED_DATA,
     SIGNED_DATA,
 )
 from smime.cms.armour import unarmoured
-from smime.cms.der import integer, oid_text, sequence, set_of, tlv
+from smime.cms.der import integer, sequence, set_of, tlv
 from smime.cms.extras import PLAIN
 from smime.cms.extras import extras as make_extras
+from smime.cms.met import Met, content_kind
 from smime.cms.roles import of_rsa, opening_keys_of, recipient_keys_of, signing_keys_of, sole_cipher
-from smime.errors import MalformedMail
+from smime.errors import DecryptionFailed, MalformedMail
 from smime.policy import MODERN, moment
 from smime.release import Nowhere
 from smime.release import to as release_to
@@ -33,7 +33,7 @@ from smime.source import Source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
     from typing import Any, Literal, overload
 
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from smime.cms.judging import Judged
     from smime.cms.opened import Opened
+    from smime.cms.recipients import Key
     from smime.cms.signatures import CheckedSignature, SignedData
     from smime.policy import Policy
     from smime.protocols import Trusts
@@ -174,12 +175,24 @@ def verify(
     where nothing is wrong but an algorithm that is not known here,
     ``MalformedMail``, ``LimitExceeded`` and ``OSError``.
     """
+    if require not in ("all", "any"):
+        raise ValueError(f"require={require!r}: choose all or any")
+    kept = getattr(trust, "met", None)
+    # Nothing is asked but whether the one key signed it.
+    ordinary = out is None and evidence is None and tsa is None and received_at is None
+    met = kept if isinstance(kept, Met) and ordinary and isinstance(purpose, str) else None
+    if met is not None and isinstance(blob, bytes) and isinstance(content, (bytes, NoneType)):
+        at = moment(at)
+        lone: Any = trust
+        quick = met.opened(
+            blob, content, lone, sender=sender, purpose=purpose, policy=policy, at=at
+        )
+        if quick is not None:
+            return quick
     from smime.cms.judging import demand, judged, parser
     from smime.cms.judging import trusts as trusts_of
     from smime.cms.proving import Times
 
-    if require not in ("all", "any"):
-        raise ValueError(f"require={require!r}: choose all or any")
     trusts = trusts_of(trust)
     times = Times(at, received_at, tsa)
     policy = policy.as_of(times.earliest)
@@ -206,7 +219,8 @@ def verify(
 
         data, held = read_detached(blob, parse), content
         known = tuple(evidence.certificates) if evidence is not None else ()
-        checks = judge(check(data, Content(content), policy=policy, known=known))
+        checked = check(data, Content(content), policy=policy, known=known)
+        checks = judge(checked)
     else:
         target = Nowhere() if out is None and content is not None else None
         with (
@@ -220,14 +234,13 @@ def verify(
             release.publish()
             if target is None:
                 held = release.value
+    if met is not None and isinstance(blob, bytes):
+        met.remember(blob, data, checked[0])
     from smime.cms.opened import Opened
 
-    kind = data.content_type
-    sealed = kind in (ENVELOPED_DATA, AUTH_ENVELOPED_DATA, ENCRYPTED_DATA)
-    return Opened(held, checks, _DATA_TEXT if kind == DATA else oid_text(kind), sealed, data)
+    return Opened(held, *content_kind(data.content_type), (checks, data))
 
 
-_DATA_TEXT = oid_text(DATA)
 _SHORT_OCTETS = 64 * 1024  # of a detached signature, with all that may be in it
 
 
@@ -348,10 +361,17 @@ def encrypt(
     for more than the cipher carries, ``ValueError`` for attributes that a cipher
     without a tag cannot authenticate, and ``OSError``.
     """
+    plain = not (authenticated_attributes or unprotected_attributes or content_type != _PLAIN_DATA)
+    if plain and out is None and type(data) is bytes:
+        from smime.cms.sole import seal
+
+        alone = seal(data, to, policy)
+        if alone is not None:
+            return alone
     readers, capabilities = recipient_keys_of(to, moment(None), policy)
     cipher = sole_cipher(readers, policy) or cipher_for(policy.cipher, capabilities)
     extras = PLAIN
-    if authenticated_attributes or unprotected_attributes or content_type != _PLAIN_DATA:
+    if not plain:
         extras = make_extras(
             content_type,
             authenticated_attributes,
@@ -411,12 +431,21 @@ def decrypt(
     with Source(blob, "blob") as given:
         source = unarmoured(given)
         if source.whole is not None and out is None:
-            from smime.cms import enveloped
-
-            return enveloped.open_with(enveloped.read(source.whole), openers, policy)[0]
+            return _unsealed(source.whole, openers, policy)
         from smime.cms.sealing import unseal
 
         with release_to(out, private=True, wait=True) as release:
             unseal(source, openers, policy, release)
             release.publish()
             return release.value
+
+
+def _unsealed(blob: bytes, keys: Sequence[Key], policy: Policy) -> bytes:
+    from smime.cms import enveloped, straight
+
+    found = straight.opened(blob, keys)
+    if found is None:
+        return enveloped.open_with(enveloped.read(blob), keys, policy)[0]
+    if found[0] is None:
+        raise DecryptionFailed(enveloped.FAILED)
+    return found[0]

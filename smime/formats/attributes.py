@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from smime.keys import Identity
     from smime.policy import Policy
 
-__all__ = ["signed_attributes"]
+__all__ = ["has_own", "signed_attributes"]
 
 
 def signed_attributes(signers: Sequence[Identity], policy: Policy) -> tuple[bytes, ...]:
@@ -21,10 +21,19 @@ def signed_attributes(signers: Sequence[Identity], policy: Policy) -> tuple[byte
     return (*_preference(signers), *_receipt_request(policy))
 
 
+def has_own(signer: Identity, policy: Policy) -> bool:
+    """Whether there are any where one signs."""
+    return bool(policy.receipts_to) or not _is_written_to(signer)
+
+
+def _is_written_to(signer: Identity) -> bool:
+    return signer.recipient.certificate is signer.certificate
+
+
 def _preference(signers: Sequence[Identity]) -> tuple[bytes, ...]:
     """Name the certificate to write to, where it is another one than signs (RFC 8551 §2.5.3)."""
     first = signers[0]
-    if len(signers) > 1 or first.recipient.certificate is first.certificate:
+    if len(signers) > 1 or _is_written_to(first):
         return ()
     from cryptography.hazmat.primitives.serialization import Encoding
 

@@ -16,7 +16,7 @@ from pybase64 import b64decode
 
 from smime.errors import MalformedMail
 from smime.mime.entity import split_entity
-from smime.mime.lines import base64_blocks, base64_lines, lines_of
+from smime.mime.lines import base64_blocks, base64_lines, before_base64, lines_of
 from smime.mime.multipart import split_signed
 
 TYPE_CHECKING = False
@@ -112,7 +112,7 @@ def wrap_sealed(cms_der: bytes, kind: str, outer: bytes = b"") -> bytes:
     ``authEnvelopedData``, ``compressedData``, or ``receipt``; ``outer`` are the
     message's own header fields.
     """
-    return b"".join((outer, _SEALED_START[kind], *base64_blocks(cms_der)))
+    return before_base64(outer + _SEALED_START[kind], cms_der)
 
 
 def sealed_start(kind: str, outer: bytes = b"") -> bytes:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Identity", "is_private_key"]
 
 _OPENING = ("RSA", "EllipticCurve", "EC", "X25519", "X448")
-_CACHED = ("_fitness", "_signing_key", "_opening_keys", "_recipient", "_announcing")
+_CACHED = ("_fitness", "_signing_key", "_opening_keys", "_recipient", "_announcing", "_ways")
 _set = object.__setattr__
 
 
@@ -61,6 +61,7 @@ class Identity:
         "_opening_keys",
         "_recipient",
         "_signing_key",
+        "_ways",
     )
 
     _key: PrivateKeyTypes | Signer | Opener
@@ -73,6 +74,7 @@ class Identity:
     _opening_keys: tuple[OpeningKey, ...] | None
     _recipient: Recipient | None
     _announcing: Recipient | None
+    _ways: dict[int, Any] | None  # how it signs alone, by policy: ``sole`` keeps it here
 
     def __init__(
         self,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from smime.cms import RecipientKey
+    from smime.cms.sole import Sole
     from smime.policy import Policy
 
 __all__ = ["Recipient"]
@@ -32,12 +33,13 @@ class Recipient:
     equal if certificate and capabilities are.
     """
 
-    __slots__ = ("_capabilities", "_certificate", "_fitness", "_key")
+    __slots__ = ("_capabilities", "_certificate", "_fitness", "_key", "_ways")
 
     _certificate: x509.Certificate
     _capabilities: tuple[str, ...]
     _fitness: Fitness | None
     _key: RecipientKey | None
+    _ways: dict[int, Sole] | None
 
     def __init__(self, certificate: x509.Certificate, capabilities: Sequence[str] = ()) -> None:
         if not hasattr(certificate, "tbs_certificate_bytes"):
@@ -51,6 +53,7 @@ class Recipient:
         _set(self, "_capabilities", tuple(capabilities))
         _set(self, "_fitness", None)
         _set(self, "_key", None)
+        _set(self, "_ways", None)
 
     @classmethod
     def load(cls, path: os.PathLike[str] | str) -> Self:
@@ -129,6 +132,23 @@ class Recipient:
             key = RecipientKey(self._certificate)
             _set(self, "_key", key)
         return key
+
+    def _alone(self, policy: Policy) -> Sole | None:
+        """Return how mail is sealed for it alone under this policy, worked out once."""
+        ways = self._ways
+        if ways is None:
+            _set(self, "_ways", ways := {})
+        way = ways.get(id(policy))
+        if way is None:
+            from smime.cms.sole import MAX_POLICIES, sole
+
+            fitness = self.fitness  # first: it says by name which kinds of keys are not supported
+            way = sole(self.recipient_key, self._capabilities, fitness, policy)
+            if way is not None:
+                if len(ways) >= MAX_POLICIES:
+                    ways.clear()
+                ways[id(policy)] = way  # which keeps the policy, and so its id
+        return way
 
     def check_reads(self, at: datetime, policy: Policy) -> None:
         """Raise ``KeyProblem`` unless mail may be sealed for it at this moment.

@@ -32,7 +32,7 @@ import re
 from io import BytesIO, IncrementalNewlineDecoder
 
 from smime.errors import LimitExceeded, MalformedMail
-from smime.mime.entity import split_entity
+from smime.mime.entity import split_entity, split_part
 from smime.mime.multipart import boundary_of, cut
 
 TYPE_CHECKING = False
@@ -154,11 +154,14 @@ def _line_ends(data: bytes) -> str | tuple[str, ...] | None:
 
 
 def _lines_are_short(data: bytes) -> bool:
-    """Hop from line break to line break, each time as far as a line may reach."""
+    """Hop from line break to line break, each time as far as a line may reach.
+
+    A bare LF counts as one: whether there are any is asked elsewhere.
+    """
     at, size = 0, len(data)
     while size - at > MAX_LINE:
-        at = data.rfind(b"\r\n", at, at + MAX_LINE + 2) + 2
-        if at == 1:
+        at = data.rfind(b"\n", at, at + MAX_LINE + 2) + 1
+        if not at:
             return False
     return True
 
@@ -185,7 +188,7 @@ def rewritten(given: bytes | Entity, default: str, depth: int) -> bytes:
             return raw
     if depth > MAX_DEPTH:
         raise LimitExceeded(f"there are more than {MAX_DEPTH} parts within parts")
-    entity = split_entity(raw) if isinstance(given, bytes) else given
+    entity = split_part(raw) if isinstance(given, bytes) else given
     kind = entity.content_type.value
     if kind == "text/plain" and entity.get("content-type") is None:
         kind = default
@@ -297,8 +300,11 @@ def to_quoted_printable(text: bytes, blank_at: int = 0) -> bytes:
     ):
         # Ordinary text: blanks before a line end are all that the encoding
         # changes, and dashes that could become a delimiter.
-        rest = text[blank_at:].replace(b" \r\n", b"=20\r\n")
-        if b"\t" in rest:
+        rest = text[blank_at:]
+        tabs = b"\t" in rest
+        *before, last = _SPACE_BEFORE_END.split(rest)
+        rest = b"=20\r".join([*[one[:-1] for one in before], last])
+        if tabs:
             rest = rest.replace(b"\t\r\n", b"=09\r\n")
         quick = text[:blank_at] + rest
         if b"-" not in quick or not (quick.startswith(b"--") or b"\n--" in quick):

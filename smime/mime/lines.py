@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from smime.source import Piece
 
-__all__ = ["base64_blocks", "base64_lines", "lines_of"]
+__all__ = ["base64_blocks", "base64_lines", "before_base64", "lines_of"]
 
 LINE_OCTETS = 76
 _LINE_INPUT = 57  # what one line holds
@@ -34,6 +34,26 @@ def base64_lines(data: bytes) -> bytes:
     return b"".join(base64_blocks(data))
 
 
+def before_base64(start: bytes, data: bytes) -> bytes:
+    r"""Return ``start``, which ends with CRLF, and the base64 lines of ``data`` behind it.
+
+    >>> before_base64(b"\r\n", b"hi")
+    b'\r\naGk=\r\n'
+    """
+    if len(data) > _BLOCK_OCTETS:
+        return b"".join((start, *base64_blocks(data)))
+    flat = b64encode(data)
+    lines = len(flat) // LINE_OCTETS
+    cut = (_cutters.get(lines) or _cutter(lines)).unpack_from(flat)
+    last = flat[lines * LINE_OCTETS :]
+    # One join for all of it: no line is copied twice.
+    return b"\r\n".join([start[:-2], *cut, last, b""] if last else [start[:-2], *cut, b""])
+
+
+def _cutter(lines: int) -> struct.Struct:
+    return _cutters.setdefault(lines, struct.Struct(f"{LINE_OCTETS}s" * lines))
+
+
 def base64_blocks(data: bytes) -> Sequence[bytes]:
     """Return the same as pieces that are still to be joined."""
     if len(data) > _BLOCK_OCTETS:
@@ -46,10 +66,7 @@ def base64_blocks(data: bytes) -> Sequence[bytes]:
     # times as fast as any encoder that writes the line ends itself.
     flat = b64encode(data)
     lines, rest = divmod(len(flat), LINE_OCTETS)
-    cutter = _cutters.get(lines)
-    if cutter is None:
-        cutter = _cutters[lines] = struct.Struct(f"{LINE_OCTETS}s" * lines)
-    joined = b"\r\n".join(cutter.unpack_from(flat))
+    joined = b"\r\n".join((_cutters.get(lines) or _cutter(lines)).unpack_from(flat))
     if not rest:
         return (joined, b"\r\n") if lines else ()
     last = flat[lines * LINE_OCTETS :]

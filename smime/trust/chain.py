@@ -91,10 +91,18 @@ class Chain(tuple[Facts, ...]):
 
     @Lazy
     def mail_rsa_bits(self) -> tuple[int, int] | None:
+        """As ``signer_rsa_bits``; None too where a certificate has a purpose that is not mail."""
+        for one in self:
+            if one.purposes is not None and one.purposes.isdisjoint(MAIL):
+                return None
+        return self.signer_rsa_bits
+
+    @Lazy
+    def signer_rsa_bits(self) -> tuple[int, int] | None:
         """The least and the most bits of its RSA keys; ``(MANY, 0)`` without one.
 
-        None where it takes a closer look whether the leaf may sign mail: a purpose
-        that is not mail, a key or a digest that not every policy accepts.
+        None where it takes a closer look whether the leaf may sign: a key or a digest
+        that not every policy accepts. Extended key usages are not looked at.
         """
         leaf = self[0]
         usage = leaf.key_usage
@@ -104,8 +112,6 @@ class Chain(tuple[Facts, ...]):
             return None
         least, most = MANY, 0
         for one in self:
-            if one.purposes is not None and one.purposes.isdisjoint(MAIL):
-                return None
             kind, size = one.strength
             if isinstance(size, int):
                 least, most = min(least, size), max(most, size)

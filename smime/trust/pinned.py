@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 
+from smime.cms.met import Met
 from smime.cms.signerinfo import parse_certificate
 from smime.errors import KeyProblem
 from smime.protocols import Judgement
 from smime.report import Finding
-from smime.trust.chain import Chain
+from smime.trust.chain import STRONG_DIGESTS, Chain
 from smime.trust.facts import Facts
 from smime.trust.judge import (
     judge_address,
@@ -27,10 +28,12 @@ from smime.trust.judge import (
 from smime.trust.loading import load_certificates
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from os import PathLike
     from typing import Self
 
     from smime.pgp import PgpKey, PgpKeyring
+    from smime.policy import Policy
     from smime.protocols import Claim, PgpClaim
 
 __all__ = ["NoTrust", "Pinned"]
@@ -72,6 +75,10 @@ class Pinned:
         if any_address and sender is not None:
             raise ValueError("a key is pinned for one sender or for any address, not for both")
         self._alone: Chain | None = None
+        self.met = Met() if type(self) is Pinned else None
+        """What its signatures are like, as ``smime.cms`` keeps it; no verdicts.
+
+        None where ``judge`` may be another."""
         self.keyring: PgpKeyring | None = None
         """Where the pinned OpenPGP key is, if it was given."""
         if isinstance(key, x509.Certificate):
@@ -163,6 +170,34 @@ class Pinned:
             chain_der=(leaf.der,) if path.accepted else (),
         )
 
+    def surely(
+        self, cert_der: bytes, sender: str | None, at: datetime, policy: Policy, digest: str
+    ) -> bool:
+        """Say yes if ``judge`` would find all good of this certificate, no for "ask it".
+
+        ``digest`` is the one under the signature; ``sender`` is None where no address is asked
+        for. What the certificate is worth is asked anew each time, as ever.
+        """
+        alone = self._alone
+        if alone is None or alone[0].der != cert_der:
+            return False
+        bits, lasts = alone.signer_rsa_bits, alone.lasts
+        if (
+            bits is None
+            or bits[0] < policy.rsa_bits_min
+            or bits[1] > policy.rsa_bits_max
+            or digest not in STRONG_DIGESTS
+            or policy.weak_until is not None
+        ):
+            return False
+        if sender is not None and not self.any_address:
+            named = sender in alone[0].naming if self.sender is None else sender == self.sender
+            if not named:
+                return False
+        return self.ignore_dates or (
+            lasts is not None and lasts[0] <= whole_seconds(at) <= lasts[1]
+        )
+
     def judge_openpgp(self, claim: PgpClaim) -> Judgement:
         """Say whether the claim is made with the pinned OpenPGP key. Never raises for a bad one."""
         from smime.pgp import judging
@@ -183,7 +218,8 @@ class Pinned:
         return parse_certificate(der)
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_alone": None}
+        met = None if self.met is None else Met()
+        return {**self.__dict__, "_alone": None, "met": met}
 
     def __repr__(self) -> str:
         named = [f"{self.fingerprint!r}"]
