@@ -32,7 +32,7 @@ MAX_FIELDS = 10_000  # real mail has some dozens; a list's expanded trace, some 
 MAX_KNOWN_TYPES = 256  # values of Content-Type that are kept, read; mail programs repeat theirs
 
 # A field, or a line that is none (no name), with the lines folded below it.
-_LINES = re.compile(rb"(?:([!-9;-~]++)[ \t]*+:)?+[^\n]*+(?:\n[ \t][^\n]*+)*+\n?+")
+LINES = re.compile(rb"(?:([!-9;-~]++)[ \t]*+:)?+[^\n]*+(?:\n[ \t][^\n]*+)*+\n?+")
 _FIELD_STARTS = re.compile(rb"[!-9;-~]++[ \t]*+:")
 # What an mbox file or a mail filter puts on top, when a field follows it.
 _MBOX_LINES = re.compile(rb"(?:>?From (?![ \t]*:)[^\n]*+\n)+(?=[!-9;-~]++[ \t]*+:)")
@@ -426,7 +426,7 @@ def _decode(value: bytes) -> str:
 
 def _read_fields(block: bytes) -> Iterator[Field]:
     count = 0
-    for match in _LINES.finditer(block):
+    for match in LINES.finditer(block):
         name = match[1]
         if name:
             count += 1

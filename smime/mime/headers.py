@@ -33,20 +33,29 @@ from smime.errors import LimitExceeded
 from smime.mime.addresses import addresses
 from smime.mime.canonical import MAX_LINE, canonical, is_canonical, to_crlf
 from smime.mime.confidentiality import SHY_FIELDS, shy_form
-from smime.mime.entity import ContentType, Entity, Field, split_entity
-from smime.mime.wording import write_content_type, written_7bit
+from smime.mime.dividing import at_once
+from smime.mime.entity import Entity, Field, split_entity
+from smime.mime.places import (
+    INSIDE,
+    NOWHERE,
+    OBSCURED_SUBJECT,
+    ONCE,
+    REMOVED,
+    STRUCTURE,
+    is_structural,
+    place_of,
+    stays_outside,
+)
+from smime.mime.wording import mark, written_7bit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = [
-    "SHOWN",
     "Divided",
     "Protected",
     "divide",
-    "is_authors",
-    "is_structural",
     "protected",
     "sealed_at_once",
     "signed_at_once",
@@ -54,33 +63,6 @@ __all__ = [
 ]
 
 MODES = ("clear", "cipher", "none")
-
-_DROPPED = frozenset({"bcc", "resent-bcc", "hp-outer"})
-_OUTSIDE = frozenset(
-    {
-        "apparently-to", "authentication-results", "delivered-to", "dkim-signature",
-        "domainkey-signature", "envelope-from", "envelope-to", "old-return-path", "received",
-        "received-spf", "return-path", "status", "x-envelope-from", "x-envelope-to", "x-keywords",
-        "x-original-to", "x-status", "x-uid",
-    }
-)  # fmt: skip
-_OUTSIDE_STARTS = ("arc-", "list-", "resent-", "x-mozilla-", "x-spam-")
-# Of these a message has one (RFC 5322 §3.6): a second one inside is not believed.
-_ONCE = frozenset(
-    {
-        "cc", "date", "from", "in-reply-to", "message-id", "references", "reply-to", "sender",
-        "subject", "to",
-    }
-)  # fmt: skip
-# With hp every field the author wrote is inside, so one of these that is only
-# outside was added on the way; a reader is not shown it as the author's, nor does
-# an answer follow it (RFC 9788 §4.4.4, §4.6).
-SHOWN = frozenset(
-    {
-        "cc", "comments", "in-reply-to", "keywords", "mail-followup-to", "mail-reply-to",
-        "references", "reply-to", "subject", "to",
-    }
-)  # fmt: skip
 
 # A message inside that is protected itself was passed on.
 _LAYERS = frozenset(
@@ -96,15 +78,6 @@ _ONLY_STRUCTURE = re.compile(
 )
 _VERSION_LINE = b"MIME-Version: 1.0\r\n"
 _TYPE_FIELD = re.compile(rb"(?im)^content-type[ \t]*+:")
-
-# A content type that all read alike, to which a parameter is merely added.
-_PLAIN_TYPE = re.compile(
-    rb"""(?i)content-type:[ \t]?[!#$&^_.+\-0-9a-z]++/[!#$&^_.+\-0-9a-z]++"""
-    rb"""(?:;(?:\r\n)?[ \t]?[0-9a-z-]++=(?:[!#$&^_.+\-0-9a-z]++|"[^"\\\r\n()]*+"))*+\r\n"""
-)
-
-_OBSCURED_SUBJECT = b"Subject: [...]\r\n"
-_REMOVED = frozenset({"comments", "keywords"})
 
 
 class Divided:
@@ -159,39 +132,6 @@ class Protected:
         return f"<Protected {self.mode}: {len(self.fields)} fields>"
 
 
-def is_structural(key: str) -> bool:
-    return key.startswith("content-") or key == "mime-version"
-
-
-def _stays_outside(key: str) -> bool:
-    return key in _OUTSIDE or key.startswith(_OUTSIDE_STARTS) or key in _DROPPED
-
-
-def _place_of(key: str) -> str:
-    """Return where fields of this name (in lower case) belong when a mail is divided."""
-    if key.startswith("content-"):
-        return _STRUCTURE
-    if key == "mime-version" or key in _DROPPED:
-        return _NOWHERE
-    return _OUTER if _stays_outside(key) else _INSIDE
-
-
-_STRUCTURE, _NOWHERE, _OUTER, _INSIDE = "structure", "nowhere", "outside", "inside"
-# The names that nearly every mail has.
-_PLACES = {
-    key: _place_of(key)
-    for key in (
-        *_ONCE, *_DROPPED, "content-disposition", "content-language", "content-transfer-encoding",
-        "content-type", "mime-version", "received", "user-agent", "x-mailer",
-    )
-}  # fmt: skip
-
-
-def is_authors(key: str) -> bool:
-    """Whether fields of this name (in lower case) are the author's, and go inside."""
-    return not is_structural(key) and not _stays_outside(key)
-
-
 def divide(
     source: bytes | Entity,
     *,
@@ -228,17 +168,19 @@ def divide(
     if fit and whole:
         return Divided(b"", entity.raw, b"")
     block = entity.header_block
+    if fit and not (shy or hidden or legacy) and (found := at_once(entity, block, mode, travels)):
+        return Divided(*found)
     lines = block if fit else to_crlf(block)
     if lines and not lines.endswith(b"\n"):
         lines += b"\r\n"  # a mail of nothing but fields, the last of which is cut short
     fields = entity.fields if lines is block else Entity(lines, 0, len(lines)).fields
     for field in fields:
-        place = _PLACES.get(field.key) or _place_of(field.key)
-        if place == _STRUCTURE:
+        place = place_of(field.key)
+        if place == STRUCTURE:
             structural.append(field)
-        elif place != _NOWHERE:
+        elif place != NOWHERE:
             message.append(field)
-            if place == _INSIDE and mode != "none":
+            if place == INSIDE and mode != "none":
                 inside.append(field)
 
     # In the ordinary mail all fields are fit to be inside as they stand.
@@ -253,7 +195,7 @@ def divide(
     heads, body = _canonical_entity(structural, entity.body, travels, fit)
     if not inside:
         return Divided(outer, b"".join([*heads, b"\r\n", body]), b"")
-    _mark(heads, mode)
+    mark(heads, mode)
     if mode == "clear":
         copies = [copy_of(field) for field in inside]
         return Divided(outer, b"".join([*heads, *copies, b"\r\n", body]), b"")
@@ -262,7 +204,7 @@ def divide(
     copies = []
     listed: list[bytes] = []
     for field, line in zip(message, outside, strict=True):
-        copied = (_PLACES.get(field.key) or _place_of(field.key)) == _INSIDE
+        copied = place_of(field.key) == INSIDE
         if copied:
             copies.append(copy := copy_of(field))
         if not line:
@@ -278,8 +220,8 @@ def _outside(field: Field, shy: bool, hidden: frozenset[str]) -> bytes:
     """Return the field as it stands outside of what is sealed; empty if it does not."""
     key = field.key
     if key == "subject":
-        return _OBSCURED_SUBJECT
-    if key in _REMOVED or key in hidden:
+        return OBSCURED_SUBJECT
+    if key in REMOVED or key in hidden:
         return b""
     if shy and key in SHY_FIELDS:
         return shy_form(field)
@@ -350,11 +292,6 @@ def whole_line(raw: bytes) -> bytes:
     return raw if raw.endswith(b"\n") else raw + b"\r\n"
 
 
-def _says_once(line: bytes, mode: str) -> bool:
-    params = ContentType.parse(Field("Content-Type", line).value).params
-    return params.get("hp") == mode and line.lower().count(b"hp=") == 1
-
-
 def _canonical_entity(
     structural: Sequence[Field], body: bytes, travels: bool, fit: bool
 ) -> tuple[list[bytes], bytes]:
@@ -388,20 +325,6 @@ def _default_type(structural: Sequence[Field], body: bytes) -> bytes:
     except UnicodeDecodeError:
         return b"Content-Type: text/plain\r\n"
     return b"Content-Type: text/plain; charset=utf-8\r\n"
-
-
-def _mark(heads: list[bytes], mode: str) -> None:
-    """Put ``hp`` into the Content-Type (RFC 9788 §2.1)."""
-    at = next(n for n, raw in enumerate(heads) if raw[:12].lower() == b"content-type")
-    raw = heads[at]
-    line = raw.rstrip(b"\r\n \t;")
-    long = len(line) - line.rfind(b"\n") > 62
-    marked = line + (b";\r\n " if long else b"; ") + f'hp="{mode}"\r\n'.encode()
-    if not ((_PLAIN_TYPE.fullmatch(raw) and b"hp=" not in raw.lower()) or _says_once(marked, mode)):
-        # An hp from before, an open quote or comment, or no type that can be read.
-        kind = ContentType.parse(Field("Content-Type", raw).value)
-        marked = write_content_type(ContentType(kind.value, {**kind.params, "hp": mode}))
-    heads[at] = marked
 
 
 def protected(inner: Entity, outer: Entity | None = None) -> Protected | None:
@@ -441,7 +364,7 @@ def protected(inner: Entity, outer: Entity | None = None) -> Protected | None:
             # On the payload's own root these are the entity's; none of the message's.
             if key == "mime-version":
                 ignored.append(field)
-        elif _stays_outside(key) or (key in _ONCE and key in seen):
+        elif stays_outside(key) or (key in ONCE and key in seen):
             ignored.append(field)
         else:
             seen.add(key)

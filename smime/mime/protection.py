@@ -10,7 +10,7 @@ Source: RFC 9788 §4.3 for the state of each field, §4.4 for what is shown,
 
 from __future__ import annotations
 
-from smime.mime.headers import SHOWN, is_authors
+from smime.mime.places import SHOWN, is_authors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

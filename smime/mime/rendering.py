@@ -7,7 +7,8 @@ Source: RFC 9788 §4.4 for rendering
 from __future__ import annotations
 
 from smime.mime.entity import split_entity
-from smime.mime.headers import SHOWN, is_structural, whole_line
+from smime.mime.headers import whole_line
+from smime.mime.places import SHOWN, is_structural
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

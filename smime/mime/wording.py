@@ -15,13 +15,9 @@ from __future__ import annotations
 import re
 
 from smime.mime.canonical import clean_field
-from smime.mime.entity import Field
+from smime.mime.entity import ContentType, Field
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from smime.mime.entity import ContentType
-
-__all__ = ["write_content_type", "written_7bit"]
+__all__ = ["mark", "write_content_type", "written_7bit"]
 
 ADDRESS_FIELDS = frozenset(
     {
@@ -39,6 +35,11 @@ _NAME_OR_ADDRESS = re.compile(
 )
 _QUOTED = re.compile(r'"((?:[^"\\]++|\\.)*+)"', re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+# A content type that all read alike, to which a parameter is merely added.
+_PLAIN_TYPE = re.compile(
+    rb"""(?i)content-type:[ \t]?[!#$&^_.+\-0-9a-z]++/[!#$&^_.+\-0-9a-z]++"""
+    rb"""(?:;(?:\r\n)?[ \t]?[0-9a-z-]++=(?:[!#$&^_.+\-0-9a-z]++|"[^"\\\r\n()]*+"))*+\r\n"""
+)
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`{|}~0-9A-Za-z]+")
 
 
@@ -110,3 +111,22 @@ def write_content_type(kind: ContentType) -> bytes:
 
             out.append(f"{name}*=utf-8''{quote(value, safe='')}")
     return (";\r\n ".join(out) + "\r\n").encode("ascii", "replace")
+
+
+def mark(heads: list[bytes], mode: str) -> None:
+    """Put ``hp`` into the Content-Type (RFC 9788 §2.1)."""
+    at = next(n for n, raw in enumerate(heads) if raw[:12].lower() == b"content-type")
+    raw = heads[at]
+    line = raw.rstrip(b"\r\n \t;")
+    long = len(line) - line.rfind(b"\n") > 62
+    marked = line + (b";\r\n " if long else b"; ") + f'hp="{mode}"\r\n'.encode()
+    if not ((_PLAIN_TYPE.fullmatch(raw) and b"hp=" not in raw.lower()) or _says_once(marked, mode)):
+        # An hp from before, an open quote or comment, or no type that can be read.
+        kind = ContentType.parse(Field("Content-Type", raw).value)
+        marked = write_content_type(ContentType(kind.value, {**kind.params, "hp": mode}))
+    heads[at] = marked
+
+
+def _says_once(line: bytes, mode: str) -> bool:
+    params = ContentType.parse(Field("Content-Type", line).value).params
+    return params.get("hp") == mode and line.lower().count(b"hp=") == 1

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smime.mime import headers
+from smime.mime import headers, wording
 from smime.mime.canonical import is_canonical
 from smime.mime.entity import Field, split_entity
 from smime.mime.headers import divide, protected
@@ -148,9 +148,9 @@ TYPE_PIECES = [
 def test_a_type_that_is_taken_for_plain_says_hp_once(pieces, start):
     """What is not read before ``hp`` is added would be read as just that."""
     raw = b"".join([b"Content-Type: text/plain" if start else b"", *pieces, b"\r\n"])
-    if headers._PLAIN_TYPE.fullmatch(raw) and b"hp=" not in raw.lower():
+    if wording._PLAIN_TYPE.fullmatch(raw) and b"hp=" not in raw.lower():
         marked = raw[:-2] + b'; hp="cipher"\r\n'
-        assert headers._says_once(marked, "cipher")
+        assert wording._says_once(marked, "cipher")
 
     made = divide(raw + b"Subject: x\r\n\r\nbody\r\n", mode="clear") if start else None
     if made is not None and made.outer:
