@@ -48,7 +48,9 @@ if TYPE_CHECKING:
     from smime.judged import Judged
     from smime.keys import Reader
     from smime.mail import Out, Source
+    from smime.mime.entity import Entity
     from smime.mime.headers import Protected
+    from smime.pgp import PgpKey
     from smime.policy import Policy
     from smime.protocols import Trusts
     from smime.trust import Evidence
@@ -125,7 +127,7 @@ def verify(
     if ordinary:
 
         def full() -> Judged:
-            return _taken_apart(mail, trust, (), sender, None, policy, times).found
+            return _Peeled.of(mail, trust, (), sender, None, policy, times).found
 
         quick = swift.vouched(mail, trust, sender, policy, times.at, full)
         if quick is not None:
@@ -206,18 +208,18 @@ def _taken_apart(
     evidence: Evidence | None,
     policy: Policy,
     times: judging.Times,
-) -> _Peeled | PeeledFile:
+) -> _Peeled | PeeledFile | swift.Unsealed:
     """Take the layers off a mail; one in a file that is large stays in files.
 
     Raises ``MalformedMail`` for what is no mail at all, and ``OSError``.
     """
-    if isinstance(mail, (bytes, Mail)) or not (
-        hasattr(mail, "__fspath__") or hasattr(mail, "read")
-    ):
-        return _Peeled(mail, trust, keys, sender, evidence, policy, times)
     world = World(judging.trusts(trust), sender, evidence, policy, times)
     pgp_keys, certified = pgpmime.keys_apart(keys)
     opening = opening_keys_of(certified)
+    if isinstance(mail, (bytes, Mail)) or not (
+        hasattr(mail, "__fspath__") or hasattr(mail, "read")
+    ):
+        return _in_memory(mail, world, opening, pgp_keys)
     given = Large.open(mail)
     if isinstance(given, Large):
         with given:
@@ -226,16 +228,49 @@ def _taken_apart(
             return PeeledFile(copy, world, opening, pgp_keys)
         except NeededWhole:
             given = b"".join(copy.pieces())
-    if isinstance(certified, tuple):
-        keys = (*pgp_keys, *certified)  # they may have come one by one
-    return _Peeled(given, trust, keys, sender, evidence, policy, times)
+    return _in_memory(given, world, opening, pgp_keys)
+
+
+def _in_memory(
+    mail: Source, world: World, keys: tuple[Key, ...], pgp_keys: tuple[PgpKey, ...]
+) -> _Peeled | swift.Unsealed:
+    """Take the layers off a mail that is held; what is said of a mere letter can wait."""
+    source = mail if isinstance(mail, Mail) else Mail(mail)
+    outer = split_entity(bytes(source))
+    first = swift.unsealed(outer, keys) if keys else None
+    if first is None or first[0] is None or not swift.is_letter(first[0]):
+        return _Peeled(source, outer, world, keys, pgp_keys, first)
+
+    def full() -> Judged:
+        return _Peeled(source, outer, world, (), (), first).found
+
+    return swift.Unsealed(first[0], full)
 
 
 class _Peeled(Peeled):
-    """A mail with its layers off: the loop, and what it found."""
+    """A mail with its layers off: the loop, and what it found.
+
+    ``first`` is what came out of the first layer, if that is off already: the content,
+    or None if it does not open, and the key.
+    """
 
     def __init__(
         self,
+        source: Mail,
+        outer: Entity,
+        world: World,
+        keys: tuple[Key, ...],
+        pgp_keys: tuple[PgpKey, ...],
+        first: tuple[bytes | None, Key] | None = None,
+    ) -> None:
+        self.source = source
+        self.content = outer.raw
+        self._first = first
+        super().__init__(world, keys, pgp_keys, outer)
+
+    @classmethod
+    def of(
+        cls,
         mail: Source,
         trust: Trusts,
         keys: Reader | Iterable[Reader],
@@ -243,17 +278,13 @@ class _Peeled(Peeled):
         evidence: Evidence | None,
         policy: Policy,
         times: judging.Times,
-    ) -> None:
-        self.policy = policy
-        self.source = mail if isinstance(mail, Mail) else Mail(mail)
-        self.content = bytes(self.source)
+    ) -> _Peeled:
+        """Take the layers off a mail of any source, held in memory."""
+        world = World(judging.trusts(trust), sender, evidence, policy, times)
         pgp_keys, certified = pgpmime.keys_apart(keys)
-        super().__init__(
-            World(judging.trusts(trust), sender, evidence, policy, times),
-            opening_keys_of(certified),
-            pgp_keys,
-            split_entity(self.content),
-        )
+        source = mail if isinstance(mail, Mail) else Mail(mail)
+        outer = split_entity(bytes(source))
+        return cls(source, outer, world, opening_keys_of(certified), pgp_keys)
 
     @property
     def mail(self) -> Mail:
@@ -306,7 +337,7 @@ class _Peeled(Peeled):
         except MalformedMail as broken:
             self.damaged = broken
             return
-        repair = crlf_form if self.policy.line_ends == "repair" else None
+        repair = crlf_form if self.world.policy.line_ends == "repair" else None
         content = signatures.Content(wrapped.content, repair)
         layer.checked = self.world.check(layer.data, content)
         self.content = content.data
@@ -382,6 +413,12 @@ class _Peeled(Peeled):
             raise NotSupported(f"what is compressed is {content_name(content_type)}, and no mail")
 
     def _unseal(self, envelope: enveloped.Envelope, layer: Sealed) -> tuple[bytes, Key]:
+        if self._first is not None:
+            content, key = self._first
+            self._first = None
+            if content is None:
+                raise DecryptionFailed(enveloped.FAILED)
+            return content, key
         if envelope.why_not:
             raise NotSupported(envelope.why_not)
         if not self.keys:
@@ -391,7 +428,7 @@ class _Peeled(Peeled):
                 "the mail is sealed, and no key was given",
                 hint=f"it is sealed for {'; '.join(layer.names[:8]) or 'nobody'}",
             )
-        return enveloped.open_with(envelope, self.keys, self.policy)
+        return enveloped.open_with(envelope, self.keys, self.world.policy)
 
 
 def _rejected(report: Report) -> SignatureRejected | NotSupported:
@@ -416,7 +453,7 @@ def _rejected(report: Report) -> SignatureRejected | NotSupported:
     return SignatureRejected("; ".join(reasons), report)
 
 
-def _opened(peeled: _Peeled | PeeledFile, out: Out | None) -> Opened:
+def _opened(peeled: _Peeled | PeeledFile | swift.Unsealed, out: Out | None) -> Opened:
     found = peeled.found
     found.ask()
     mail = peeled.mail

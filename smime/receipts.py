@@ -55,7 +55,7 @@ def receipt_wanted(
     The arguments are those of ``open``. Only a good signature of the sender
     asks for anything. Raises what ``open`` raises.
     """
-    peeled = _Peeled(mail, trust, keys, sender, evidence, policy, judging.Times(at))
+    peeled = _Peeled.of(mail, trust, keys, sender, evidence, policy, judging.Times(at))
     if peeled.stopped is not None:
         raise peeled.stopped
     asked = _asked(peeled) if peeled.found.report().signer is not None else None
@@ -81,7 +81,7 @@ def make_receipt(
     """
     (reader,) = signers_of(by)
     when = moment(at)
-    peeled = _Peeled(mail, trust, keys, sender, evidence, policy, judging.Times(at))
+    peeled = _Peeled.of(mail, trust, keys, sender, evidence, policy, judging.Times(at))
     if peeled.stopped is not None:
         raise peeled.stopped
     report = peeled.found.report()
@@ -148,7 +148,7 @@ def verify_receipt(
     report = _judge(data, wrapped.form, sender, judging.trusts(trust), evidence, policy, moment(at))
     if report.signer is None:
         raise _rejected(report)
-    peeled = _Peeled(sent, trust, keys, None, evidence, policy, judging.Times(at))
+    peeled = _Peeled.of(sent, trust, keys, None, evidence, policy, judging.Times(at))
     if peeled.stopped is not None:
         raise peeled.stopped
     asked = _asked(peeled)

@@ -1,11 +1,15 @@
-"""The signed mail of somebody met before, verified by the shortest way: yes, or the full way.
+"""Ordinary mail taken the shortest way: yes, or the full way.
 
-Nearly all signed mail of a correspondent has the same certificates, the same
-algorithms and one layer. What these octets mean was worked out by the full way
-before: whose key they name, and which path leads from it to an anchor. The
-content, the signature and what the path is worth now are asked of each mail.
-Never is a no said here, nor anything else that a report tells: for all that the
-full way is gone, from the beginning. A test holds each yes against it.
+For the signed mail of somebody met before: nearly all signed mail of a correspondent
+has the same certificates, the same algorithms and one layer. What these octets mean
+was worked out by the full way before: whose key they name, and which path leads from
+it to an anchor. The content, the signature and what the path is worth now are asked
+of each mail. Never is a no said here, nor anything else that a report tells: for all
+that the full way is gone, from the beginning. A test holds each yes against it.
+
+Sealed mail is of one form, too. Whether it is shows before any key is used; what
+came out of it then is what the full way goes on with, and most often it is a
+letter, of which the full way has nothing to say until somebody asks.
 
 Floor:  swift (uses formats, trust, mime, cms)
 Source: RFC 8551 §3.5.3; RFC 5652 §5.4, §5.6
@@ -13,12 +17,14 @@ Source: RFC 8551 §3.5.3; RFC 5652 §5.4, §5.6
 
 from __future__ import annotations
 
+from smime.cms import straight
 from smime.cms.likeness import likeness
 from smime.errors import SmimeError
 from smime.formats import pgpmime, senders
 from smime.formats import smime as form
 from smime.judged import Signed
-from smime.mime.entity import split_entity, split_part
+from smime.mail import Mail
+from smime.mime.entity import MAX_FIELDS, split_entity, split_part
 from smime.mime.headers import protected
 
 TYPE_CHECKING = False
@@ -27,6 +33,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from smime.cms.likeness import Likeness
+    from smime.cms.recipients import Key, OpeningKey
     from smime.judged import Judged, Taken
     from smime.keys import Recipient
     from smime.mime.entity import Entity
@@ -36,7 +43,7 @@ if TYPE_CHECKING:
     from smime.trust.anchors import Anchors
     from smime.trust.chain import Chain
 
-__all__ = ["Vouched", "remember", "vouched"]
+__all__ = ["Unsealed", "Vouched", "is_letter", "remember", "unsealed", "vouched"]
 
 # Signers that are kept, by the length of their signatures: each is some KiB of certificates.
 MAX_LENGTHS = 256
@@ -56,16 +63,13 @@ class _Known:
         self.chain = chain
 
 
-class Vouched:
-    """A mail for whose sender a good signature speaks; the rest is told by the full way."""
+class _Told:
+    """A mail of which the first is known; the rest is told by the full way."""
 
-    __slots__ = ("_full", "_make", "content", "signer")
+    __slots__ = ("_full", "_make", "content")
 
-    encrypted = False
-
-    def __init__(self, content: bytes, signer: str, make: Callable[[], Judged]) -> None:
+    def __init__(self, content: bytes, make: Callable[[], Judged]) -> None:
         self.content = content
-        self.signer = signer
         self._make = make
         self._full: Judged | None = None
 
@@ -83,6 +87,41 @@ class Vouched:
 
     def contacts(self) -> tuple[Recipient, ...]:
         return self.full().contacts()
+
+
+class Vouched(_Told):
+    """A mail for whose sender a good signature speaks."""
+
+    __slots__ = ("signer",)
+
+    encrypted = False
+
+    def __init__(self, content: bytes, signer: str, make: Callable[[], Judged]) -> None:
+        super().__init__(content, make)
+        self.signer = signer
+
+
+class Unsealed(_Told):
+    """A mail that was sealed, and nothing but a letter was inside."""
+
+    __slots__ = ()
+
+    stopped = damaged = signer = None
+    taken = ()
+    encrypted = True
+
+    @property
+    def found(self) -> Unsealed:
+        """What holds for it."""
+        return self
+
+    @property
+    def mail(self) -> Mail:
+        """The mail as a reader should see it."""
+        return Mail._made(None, make=self.readable)
+
+    def ask(self) -> None:
+        """Ask nobody: nothing is signed."""
 
 
 def vouched(
@@ -131,6 +170,35 @@ def vouched(
     except SmimeError:
         return None  # the full way says what is wrong
     return Vouched(content, sender, make)
+
+
+def unsealed(outer: Entity, keys: tuple[Key, ...]) -> tuple[bytes | None, OpeningKey] | None:
+    """Return the content of a mail that is sealed in the ordinary form, and the key it opened with.
+
+    Without a content it does not open with the key that it names. None is for
+    what is not ordinary: then no key was used.
+    """
+    if outer.content_type.value != "application/pkcs7-mime":
+        return None
+    try:
+        wrapped = form.recognise(outer)
+    except SmimeError:
+        return None  # the full way says what is wrong
+    return None if wrapped is None else straight.opened(wrapped.blob, keys)
+
+
+def is_letter(content: bytes) -> bool:
+    """Whether what was sealed is a letter, with no more layers and no accident in it."""
+    try:
+        inner = split_part(content)
+        return (
+            inner.body_at <= MAX_FIELDS  # so many octets hold no more fields than may be
+            and inner.content_type.value != "message/rfc822"
+            and pgpmime.recognise(inner) is None
+            and form.recognise(inner) is None
+        )
+    except SmimeError:
+        return False
 
 
 def _author(outer: Entity, payload: Protected | None) -> str | None:

@@ -55,8 +55,8 @@ if TYPE_CHECKING:
     # Derivation, digest, octets of the wrapping key, what wraps as it is called in the message
     # and as it might have been, and what unwraps.
     Ways: TypeAlias = tuple[str, str, int, bytes, bytes, Unwrapping]
-    # Derivation, digest, key octets, the sender's public key, and salts with shared infos to try.
-    Shared: TypeAlias = tuple[str, str, int, bytes, tuple[tuple[bytes, bytes], ...], Unwrapping]
+    # The ways, the sender's public key and the keying material.
+    Shared: TypeAlias = tuple[Ways, bytes, bytes]
 
     class Agreeing(Protocol):
         """A reader whose key agrees on a secret with an ephemeral key."""
@@ -67,7 +67,7 @@ if TYPE_CHECKING:
         def public(self) -> Any: ...
 
 
-__all__ = ["WRITTEN", "info", "read"]
+__all__ = ["WRITTEN", "info", "read", "unwrap", "ways_of"]
 
 UKM_OCTETS = 64  # RFC 5753 §7.2 and NIST SP 800-56A: fresh for each message
 
@@ -96,6 +96,10 @@ _KINDS = {
     alg.X25519[2:]: "x25519",
     alg.X448[2:]: "x448",
 }
+# suppPubInfo by the octets of the wrapping key: how many bits it has (RFC 5753 §7.2).
+_LENGTHS = {
+    octets: tlv(0xA2, octet_string((octets * 8).to_bytes(4, "big"))) for octets in (16, 24, 32)
+}
 _ECDH = ec.ECDH()
 _THREE = integer(3)
 # keyEncryptionAlgorithms that are kept, read: real mail has a dozen, of some thirty octets.
@@ -116,11 +120,13 @@ def _derive(
 
 def _shared_info(wrap_algorithm: bytes, ukm: bytes, wrap: int) -> bytes:
     """Return ECC-CMS-SharedInfo (RFC 5753 §7.2)."""
-    parts = [wrap_algorithm]
-    if ukm:
-        parts.append(tlv(0xA0, octet_string(ukm)))
-    parts.append(tlv(0xA2, octet_string((wrap * 8).to_bytes(4, "big"))))
-    return sequence(*parts)
+    return sequence(wrap_algorithm, _behind_algorithm(ukm, wrap))
+
+
+def _behind_algorithm(ukm: bytes, wrap: int) -> bytes:
+    """Return what stands in it behind the algorithm: entityUInfo, if any, and suppPubInfo."""
+    length = _LENGTHS[wrap]
+    return tlv(0xA0, octet_string(ukm)) + length if ukm else length
 
 
 def _ephemeral(curve: str) -> tuple[Any, bytes]:
@@ -282,20 +288,12 @@ class _Shared:
 
     def _read(self) -> Shared:
         data, key = self._data, self._key
-        known = _known_ways.get(self._algorithm) if self.kind in _KINDS.values() else None
-        ways = known or _read_ways(self._algorithm, self.kind)
-        how, digest, wrap, as_sent, other, unwrapping = ways
+        ways = ways_of(self._algorithm, self.kind)
         if not key:
             raise NotSupported("a sender's static key in key agreement is not supported")
         if len(key) != 2 or key[1][0] != 0x03:
             raise MalformedMail("the sender's key of a key agreement is not there")
-        point = data[key[1][2] + 1 : key[1][3]]
-        ukm = self._ukm
-        first = _shared_info(as_sent, ukm, wrap)
-        # RFC 8418 §2.2: with HKDF the keying material is the salt as well; Bouncy
-        # Castle 1.86 left that out.
-        second = (b"", first) if how == "hkdf" and ukm else (ukm, _shared_info(other, ukm, wrap))
-        return how, digest, wrap, point, ((ukm, first), second), unwrapping
+        return ways, data[key[1][2] + 1 : key[1][3]], self._ukm
 
     @property
     def weak(self) -> str:
@@ -303,8 +301,16 @@ class _Shared:
         return "3des-cbc" if alg.WRAP_3DES in self._algorithm else ""
 
 
+def ways_of(algorithm: bytes, kind: str) -> Ways:
+    """Read a keyEncryptionAlgorithm: how the key is derived, and what wraps.
+
+    Raises ``NotSupported`` and ``MalformedMail``.
+    """
+    known = _known_ways.get(algorithm) if kind in _KINDS.values() else None
+    return known or _read_ways(algorithm, kind)
+
+
 def _read_ways(algorithm: bytes, kind: str) -> Ways:
-    """Read a keyEncryptionAlgorithm: how the key is derived, and what wraps."""
     parts = children(algorithm, top(algorithm))
     content = algorithm[parts[0][2] : parts[0][3]] if parts else b""
     found = alg.AGREEMENTS.get(content)
@@ -345,19 +351,30 @@ class _Preparing:
         self._shared, self._sealed = shared, sealed
 
     def prepare(self) -> Opener:
-        how, digest, wrap, point, forms, unwrap_by = self._shared.ready()
+        shared = self._shared.ready()
         sealed = self._sealed
 
         def unwrap_with(key: OpeningKey) -> Unwrap:
-            def unwrap(length: int) -> bytes:
-                try:
-                    secret = key.exchange(point)
-                except ValueError:  # a point off the curve, a secret of zeros
-                    secret = substitute(point, 32)
-                # Every form is tried whether one before it fitted or not.
-                keys = [_derive(how, digest, secret, salt, form, wrap) for salt, form in forms]
-                return right_length(unwrap_by(keys, sealed, length), length, sealed)
-
-            return unwrap
+            return lambda length: unwrap(key, shared, sealed, length)
 
         return unwrap_with
+
+
+def unwrap(key: OpeningKey, shared: Shared, sealed: bytes, length: int) -> bytes:
+    """Return the content key of so many octets, or what stands for it."""
+    (how, digest, wrap, as_sent, other, unwrap_by), point, ukm = shared
+    behind = _behind_algorithm(ukm, wrap)
+    first = sequence(as_sent, behind)
+    # RFC 8418 §2.2: with HKDF the keying material is the salt as well; Bouncy
+    # Castle 1.86 left that out.
+    salt, second = (b"", first) if how == "hkdf" and ukm else (ukm, sequence(other, behind))
+    try:
+        secret = key.exchange(point)
+    except ValueError:  # a point off the curve, a secret of zeros
+        secret = substitute(point, 32)
+    # Every form is tried whether one before it fitted or not.
+    keys = (
+        _derive(how, digest, secret, ukm, first, wrap),
+        _derive(how, digest, secret, salt, second, wrap),
+    )
+    return right_length(unwrap_by(keys, sealed, length), length, sealed)

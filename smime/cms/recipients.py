@@ -48,6 +48,7 @@ __all__ = [
     "Sealed",
     "find",
     "read",
+    "read_one",
     "seal",
     "unwrapped",
 ]
@@ -286,7 +287,7 @@ class Recipients:
         data, end, found = self._data, self._node[3], self._read
         while self._at < end and len(found) < limit:
             one = top(data, self._at, end)
-            found += _read(data, one)
+            found += read_one(data, one)
             self._at = one[3]
         if len(found) > MAX_RECIPIENTS:
             raise LimitExceeded(f"the message has more than {MAX_RECIPIENTS} recipients")
@@ -473,7 +474,8 @@ def _trials(every: list[Sealed], keys: tuple[Key, ...]) -> list[tuple[Key, Seale
     return found
 
 
-def _read(data: bytes, node: Node) -> list[Sealed]:
+def read_one(data: bytes, node: Node) -> list[Sealed]:
+    """Read one RecipientInfo: the ways in that it holds."""
     if node[0] == SEQUENCE:
         return [transport.read(data, node)]
     if node[0] == 0xA1:

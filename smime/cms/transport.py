@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from smime.cms.recipients import OpeningKey
     from smime.cms.unwrapping import Opener, Unwrap
 
-__all__ = ["Padding", "Transport", "read"]
+__all__ = ["V15", "Padding", "Transport", "read", "unwrap"]
 
 
 class Padding:
@@ -48,7 +48,7 @@ _OAEP_DIGESTS = {
 # How much longer the library takes to refuse than to open by OAEP, in units of ``balance``.
 _REFUSAL = 4
 _PKCS1 = padding.PKCS1v15()
-_V15 = Padding("rsa-v15", _PKCS1)
+V15 = Padding("rsa-v15", _PKCS1)
 
 
 class Transport:
@@ -99,16 +99,7 @@ def read(data: bytes, node: Node) -> Sealed:
         pad = _padding(data, fields[2])
 
         def unwrap_with(key: OpeningKey) -> Unwrap:
-            def unwrap(length: int) -> bytes:
-                try:
-                    value = key.decrypt(sealed, pad)
-                except ValueError:
-                    value = b""
-                if pad.primitive is not _PKCS1:  # which refuses nothing: it gives some other value
-                    balance(bool(value), _REFUSAL)
-                return right_length(value, length, sealed)
-
-            return unwrap
+            return lambda length: unwrap(key, sealed, pad, length)
 
         return unwrap_with
 
@@ -121,15 +112,26 @@ def read(data: bytes, node: Node) -> Sealed:
     )
 
 
+def unwrap(key: OpeningKey, sealed: bytes, pad: Padding, length: int) -> bytes:
+    """Return the content key of so many octets, or what stands for it."""
+    try:
+        value = key.decrypt(sealed, pad)
+    except ValueError:
+        value = b""
+    if pad.primitive is not _PKCS1:  # which refuses nothing: it gives some other value
+        balance(bool(value), _REFUSAL)
+    return right_length(value, length, sealed)
+
+
 def _padding(data: bytes, node: Node) -> Padding:
     if data[node[1] : node[3]] == alg.RSA_SIGNATURE:  # what most say, word for word
-        return _V15
+        return V15
     parts = children(data, node)
     if not parts or parts[0][0] != 0x06:
         raise MalformedMail("a recipient names no algorithm")
     kind = data[parts[0][2] : parts[0][3]]
     if kind == alg.RSA_ENCRYPTION[2:]:
-        return _V15
+        return V15
     if kind != alg.RSA_OAEP[2:]:
         raise NotSupported(f"key transport {alg.called(kind)} is not supported")
     # RFC 8017 A.2.1: what is absent is SHA-1, MGF1 with SHA-1, and the empty label.

@@ -25,7 +25,7 @@ from smime.cms.extras import PLAIN
 from smime.cms.extras import extras as make_extras
 from smime.cms.met import Met, content_kind
 from smime.cms.roles import of_rsa, opening_keys_of, recipient_keys_of, signing_keys_of, sole_cipher
-from smime.errors import MalformedMail
+from smime.errors import DecryptionFailed, MalformedMail
 from smime.policy import MODERN, moment
 from smime.release import Nowhere
 from smime.release import to as release_to
@@ -33,7 +33,7 @@ from smime.source import Source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
     from typing import Any, Literal, overload
 
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from smime.cms.judging import Judged
     from smime.cms.opened import Opened
+    from smime.cms.recipients import Key
     from smime.cms.signatures import CheckedSignature, SignedData
     from smime.policy import Policy
     from smime.protocols import Trusts
@@ -430,12 +431,21 @@ def decrypt(
     with Source(blob, "blob") as given:
         source = unarmoured(given)
         if source.whole is not None and out is None:
-            from smime.cms import enveloped
-
-            return enveloped.open_with(enveloped.read(source.whole), openers, policy)[0]
+            return _unsealed(source.whole, openers, policy)
         from smime.cms.sealing import unseal
 
         with release_to(out, private=True, wait=True) as release:
             unseal(source, openers, policy, release)
             release.publish()
             return release.value
+
+
+def _unsealed(blob: bytes, keys: Sequence[Key], policy: Policy) -> bytes:
+    from smime.cms import enveloped, straight
+
+    found = straight.opened(blob, keys)
+    if found is None:
+        return enveloped.open_with(enveloped.read(blob), keys, policy)[0]
+    if found[0] is None:
+        raise DecryptionFailed(enveloped.FAILED)
+    return found[0]

@@ -2,7 +2,7 @@
 
 Three kinds of fields are told apart. *Structural* fields (Content-*,
 MIME-Version) describe the body and belong to the entity. *Protected* fields are
-what the author wrote: a copy of each goes inside. The rest, named in ``_OUTSIDE``,
+what the author wrote: a copy of each goes inside. The rest, named in ``places``,
 stays outside only:
 
 - Received, Return-Path, ARC-*, DKIM-Signature and their like are written by

@@ -58,6 +58,8 @@ NOT_REFUSED = {
     "signerinfo.MAX_FIELD_OCTETS": "what is longer is read each time",
     "signerinfo.MAX_KNOWN_FIELDS": "what was read is forgotten and read again",
     "signerinfo.MAX_CERTIFICATES": "more are not looked at",
+    "straight.MAX_KEYS": "with more keys every element is read",
+    "straight.MAX_LOOKED_AT": "with more recipients every element is read",
     "signerinfo.MAX_CRLS": "more are not looked at",
     "signerinfo.MAX_OCSP": "more are not looked at",
 }

@@ -9,12 +9,14 @@ to tell one from the other (rules of RFC 3218 §2.3, and of RFC 8017 §7.2.2).
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 from unittest.mock import patch
 
 from cryptography.hazmat.primitives.keywrap import aes_key_wrap
 
+from smime import Identity, NoTrust, decrypt
 from smime.cms import (
     OpeningKey,
     RecipientKey,
@@ -23,10 +25,13 @@ from smime.cms import (
     enveloped,
     kem,
     shared_keys,
+    straight,
 )
+from smime.cms.content import kind
 from smime.cms.der import children, top
 from smime.cms.transport import Transport
 from smime.errors import DecryptionFailed
+from smime.formats.smime import wrap_sealed
 from smime.policy import Policy
 from tests.cms.people import person
 
@@ -34,6 +39,7 @@ CONTENT = bytes(range(256)) * 8
 KINDS = ("rsa-v15", "rsa-oaep", "p256", "p384", "x25519", "ml-kem-768", "shared key")
 CIPHERS = ("aes-256-cbc", "aes-256-gcm", "aes-128-cbc")
 CLASSES = ("does not unwrap", "key of another length", "bad padding or tag")
+ORDINARY = ("rsa-v15", "p256", "p384")  # kinds that are opened the straight way
 _POLICY = Policy.modern()
 _SECRET = SharedKey(bytes(range(32)), b"july")
 
@@ -55,8 +61,27 @@ def made(kind: str, cipher: str, way: str) -> bytes:
 
 
 def opens(blob: bytes, key: Any) -> bool:
+    """Open a structure element by element."""
+    return _opens(lambda: enveloped.open_with(enveloped.read(blob), [key], _POLICY))
+
+
+def opens_straight(blob: bytes, key: Any) -> bool:
+    """Open one of the ordinary form the straight way."""
+    found = straight.opened(blob, [key])
+    assert found is not None
+    return found[0] is not None
+
+
+def opens_as_mail(blob: bytes, key: Any) -> bool:
+    """Open a mail with the structure in it; the key needs its certificate."""
+    mail = wrap_sealed(blob, kind(blob), b"From: a@example.org\r\n")
+    reader = Identity(key._private, key.certificate)
+    return _opens(lambda: decrypt(mail, keys=reader, trust=NoTrust()))
+
+
+def _opens(way: Callable[[], object]) -> bool:
     try:
-        enveloped.open_with(enveloped.read(blob), [key], _POLICY)
+        way()
     except DecryptionFailed as failed:
         if str(failed) != enveloped.FAILED:
             raise

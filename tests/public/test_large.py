@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import smime
-from smime import peeling
+from smime import incoming, peeling
 from tests.support.world import LETTER, World
 
 AT = datetime.now(UTC)
@@ -141,7 +141,7 @@ def test_ordinary_forms_are_never_held_whole(
     """And the form that is, is the control."""
     whole = []
     monkeypatch.setattr(
-        smime.incoming, "_Peeled", lambda given, *_: whole.append(len(given)) or _stop()
+        incoming, "_in_memory", lambda given, *_: whole.append(len(given)) or _stop()
     )
     path = tmp_path / "large.eml"
     for name, mail in mails(world).items():
