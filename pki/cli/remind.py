@@ -75,6 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
     from datetime import timedelta
 
     from pki import reminders
+    from pki.errors import ProfileProblem
     from pki.registrar import Registrar
     from pki.renewal import due
 
@@ -83,7 +84,11 @@ def run(arguments: argparse.Namespace) -> int:
     text = reminders.TEXT
     if arguments.text is not None:
         with open(arguments.text, encoding="utf-8") as file:
-            text = file.read(reminders.MAX_TEXT_OCTETS)
+            text = file.read(reminders.MAX_TEXT_OCTETS + 1)
+        if len(text.encode()) > reminders.MAX_TEXT_OCTETS:
+            raise ProfileProblem(
+                f"{arguments.text}: a letter has at most {reminders.MAX_TEXT_OCTETS} octets"
+            )
     records = common.records_of(arguments)
     passphrase = common.given_or_asked(arguments, records.name)
     told, refused = [], []

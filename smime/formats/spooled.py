@@ -6,7 +6,6 @@ Source: RFC 2046 §5.1 for parts; RFC 8551 §3.1.1 for line ends
 
 from __future__ import annotations
 
-import re
 from itertools import pairwise
 
 from smime import stored
@@ -18,7 +17,12 @@ from smime.errors import LimitExceeded, MalformedMail, NotSupported
 from smime.formats.large import with_crlf
 from smime.mime.canonical import to_crlf
 from smime.mime.entity import MAX_HEADER_OCTETS, Entity, split_entity
-from smime.mime.multipart import MAX_LOOKALIKES, MAX_PARTS
+from smime.mime.multipart import (
+    LINE_END,
+    MAX_LOOKALIKES,
+    MAX_PADDING_OCTETS,
+    MAX_PARTS,
+)
 from smime.mime.transfer import BASE64_DAMAGED
 from smime.source import Source
 from smime.stored import Stored
@@ -31,10 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Decoded", "Keeping", "Region", "RegionContent", "keep", "spans"]
 
-MAX_DELIMITER_OCTETS = 4096  # blanks and all; relays add a few
 _BEGINNING_OCTETS = 64 * 1024
-
-_LINE_END = re.compile(rb"(--)?+[ \t]*+(?:\r?\n|\r?\Z)")
 
 
 class Region(Stored):
@@ -156,8 +157,8 @@ def spans(body: Region, boundary: bytes) -> list[tuple[int, int]]:
     lookalikes = 0
     for dashes in _candidates(body, b"\n--" + boundary, lines):
         after = dashes + 2 + len(boundary)
-        window = body.read(after, MAX_DELIMITER_OCTETS)
-        line_end = _LINE_END.match(window)
+        window = body.read(after, MAX_PADDING_OCTETS + len(b"--\r\n"))
+        line_end = LINE_END.match(window)
         if line_end is None or (
             after + line_end.end() < body.size and not line_end[0].endswith(b"\n")
         ):

@@ -139,7 +139,7 @@ def _read_type(text: str) -> ContentType:
     found = _known_types.get(text)
     if found is None:
         found = ContentType.parse(text)
-        if "boundary" not in text and len(text) < MAX_KNOWN_TYPES:  # else it is of one mail
+        if "boundary" not in text and len(text) <= MAX_KNOWN_HEAD_OCTETS:  # else it is of one mail
             if len(_known_types) >= MAX_KNOWN_TYPES:
                 _known_types.clear()
             _known_types[text] = found

@@ -24,12 +24,14 @@ if TYPE_CHECKING:
 __all__ = ["Cuts", "boundary_of", "cut", "join_parts", "split_parts", "split_signed"]
 
 MAX_PARTS = 10_000  # of one multipart; a digest of a busy list has some hundreds
+MAX_BOUNDARY = 70  # octets (RFC 2046 §5.1.1)
 MAX_LOOKALIKES = 100_000  # lines that only begin like a delimiter; keeps the search short
+MAX_PADDING_OCTETS = 4096  # blanks behind a delimiter; relays add a few
 
 # What follows the boundary on a delimiter line: dashes if it is the last, and
 # blanks that were added on the way (transport-padding).
-_LINE_END = re.compile(rb"(--)?+[ \t]*+(?:\r?\n|\r?\Z)")
-_BOUNDARY = re.compile(r"[ -~]{0,69}[!-~]")
+LINE_END = re.compile(rb"(--)?+[ \t]{0,%d}+(?:\r?\n|\r?\Z)" % MAX_PADDING_OCTETS)
+_BOUNDARY = re.compile(rf"[ -~]{{0,{MAX_BOUNDARY - 1}}}[!-~]")
 
 
 class Cuts:
@@ -50,8 +52,8 @@ class Cuts:
 
 def cut(body: bytes, boundary: bytes) -> Cuts:
     """Find the parts of a multipart body; see ``split_parts``."""
-    if not 1 <= len(boundary) <= 70:
-        raise MalformedMail("a boundary has 1 to 70 octets")
+    if not 1 <= len(boundary) <= MAX_BOUNDARY:
+        raise MalformedMail(f"a boundary has 1 to {MAX_BOUNDARY} octets")
     lines: list[tuple[int, int]] = []
     closed = False
     lookalikes = 0
@@ -63,7 +65,7 @@ def cut(body: bytes, boundary: bytes) -> Cuts:
         # The common ends of a delimiter's line, written out.
         end = after + 2 if body.startswith(b"\r\n", after) else after + 1
         if body[end - 1 : end] != b"\n":
-            line_end = _LINE_END.match(body, after)
+            line_end = LINE_END.match(body, after)
             end = 0 if line_end is None else line_end.end()
             closed = line_end is not None and line_end[1] is not None
         if end:

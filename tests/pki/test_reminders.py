@@ -115,7 +115,8 @@ def test_a_letter_in_words_of_ones_own(club: Path, capsys: pytest.CaptureFixture
     assert mail["Subject"] == "Zertifikat läuft aus: bob@chess.example"
     assert mail.get_content().rstrip().endswith("再见")
 
-    for text in ("{password}", " \n", "a {address.x}"):
+    too_long = "ends: {address}\n\n" + "ü" * (reminders.MAX_TEXT_OCTETS // 2)
+    for text in ("{password}", " \n", "a {address.x}", too_long):
         Path("text").write_text(text)
         with pytest.raises(pki.ProfileProblem):
             main(["remind", *FROM, *PASS, "-o", "bad", "--text", "text"])
