@@ -55,7 +55,6 @@ def test_every_structure_cut_at_every_octet(cases: list[Case], form: str) -> Non
         for cut in sorted(cuts):
             with pytest.raises(SmimeError):
                 way(case.blob[:cut])
-                pytest.fail(f"{case.name} is read when cut at {cut}")
 
 
 def test_what_was_found_once(cases: list[Case]) -> None:
