@@ -247,7 +247,7 @@ class Facts:
         """Its validity in words."""
         assert self.validity is not None
         begin, end = self.validity
-        return f"from {begin.isoformat()[:10]} to {end.isoformat()[:10]}"
+        return f"from {begin.date().isoformat()} to {end.date().isoformat()}"
 
     @property
     def verifies_without_digest(self) -> bool:

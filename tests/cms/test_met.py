@@ -344,11 +344,11 @@ class Pipe:
 def strange(number: int) -> Iterator[tuple[str, bytes, bytes | None]]:
     """Yield what is good, and of no usual form."""
     own = certificate_of("rsa").public_bytes(forge.Encoding.DER)
-    one = forge.signer_info("rsa", more=[forge.attribute("1.2.3", der.integer(number))])
-    two = forge.signer_info("rsa")
+    one = forge.signer_info("rsa", more=[_time(number)])
+    two = forge.signer_info("rsa", more=[forge.attribute("1.2.3", der.integer(1)), _time(number)])
     yield "two signers", forge.message(one, two, certificates=[own]), None
-    beside = [forge.attribute("1.2.3.4", der.integer(number))]
-    unsigned = forge.signer_info("rsa", unsigned=beside)
+    beside = [forge.attribute("1.2.3.4", der.integer(1))]
+    unsigned = forge.signer_info("rsa", more=[_time(number)], unsigned=beside)
     yield "unsigned attributes", forge.message(unsigned, certificates=[own]), None
     as_is = [forge.message_digest(forge.digest("sha256", forge.CONTENT)), forge.content_type()]
 

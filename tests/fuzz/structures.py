@@ -14,11 +14,14 @@ from typing import Any
 import smime
 from smime import cms
 from smime.cms import algorithms as alg
-from smime.cms import der, enveloped
+from smime.cms import der, enveloped, receipt, signatures, timestamp
 from smime.formats import smime as form
+from tests.cms.people import person
 from tests.support.world import LETTER, World
 
 LENIENT = smime.Policy(weak=["gcm-in-enveloped"])
+KEM = "ml-kem-768"
+TST_INFO = "1.2.840.113549.1.9.16.1.4"
 CONTENT_KEY = cms.ContentKey(bytes(32))
 CONTENT = b"the content of a structure, longer than a block\r\n" * 3
 
@@ -73,6 +76,7 @@ def other_structures(world: World, shared: cms.SharedKey) -> list[tuple[str, byt
     own = [cms.attribute(f"1.2.3.{n}", der.octet_string(bytes(n))) for n in range(3)]
     gcm = smime.Policy(cipher="aes-256-gcm")
     to = [world.bob, shared]
+    spoken = [*to, cms.Passphrase("july")]
     both: dict[str, Any] = {"authenticated_attributes": own, "unprotected_attributes": own}
     derived = gcm.replace(content_key="derived")
     sealed = cms.encrypt(CONTENT, to=to, policy=derived, content_type="1.2.3", **both)
@@ -91,6 +95,53 @@ def other_structures(world: World, shared: cms.SharedKey) -> list[tuple[str, byt
         ("digested, tiny pieces", in_pieces(digested), None),
         ("encrypted", plain, None),
         ("encrypted, tiny pieces", in_pieces(plain), None),
+        ("sealed by encapsulation", encapsulated(gcm), CONTENT),
+        ("sealed by passphrase too", cms.encrypt(CONTENT, to=spoken, policy=gcm), CONTENT),
+    ]
+
+
+def encapsulated(policy: smime.Policy) -> bytes:
+    """Return a structure with a KEMRecipientInfo."""
+    return cms.encrypt(CONTENT, to=smime.Recipient(person(KEM)[1]), policy=policy)
+
+
+def values(world: World) -> list[Case]:
+    """Return what stands as a content or an attribute in a structure: no content comes of it."""
+    blob = cms.sign(CONTENT, by=world.alice)
+    imprint = der.sequence(
+        der.sequence(der.oid("2.16.840.1.101.3.4.2.1")), der.octet_string(bytes(32))
+    )
+    info = der.sequence(
+        der.integer(1),
+        der.oid("1.2.3"),
+        imprint,
+        der.integer(7),
+        der.tlv(0x18, b"20261124123456Z"),
+        der.sequence(der.integer(1)),
+    )
+    asked = receipt.Receipt(alg.DATA, bytes(24), bytes(64)).to_der()
+    with_request = cms.sign(CONTENT, by=world.alice, attributes=[receipt.write_request(["a@b.c"])])
+
+    def time_stamp(data: bytes) -> None:
+        timestamp.read_info(data)
+
+    def receipt_of(data: bytes) -> None:
+        receipt.Receipt.parse(data)
+
+    def request(data: bytes) -> None:
+        for one in signatures.read(data).signers:
+            if one.attributes is not None:
+                receipt.read_request(one.attributes)
+
+    def token(data: bytes) -> None:
+        timestamp.check_token(data, blob, policy=LENIENT)  # which answers, and never raises
+        timestamp.read_info(signatures.read(data).content or b"")
+
+    return [
+        Case("time stamp's content", info, (time_stamp,), None),
+        Case("receipt", asked, (receipt_of,), None),
+        Case("signed, asks for a receipt", with_request, (request,), None),
+        Case("token", cms.sign(info, by=world.alice, content_type=TST_INFO), (token,), None),
     ]
 
 
@@ -110,7 +161,8 @@ def structures(world: World) -> list[Case]:
     """Return every structure, made anew."""
     anchors = world.anchors
     shared = cms.SharedKey(bytes(16), b"july")
-    keys = [world.bob, world.rsa, shared, CONTENT_KEY]
+    encapsulating = smime.Identity(*person(KEM))
+    keys = [world.bob, world.rsa, shared, CONTENT_KEY, encapsulating]
 
     def verify(blob: bytes) -> bytes:
         return cms.verify(blob, trust=anchors).content
@@ -191,6 +243,7 @@ def structures(world: World) -> list[Case]:
     layers = (open_layer, open_stream, inspect)
     for name, blob, vouched in other_structures(world, shared):
         found.append(Case(name, blob, layers, vouched))
+    found += values(world)
     armoured = b"-----BEGIN CMS-----\n%b-----END CMS-----\n"
     import base64
 

@@ -8,9 +8,9 @@ import pytest
 
 import pki
 import smime
-from pki import archive, bulk, ceremony, keys, names, requests
+from pki import archive, audit, bulk, ceremony, escrow, keys, names, requests
 from pki.cli import common
-from pki.errors import NoAuthority, ProfileProblem, RequestRefused
+from pki.errors import LedgerProblem, NoAuthority, ProfileProblem, RequestRefused
 from pki.profiles import Profile
 from tests.limits.walk import Bench, Elsewhere, Passed, Refused, Table
 
@@ -66,7 +66,53 @@ def mistyped(limit: int, bench: Bench) -> None:
     assert len(asked) == limit
 
 
+def hosts(count: int, bench: Bench) -> None:
+    key = bench.world.bob.certificate.public_key()
+    pki.CertificationRequest(key, hosts=[f"h{n}.example.org" for n in range(count)])
+
+
+def local_octets(count: int, bench: Bench) -> None:
+    names.checked_address("x" * count + "@example.org")
+
+
+def address_octets(count: int, bench: Bench) -> None:
+    domain = "@" + "example." * 28 + "org"
+    names.checked_address("x" * (count - len(domain)) + domain)
+
+
+def checkpoint(count: int, bench: Bench) -> None:
+    """Of so many octets it is looked at, and is none."""
+    try:
+        audit.Checkpoint.parse(bytes(count))
+    except LedgerProblem as refused:
+        if "too large" in str(refused.__cause__):
+            raise
+
+
+def record(count: int, bench: Bench) -> None:
+    """Of so many octets a record is looked at, and is none."""
+    try:
+        escrow._parse(b"\x30\x00" + bytes(count - 2))
+    except smime.LimitExceeded:
+        raise
+    except smime.MalformedMail:
+        pass
+
+
+def stem(limit: int, bench: Bench) -> None:
+    for octets in (limit, limit + 1, 10 * limit):
+        found = bulk._stem("x" * octets, ["x" * octets])
+        assert len(found) <= limit + len("-") + 12
+        assert (found == "x" * octets) is (octets <= limit)
+
+
 TABLE: Table = {
+    "pki.audit.MAX_CHECKPOINT_OCTETS": Refused(checkpoint, LedgerProblem),
+    "pki.bulk.MAX_STEM": Passed(stem, "a longer one is cut, and told apart by its hash"),
+    "pki.escrow.MAX_RECORD_OCTETS": Refused(record),
+    "pki.names.MAX_ADDRESS_OCTETS": Refused(address_octets, RequestRefused),
+    "pki.names.MAX_LOCAL_OCTETS": Refused(local_octets, RequestRefused),
+    "pki.requests.MAX_HOSTS": Refused(hosts, RequestRefused),
     "pki.ceremony.MAX_CHAIN_OCTETS": Refused(chain_octets, NoAuthority, says="octets"),
     "pki.cli.common.MAX_ASKED": Passed(mistyped, "then nothing is done"),
     "pki.ocsp.MAX_QUESTIONS": Elsewhere(

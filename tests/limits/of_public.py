@@ -129,7 +129,32 @@ def setup_octets(limit: int, bench: Bench) -> None:
         _setup_block(split_entity(made + b"x"))
 
 
+def head_octets(limit: int, bench: Bench) -> None:
+    """Head and content of an answer are counted together while they come."""
+
+    def padded(octets: int) -> Any:
+        def answer(handler: Any) -> None:
+            start = b"HTTP/1.0 200 OK\r\nX: "
+            handler.wfile.write(start + b"x" * (octets - len(start) - 4) + b"\r\n\r\n")
+
+        return answer
+
+    fetcher = smime.HttpFetcher(allow_private=True, timeout_seconds=5, limit_octets=100)
+    with web() as site:
+        site.pages["/"] = padded(limit + 100)
+        assert fetcher.get(site.url("/")) == b""
+        site.pages["/"] = padded(limit + 101)
+        with pytest.raises(smime.LimitExceeded):
+            fetcher.get(site.url("/"))
+
+
 TABLE: Table = {
+    "smime.fetch.MAX_HEAD_OCTETS": Passed(head_octets, "LimitExceeded", lower=2000),
+    "smime.viewing.MAX_FILES": Elsewhere("tests/public/test_view.py::test_limits"),
+    "smime.viewing.MAX_TEXT": Elsewhere("tests/public/test_view.py::test_limits"),
+    "smime.wkd.MAX_OCTETS": Elsewhere(
+        "tests/pgp/test_wkd.py::test_a_server_that_is_not_there_or_not_the_one"
+    ),
     "smime.autocrypt.MAX_SETUP_OCTETS": Passed(setup_octets, "it is no setup message"),
     "smime.fetch.MAX_ADDRESSES": Passed(tried_addresses, "no more are tried"),
     "smime.fetch.MAX_OCTETS": Refused(fetched_octets),

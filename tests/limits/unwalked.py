@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 UNWALKED = """
-pki.audit.MAX_CHECKPOINT_OCTETS
 pki.authority.MAX_TEMPLATES
 pki.backup.MAX_FILES
 pki.backup.MAX_FILE_OCTETS
 pki.backup.MAX_LEDGER_OCTETS
 pki.backup.MAX_MANIFEST_OCTETS
 pki.bulk.MAX_CSR_OCTETS
-pki.bulk.MAX_STEM
 pki.ceremony.MAX_CHAIN
 pki.cli.challenge.MAX_READ_OCTETS
 pki.cli.common.MAX_CERTIFICATE_OCTETS
@@ -24,26 +22,21 @@ pki.cli.root.MAX_READ_OCTETS
 pki.cli.sign_csr.MAX_READ_OCTETS
 pki.escrow.MAX_AGENTS
 pki.escrow.MAX_KEY_OCTETS
-pki.escrow.MAX_RECORD_OCTETS
 pki.folder.MAX_FILE_OCTETS
 pki.folder.MAX_SHARDS
 pki.handover.MAX_NOTE_OCTETS
 pki.keys.MAX_RSA_BITS
-pki.names.MAX_ADDRESS_OCTETS
-pki.names.MAX_LOCAL_OCTETS
 pki.ocsp.MAX_NONCE_OCTETS
 pki.ocsp.MAX_REQUEST_OCTETS
 pki.ocsp_http.MAX_PATH_CHARACTERS
 pki.questions.MAX_AT_ONCE
 pki.questions.MAX_PAGE
 pki.reminders.MAX_TEXT_OCTETS
-pki.requests.MAX_HOSTS
 pki.together.MAX_STEPS
 pki.weak.MAX_SMALL_FACTOR
 smime.autocrypt.MAX_FIELDS
 smime.cli.keys.MAX_NAMED
 smime.cli.sopio.MAX_INPUT
-smime.fetch.MAX_HEAD_OCTETS
 smime.fetch.MAX_SECONDS
 smime.peeling.MAX_SIGNATURE_OCTETS
 smime.pgp.armour.MAX_AROUND
@@ -76,8 +69,5 @@ smime.trust.revocation.MAX_CRL_SIGNATURE_CHECKS
 smime.trust.revocation.MAX_SENT_CRLS
 smime.trust.system.MAX_OBJECTS
 smime.trust.system.MAX_VALUE_OCTETS
-smime.viewing.MAX_FILES
-smime.viewing.MAX_TEXT
 smime.viewing.MAX_VIEWED
-smime.wkd.MAX_OCTETS
 """
