@@ -110,10 +110,6 @@ class Large:
         """Lines of the header block end in LF alone, as those of the body will."""
         return to_crlf(self.head.header_block) != self.head.header_block
 
-    def crlf_octets(self) -> int:
-        """Return the length of the body with CRLF line ends; that takes reading it once."""
-        return sum(map(len, with_crlf(self.body())))
-
     def __enter__(self) -> Self:
         return self
 
@@ -134,15 +130,16 @@ class Parted(Source):
     ``travels``), or ``NotCanonical`` is raised while it is read.
     """
 
-    __slots__ = ("_crlf", "_head", "_large", "_looked_at", "_travels")
+    __slots__ = ("_head", "_large", "_looked_at", "_travels")
 
     def __init__(self, head: bytes, large: Large, *, looked_at: bool, travels: bool) -> None:
         super().__init__(b"", "a mail")
         self.whole = None
+        if looked_at and large.has_bare_lf:
+            raise NotCanonical  # which of its line ends are data shows part by part
         # A length that is known beforehand makes DER. If the file changes until it
         # is read again, the source finds another length and fails.
-        self._crlf = looked_at and large.has_bare_lf
-        self.size = len(head) + (large.crlf_octets() if self._crlf else large.body_octets)
+        self.size = len(head) + large.body_octets
         self._head = head
         self._large = large
         self._looked_at = looked_at
@@ -151,8 +148,6 @@ class Parted(Source):
     def _read(self) -> Iterator[Piece]:
         yield self._head
         body = self._large.body()
-        if self._crlf:
-            body = with_crlf(body)
         yield from canonical_pieces(body, self._travels) if self._looked_at else body
 
 

@@ -87,7 +87,9 @@ def leaves(mail: bytes, default: str = "text/plain") -> list[tuple[bytes, bytes]
         except smime.MalformedMail:
             return [(entity.header_block, entity.body)]
         inside = [leaf for part in parts for leaf in leaves(part, below)]
-        return [(entity.header_block, b""), *inside]
+        # What is of 7 bits may say 8bit all the same, where only line ends had to be put right.
+        said = entity.header_block.replace(b"Content-Transfer-Encoding: 8bit\r\n", b"")
+        return [(said, b""), *inside]
     if kind == "message/rfc822" and entity.transfer_encoding in ("7bit", "8bit", "binary"):
         return [(entity.header_block, b""), *leaves(entity.body)]
     return [(entity.header_block, entity.decoded())]
