@@ -9,6 +9,7 @@ Floor:  source (uses nothing)
 from __future__ import annotations
 
 import errno
+import io
 import os
 import stat
 
@@ -24,9 +25,27 @@ else:
     # For whoever looks at run time; evaluated it would import typing.
     Data = "bytes | bytearray | memoryview | os.PathLike[str] | BinaryIO"
 
-__all__ = ["PIECE_OCTETS", "Source"]
+__all__ = ["PIECE_OCTETS", "Source", "read_at_most"]
 
 PIECE_OCTETS = 256 * 1024  # large enough that a call costs nothing beside it, and fits a cache
+
+
+def read_at_most(file: BinaryIO, count: int) -> bytes:
+    """Return what is left of a file, at most ``count`` octets; ``OSError`` as it comes.
+
+    ``file.read(count)`` would take room for all of ``count`` first, of which a system that
+    promises no more memory than it has may have none, however small the file.
+
+    >>> read_at_most(io.BytesIO(b"abc"), 1 << 30)
+    b'abc'
+    """
+    found = []
+    while count and (piece := file.read(min(PIECE_OCTETS, count))):
+        found.append(piece)
+        if len(piece) < min(PIECE_OCTETS, count) and isinstance(file, io.BufferedReader):
+            break  # it gives less at the end alone; a person would have to end it twice
+        count -= len(piece)
+    return b"".join(found)
 
 
 class Source:

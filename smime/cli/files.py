@@ -15,6 +15,7 @@ import stat
 import sys
 
 from smime.errors import LimitExceeded
+from smime.source import read_at_most
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ STANDARD = "-"
 """The name that stands for standard input and standard output."""
 
 MAX_INPUT_OCTETS = 1 << 30  # read whole, several times its size in memory; no mail is larger
-_CHUNK = 1 << 20
 _LARGE = 1 << 20
 
 
@@ -52,12 +52,12 @@ class Files:
         """
         if name != STANDARD:
             with open(name, "rb") as file:
-                data = _read_whole(file.read, name)
+                data = _read_whole(file, name)
             self.subject = name
             return data
         stream = _standard_input()
         try:
-            data = _read_whole(stream.read, "standard input")
+            data = _read_whole(stream, "standard input")
         except OSError as problem:
             problem.filename = "standard input"
             raise
@@ -212,15 +212,11 @@ def shut_up(stream: TextIO | None) -> None:
         pass  # a stream that is no file of the system keeps nothing back
 
 
-def _read_whole(read: Callable[[int], bytes], name: str) -> bytes:
-    chunks = []
-    left = MAX_INPUT_OCTETS
-    while chunk := read(min(_CHUNK, left + 1)):
-        left -= len(chunk)
-        if left < 0:
-            raise LimitExceeded(f"{name}: larger than {MAX_INPUT_OCTETS} octets")
-        chunks.append(chunk)
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+def _read_whole(file: BinaryIO, name: str) -> bytes:
+    data = read_at_most(file, MAX_INPUT_OCTETS + 1)
+    if len(data) > MAX_INPUT_OCTETS:
+        raise LimitExceeded(f"{name}: larger than {MAX_INPUT_OCTETS} octets")
+    return data
 
 
 def _standard_input() -> BinaryIO:

@@ -10,6 +10,8 @@ import os
 import re
 import sys
 
+from smime.source import read_at_most
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,7 +100,7 @@ def standard_input() -> bytes:
 
 def _whole(file: BinaryIO) -> bytes:
     """Return all of it, and never a part: what is cut off would be signed as if it were whole."""
-    data = file.read(MAX_INPUT + 1)
+    data = read_at_most(file, MAX_INPUT + 1)
     if len(data) > MAX_INPUT:
         raise Failure(1, f"more than {MAX_INPUT} octets are not read")
     return data

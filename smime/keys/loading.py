@@ -4,7 +4,7 @@ Everything that is found is kept until keys and certificates are put together
 by their public keys. Each form is looked at from outside in before a library
 is called, so that a file cannot make it work for minutes.
 
-Floor:  keys (uses errors and cms)
+Floor:  keys (uses errors, source and cms)
 Source: RFC 7468 (PEM), RFC 5652 §5.1 (PKCS#7 certificates)
 """
 
@@ -27,6 +27,7 @@ from smime.cms.fitness import unreadable
 from smime.errors import KeyProblem, LimitExceeded, MalformedMail, NotSupported
 from smime.keys.pbe import Passwords, Writer
 from smime.keys.private import Secret, damaged, key_from_der, key_to_pem, traditional_key
+from smime.source import read_at_most
 
 TYPE_CHECKING = False  # what typing.TYPE_CHECKING is, without importing typing
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def read_file(path: os.PathLike[str] | str, caller: str) -> tuple[bytes, str]:
     if isinstance(path, str) and _BEGIN.decode() in path:
         raise TypeError(f"{caller}.load() takes a path: {caller}.parse(pem.encode()) takes PEM")
     with open(path, "rb") as file:
-        data = file.read(MAX_FILE + 1)
+        data = read_at_most(file, MAX_FILE + 1)
     return as_bytes(data, caller), repr(os.fspath(path))
 
 

@@ -1,6 +1,6 @@
 """What the caller gathered beforehand: certificates, CRLs, OCSP answers; held, not judged.
 
-Floor:  trust (uses errors)
+Floor:  trust (uses errors and source)
 Source: RFC 5280 §5 for CRLs, RFC 6960 for OCSP
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from smime.errors import LimitExceeded, MalformedMail
+from smime.source import read_at_most
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -176,7 +177,7 @@ def _new_numbers() -> Numbers:
 def _read_file(path: PathLike[str] | str, limit: int) -> bytes:
     """Return the DER in a file, taken out of PEM where it is that."""
     with open(path, "rb") as file:
-        data = file.read(limit + 1)
+        data = read_at_most(file, limit + 1)
     if len(data) > limit:
         raise LimitExceeded(f"{path}: more than {limit} octets")
     begin = data.find(b"-----BEGIN ")

@@ -1,6 +1,6 @@
 """Certificates out of files: PEM, DER or PKCS#7, alone or in folders.
 
-Floor:  trust (uses errors)
+Floor:  trust (uses errors and source)
 Source: RFC 7468 for PEM, RFC 5652 §5 for the certs-only form of PKCS#7
 """
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 
 from smime.errors import KeyProblem, LimitExceeded
+from smime.source import read_at_most
 from smime.trust.facts import UNREADABLE
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def load_certificates(paths: Iterable[PathLike[str] | str]) -> list[x509.Certifi
 
 def _load(path: PathLike[str] | str) -> list[x509.Certificate]:
     with open(path, "rb") as file:
-        data = file.read(MAX_FILE_OCTETS + 1)
+        data = read_at_most(file, MAX_FILE_OCTETS + 1)
     if len(data) > MAX_FILE_OCTETS:
         raise LimitExceeded(f"{os.fspath(path)}: more than {MAX_FILE_OCTETS} octets")
     try:

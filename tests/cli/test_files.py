@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smime import source
 from smime.cli import files as module
 from smime.cli.files import Files, say_to
 from smime.errors import LimitExceeded
@@ -80,7 +81,7 @@ def test_what_fails_before_the_name_leaves_no_file(tmp_path: Path) -> None:
 def test_input_above_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """At the limit it is read, above it is not, whatever the chunks."""
     monkeypatch.setattr(module, "MAX_INPUT_OCTETS", 1000)
-    monkeypatch.setattr(module, "_CHUNK", 300)
+    monkeypatch.setattr(source, "PIECE_OCTETS", 300)
     file = tmp_path / "mail"
 
     file.write_bytes(b"x" * 1000)

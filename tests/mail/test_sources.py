@@ -6,6 +6,8 @@ import email
 import email.policy
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from email.message import EmailMessage, Message
 from email.mime.text import MIMEText
@@ -16,8 +18,60 @@ from typing import Any
 import pytest
 
 import smime
+from smime.source import PIECE_OCTETS, read_at_most
 from tests.mail.letters import forwarding, letter, related, with_file
 from tests.support.world import LETTER, World
+
+# --- little room ----------------------------------------------------------------------
+
+
+class Few:
+    """A file that takes note of how much it is asked for at once, and gives few at a time."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data, self.asked = BytesIO(data), 0
+
+    def read(self, count: int) -> bytes:
+        self.asked = max(self.asked, count)
+        return self.data.read(min(count, 1000))
+
+
+@pytest.mark.parametrize("count", [0, 1, 5000, PIECE_OCTETS, 1 << 30])
+@pytest.mark.parametrize("size", [0, 1, 4999, 5000, 5001, PIECE_OCTETS + 1])
+def test_no_more_is_read_than_was_asked_for_and_none_is_missing(
+    tmp_path: Path, size: int, count: int
+) -> None:
+    data = os.urandom(size)
+    (tmp_path / "data").write_bytes(data)
+    slow = Few(data)
+
+    assert read_at_most(slow, count) == data[:count]
+    assert slow.asked <= PIECE_OCTETS
+    with (tmp_path / "data").open("rb") as file:
+        assert read_at_most(file, count) == data[:count]
+        assert file.tell() == min(size, count)
+
+
+SMALL = """
+import resource, sys
+from smime.cli.main import main
+import smime.cli.sop
+resource.setrlimit(resource.RLIMIT_AS, (200 << 20, 200 << 20))
+sys.exit(main(["sop", "armor"]))
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="platform: no limits to the memory of a process")
+def test_what_is_small_is_read_where_there_is_little_memory() -> None:
+    """However much may come, no room is asked for that is not needed."""
+    key = b"\xc6\x05\x04\0\0\0\0"
+    done = subprocess.run(
+        [sys.executable, "-c", SMALL], input=key, capture_output=True, timeout=60, check=False
+    )
+
+    assert done.returncode == 0, done.stderr.decode()
+    assert done.stdout.startswith(b"-----BEGIN PGP ")
+
 
 # --- bytes ------------------------------------------------------------------------
 
