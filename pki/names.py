@@ -32,6 +32,7 @@ __all__ = [
 
 MAX_NAME = 64  # ub-common-name (RFC 5280 appendix A.1)
 MAX_LOCAL_OCTETS = 64  # RFC 5321 §4.5.3.1.1
+MAX_HOST = 253  # characters of a domain (RFC 1035 §2.3.4)
 MAX_ADDRESS_OCTETS = 254  # RFC 5321 §4.5.3.1.3 without the angle brackets
 
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
@@ -112,7 +113,7 @@ def checked_host(host: str) -> str:
     """
     labels = [_ascii_label(label) for label in host.split(".")]
     made = ".".join(labels)
-    if not _DOMAIN.fullmatch(made) or len(made) > 253:
+    if not _DOMAIN.fullmatch(made) or len(made) > MAX_HOST:
         raise RequestRefused(
             f"{host!a} is not the name of a host", hint="write it like mail.example.org"
         )

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 __all__ = ["make_receipt", "receipt_wanted", "verify_receipt"]
 
+MAX_IDENTIFIER = 900  # characters of a Message-ID that is named: it is not folded
+
 
 def receipt_wanted(
     mail: Source,
@@ -243,6 +245,6 @@ def _fields(peeled: _Peeled, own: tuple[str, ...], to: tuple[str, ...]) -> bytes
     lines.append("Subject: Receipt")
     source = peeled.found.payload.fields if peeled.found.payload else peeled.outer.fields
     identifier = next((one.value for one in source if one.key == "message-id"), "")
-    if identifier.isascii() and identifier.isprintable() and 0 < len(identifier) < 900:
+    if identifier.isascii() and identifier.isprintable() and 0 < len(identifier) <= MAX_IDENTIFIER:
         lines.append(f"In-Reply-To: {identifier}")
     return "".join(f"{line}\r\n" for line in lines).encode("ascii")

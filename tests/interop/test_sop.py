@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from smime.cli.sop import main
 from tests.support.peers import peer
 
 pytestmark = pytest.mark.peer("gpg")
@@ -45,7 +47,24 @@ class Sop:
         return done.stdout
 
 
+class Here(Sop):
+    """Our command, without a process of its own for each call."""
+
+    def attempt(self, *arguments: str | Path, input: bytes = b"") -> subprocess.CompletedProcess:
+        kept = sys.stdin, sys.stdout, sys.stderr
+        out, err = (io.TextIOWrapper(io.BytesIO(), write_through=True) for _ in range(2))
+        sys.stdin, sys.stdout, sys.stderr = io.TextIOWrapper(io.BytesIO(input)), out, err
+        words = [*map(str, arguments)]
+        try:
+            status = main(words)
+        finally:
+            sys.stdin, sys.stdout, sys.stderr = kept
+        said = [one.buffer.getvalue() for one in (out, err)]
+        return subprocess.CompletedProcess(words, status, *said)
+
+
 OURS = Sop((sys.executable, "-m", "smime", "sop"))
+HERE = Here(())
 
 
 @dataclass(frozen=True)
@@ -204,39 +223,39 @@ def test_what_does_not_open_or_hold_has_its_status(ours, tmp_path):
 def test_passwords(tmp_path, monkeypatch):
     monkeypatch.setenv("LOCK", "open sesame\n")
     monkeypatch.setenv("OTHER", "another one")
-    key = OURS.run("generate-key", "--with-key-password=@ENV:LOCK", "Carol <carol@example.org>")
+    key = HERE.run("generate-key", "--with-key-password=@ENV:LOCK", "Carol <carol@example.org>")
     path = tmp_path / "carol"
     path.write_bytes(key)
-    assert OURS.attempt("sign", path, input=TEXT).returncode == 67
-    assert OURS.run("sign", "--with-key-password=@ENV:LOCK", path, input=TEXT)
-    other = OURS.run(
+    assert HERE.attempt("sign", path, input=TEXT).returncode == 67
+    assert HERE.run("sign", "--with-key-password=@ENV:LOCK", path, input=TEXT)
+    other = HERE.run(
         "change-key-password",
         "--old-key-password=@ENV:LOCK",
         "--new-key-password=@ENV:OTHER",
         input=key,
     )
     path.write_bytes(other)
-    assert OURS.run("sign", "--with-key-password=@ENV:OTHER", path, input=TEXT)
+    assert HERE.run("sign", "--with-key-password=@ENV:OTHER", path, input=TEXT)
 
-    sealed = OURS.run("encrypt", "--with-password=@ENV:LOCK", input=BINARY)
-    assert OURS.run("decrypt", "--with-password=@ENV:LOCK", input=sealed) == BINARY
-    assert OURS.attempt("decrypt", "--with-password=@ENV:OTHER", input=sealed).returncode == 29
+    sealed = HERE.run("encrypt", "--with-password=@ENV:LOCK", input=BINARY)
+    assert HERE.run("decrypt", "--with-password=@ENV:LOCK", input=sealed) == BINARY
+    assert HERE.attempt("decrypt", "--with-password=@ENV:OTHER", input=sealed).returncode == 29
 
 
 def test_signed_inside(ours, tmp_path):
     for form in ("binary", "text", "clearsigned"):
-        message = OURS.run("inline-sign", f"--as={form}", ours.alice, input=TEXT)
+        message = HERE.run("inline-sign", f"--as={form}", ours.alice, input=TEXT)
         found = tmp_path / form
-        out = OURS.run(
+        out = HERE.run(
             "inline-verify", f"--verifications-out={found}", ours.alice_cert, input=message
         )
         assert out.replace(b"\r\n", b"\n").rstrip(b"\n") == TEXT.rstrip(b"\n")
         assert found.read_bytes().count(b"\n") == 1
-        assert OURS.attempt("inline-verify", ours.bob_cert, input=message).returncode == 3
+        assert HERE.attempt("inline-verify", ours.bob_cert, input=message).returncode == 3
         signatures = tmp_path / f"{form}.sig"
-        content = OURS.run("inline-detach", f"--signatures-out={signatures}", input=message)
-        assert OURS.run("verify", signatures, ours.alice_cert, input=content)
-        again = OURS.attempt("inline-detach", f"--signatures-out={signatures}", input=message)
+        content = HERE.run("inline-detach", f"--signatures-out={signatures}", input=message)
+        assert HERE.run("verify", signatures, ours.alice_cert, input=content)
+        again = HERE.attempt("inline-detach", f"--signatures-out={signatures}", input=message)
         assert again.returncode == 59
 
 
@@ -250,19 +269,19 @@ def test_armour_goes_on_and_off(ours):
 
 
 def test_a_revoked_key_and_a_key_of_version_6(ours, tmp_path):
-    key = OURS.run("generate-key", "Dora <dora@example.org>")
-    (tmp_path / "revoked").write_bytes(OURS.run("revoke-key", input=key))
-    assert OURS.attempt("encrypt", tmp_path / "revoked", input=TEXT).returncode == 17
+    key = HERE.run("generate-key", "Dora <dora@example.org>")
+    (tmp_path / "revoked").write_bytes(HERE.run("revoke-key", input=key))
+    assert HERE.attempt("encrypt", tmp_path / "revoked", input=TEXT).returncode == 17
 
     path = tmp_path / "new"
-    path.write_bytes(OURS.run("generate-key", "--profile=rfc9580", "Dora <dora@example.org>"))
+    path.write_bytes(HERE.run("generate-key", "--profile=rfc9580", "Dora <dora@example.org>"))
     cert = tmp_path / "new.cert"
-    cert.write_bytes(OURS.run("extract-cert", input=path.read_bytes()))
-    sealed = OURS.run("encrypt", f"--sign-with={path}", cert, input=TEXT)
-    assert OURS.run("decrypt", path, input=sealed) == TEXT
+    cert.write_bytes(HERE.run("extract-cert", input=path.read_bytes()))
+    sealed = HERE.run("encrypt", f"--sign-with={path}", cert, input=TEXT)
+    assert HERE.run("decrypt", path, input=sealed) == TEXT
     signature = tmp_path / "signature"
-    signature.write_bytes(OURS.run("sign", path, input=TEXT))
-    assert OURS.run("verify", signature, cert, input=TEXT)
+    signature.write_bytes(HERE.run("sign", path, input=TEXT))
+    assert HERE.run("verify", signature, cert, input=TEXT)
 
 
 def test_it_says_what_it_is():

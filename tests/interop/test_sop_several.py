@@ -2,37 +2,15 @@
 
 from __future__ import annotations
 
-import io
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
-from smime.cli.sop import main
-from tests.interop.test_sop import BINARY, TEXT, Sop, make_keys
+from tests.interop.test_sop import BINARY, HERE, TEXT, Sop, make_keys
 from tests.support.peers import peer
 
 pytestmark = pytest.mark.peer("gpg")
 
 
-class Here(Sop):
-    """Our command, without a process of its own for each call."""
-
-    def attempt(self, *arguments: str | Path, input: bytes = b"") -> subprocess.CompletedProcess:
-        kept = sys.stdin, sys.stdout, sys.stderr
-        out, err = (io.TextIOWrapper(io.BytesIO(), write_through=True) for _ in range(2))
-        sys.stdin, sys.stdout, sys.stderr = io.TextIOWrapper(io.BytesIO(input)), out, err
-        words = [*map(str, arguments)]
-        try:
-            status = main(words)
-        finally:
-            sys.stdin, sys.stdout, sys.stderr = kept
-        said = [one.buffer.getvalue() for one in (out, err)]
-        return subprocess.CompletedProcess(words, status, *said)
-
-
-OURS = Here(())
+OURS = HERE
 
 
 @pytest.fixture(scope="module")

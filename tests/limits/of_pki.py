@@ -80,6 +80,10 @@ def address_octets(count: int, bench: Bench) -> None:
     names.checked_address("x" * (count - len(domain)) + domain)
 
 
+def host(count: int, bench: Bench) -> None:
+    names.checked_host("x" * (count - len(".example" * 25)) + ".example" * 25)
+
+
 def checkpoint(count: int, bench: Bench) -> None:
     """Of so many octets it is looked at, and is none."""
     try:
@@ -111,6 +115,7 @@ TABLE: Table = {
     "pki.bulk.MAX_STEM": Passed(stem, "a longer one is cut, and told apart by its hash"),
     "pki.escrow.MAX_RECORD_OCTETS": Refused(record),
     "pki.names.MAX_ADDRESS_OCTETS": Refused(address_octets, RequestRefused),
+    "pki.names.MAX_HOST": Refused(host, RequestRefused),
     "pki.names.MAX_LOCAL_OCTETS": Refused(local_octets, RequestRefused),
     "pki.requests.MAX_HOSTS": Refused(hosts, RequestRefused),
     "pki.ceremony.MAX_CHAIN_OCTETS": Refused(chain_octets, NoAuthority, says="octets"),

@@ -10,6 +10,7 @@ import smime
 from smime import fetch, protocols
 from tests.limits.of_formats import HEAD, TEXT, both, mixed
 from tests.limits.walk import Bench, Elsewhere, Passed, Refused, Table
+from tests.public.test_receipts import ASKS
 from tests.support.web import moved, web
 
 
@@ -148,7 +149,19 @@ def head_octets(limit: int, bench: Bench) -> None:
             fetcher.get(site.url("/"))
 
 
+def receipt_for(limit: int, bench: Bench) -> None:
+    """A receipt names no longer Message-ID, and is one for the mail all the same."""
+    for count, named in ((limit, True), (limit + 1, False)):
+        identifier = b"<" + b"x" * (count - 2) + b">"
+        mail = b"Message-ID: " + identifier + b"\r\n" + HEAD + TEXT + b"hi\r\n"
+        world = bench.world
+        asking = smime.sign(mail, by=world.alice, policy=ASKS)
+        made = smime.make_receipt(asking, by=world.bob, trust=world.anchors)
+        assert (b"In-Reply-To: " + identifier in bytes(made)) is named
+
+
 TABLE: Table = {
+    "smime.receipts.MAX_IDENTIFIER": Passed(receipt_for, "it is not named"),
     "smime.fetch.MAX_HEAD_OCTETS": Passed(head_octets, "LimitExceeded", lower=2000),
     "smime.viewing.MAX_FILES": Elsewhere("tests/public/test_view.py::test_limits"),
     "smime.viewing.MAX_TEXT": Elsewhere("tests/public/test_view.py::test_limits"),

@@ -47,6 +47,7 @@ def bob(ring: smime.PgpKeyring) -> smime.PgpKey:
 @pytest.fixture
 def desk(gpg: Peer, tmp_path: Path, capsys, monkeypatch) -> Iterator[Desk]:
     home = tempfile.mkdtemp(prefix="pgp-", dir="/tmp")  # short, for the agent's sockets
+    (Path(home) / "gpg-agent.conf").write_text("s2k-count 65536\n")  # as of other homes of tests
     monkeypatch.chdir(tmp_path)
     (tmp_path / "letter.eml").write_bytes(LETTER)
     yield Desk(tmp_path, home, capsys)

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 import smime
-from smime.pgp import homes
 from smime.pgp.packets import read_sealed
 
 pytestmark = pytest.mark.peer("gpg")
@@ -18,9 +17,7 @@ TEXT = b"We meet at noon.\r\n"
 
 
 @pytest.fixture
-def ring(gpg, monkeypatch) -> Iterator[smime.PgpKeyring]:
-    # How often a passphrase is hashed is measured by the agent: some tenths of a second's worth.
-    monkeypatch.setattr(homes, "_AGENT_CONF", homes._AGENT_CONF + "s2k-count 65536\n")
+def ring(gpg) -> Iterator[smime.PgpKeyring]:
     with smime.PgpKeyring() as made:
         yield made
 

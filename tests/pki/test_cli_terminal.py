@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,8 @@ class Terminal:
         self.process, self.terminal = pty.fork()
         if not self.process:  # the child, which becomes the command
             os.chdir(cwd)
+            # What runs behind a shell ignores it, and so would the command.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             os.execve(COMMAND[0], [*COMMAND, *arguments], ENVIRONMENT | environment)
 
     def answer(self, question: str, typed: str) -> None:

@@ -101,6 +101,7 @@ def changed(name: str, mail: bytes) -> Iterator[tuple[str, bytes]]:
         mail[:middle] + bytes((mail[middle] ^ 1,)) + mail[middle + 1 :],
     )
     yield f"{name}, cut short", mail[: len(mail) - 3000]
+    yield f"{name}, its beginning", mail[: mail.index(b"\r\n\r\n") + 68]
     yield f"{name}, blanks behind delimiters", mail.replace(b"--\r\n", b"-- \t\r\n")
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from smime.pgp import homes
+
 PREFIX = "smime-pgp-"  # of the homes that smime makes
 SECONDS = 10.0  # for one that was just told to end
 
@@ -50,6 +52,18 @@ def is_lived_in(home: Path) -> bool:
     except OSError:
         return False
     return False
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _passphrases_are_quick() -> Iterator[None]:
+    """An agent measures how often it hashes a passphrase: some tenths of a second's worth.
+
+    Those of the homes that smime makes in this process hash less. The examples of the docs,
+    and whatever else is a process of its own, have the agent as users have it.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(homes, "_AGENT_CONF", f"{homes._AGENT_CONF}s2k-count 65536\n")
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
