@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests.support import sources
 from tests.support.hsm import make_tokens
@@ -19,6 +20,10 @@ pytest_plugins = [
     "tests.support.confirms",
     "tests.support.reports",
 ]
+
+# A machine may be busy: where time is the point, the test names its own limit.
+settings.register_profile("busy", deadline=None)
+settings.load_profile("busy")
 
 
 @pytest.fixture(autouse=True)
