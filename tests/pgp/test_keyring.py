@@ -412,8 +412,8 @@ def test_a_closed_ring_leaves_no_client(gpg):
         home = ring.gnupg.home
         assert len(clients_of(home)) >= 1
         assert len(agents_of(home)) == 1
-    assert not clients_of(home)
-    assert not agents_of(home)
+    assert wait_for(lambda: not clients_of(home))
+    assert wait_for(lambda: not agents_of(home))
 
 
 def test_a_forked_child_leaves_the_home_alone(ring):
