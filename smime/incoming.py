@@ -419,15 +419,7 @@ class _Peeled(Peeled):
             if content is None:
                 raise DecryptionFailed(enveloped.FAILED)
             return content, key
-        if envelope.why_not:
-            raise NotSupported(envelope.why_not)
-        if not self.keys:
-            if why_not := envelope.sealed.why_not:  # nor would any key help
-                raise NotSupported(why_not)
-            raise DecryptionFailed(
-                "the mail is sealed, and no key was given",
-                hint=f"it is sealed for {'; '.join(layer.names[:8]) or 'nobody'}",
-            )
+        self._check_keys(envelope, layer)
         return enveloped.open_with(envelope, self.keys, self.world.policy)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 
 from smime.cms import enveloped
-from smime.errors import DecryptionFailed, SmimeError
+from smime.errors import DecryptionFailed, NotSupported, SmimeError
 from smime.formats import pgplayers as pgp
 from smime.judged import Judged, Signed
 from smime.mime.canonical import crlf_form
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from smime.errors import MalformedMail
     from smime.formats import pgpmime
     from smime.formats.spooled import Region
-    from smime.judged import Taken, World
+    from smime.judged import Sealed, Taken, World
     from smime.mime.entity import Entity
     from smime.mime.headers import Protected
     from smime.pgp import PgpKey
@@ -103,6 +103,18 @@ class Peeled:
         if taken.stopped is not None:
             raise taken.stopped
         return taken.content
+
+    def _check_keys(self, envelope: enveloped.Envelope, layer: Sealed) -> None:
+        """Raise what anybody can see: that no key would open it, or that none was given."""
+        if envelope.why_not:
+            raise NotSupported(envelope.why_not)
+        if not self.keys:
+            if why_not := envelope.sealed.why_not:  # nor would any key help
+                raise NotSupported(why_not)
+            raise DecryptionFailed(
+                "the mail is sealed, and no key was given",
+                hint=f"it is sealed for {'; '.join(layer.names[:8]) or 'nobody'}",
+            )
 
     def _was_sealed(self, by: str) -> None:
         self.opened_by = by

@@ -100,7 +100,11 @@ class PeeledFile(Peeled):
         if form.is_tnef(entity) or kind in ("multipart/encrypted", "message/rfc822"):
             raise NeededWhole
         beginning = body.read(0, PEEK_OCTETS)
-        if b"-----BEGIN " in beginning or b"\nSig:" in beginning:
+        if (
+            b"-----BEGIN PGP" in beginning
+            or b"\nSig:" in beginning
+            or form.begins_armoured(beginning)
+        ):
             raise NeededWhole  # a text may be a layer of its own
         return False
 
@@ -160,7 +164,10 @@ class PeeledFile(Peeled):
 
     def _take_sealed(self, label: str, reader: stream.Reader, kind: bytes) -> None:
         if not self.keys:
-            raise NeededWhole
+            found = sealing.read_through(reader, kind)
+            without_key = Sealed(label, found)
+            self.taken.append(without_key)
+            self._check_keys(found, without_key)
         with Keeping() as kept:
             try:
                 envelope = sealing.unseal_begun(reader, kind, self.keys, self.world.policy, kept)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Wrapped",
     "base64_lines",
+    "begins_armoured",
     "binary",
     "is_named_p7m",
     "is_tnef",
@@ -44,6 +45,7 @@ PKCS7_MIME = frozenset({"application/pkcs7-mime", "application/x-pkcs7-mime"})
 _TNEF_TYPES = frozenset({"application/ms-tnef", "application/vnd.ms-tnef"})
 PKCS7_SIGNATURE = frozenset({"application/pkcs7-signature", "application/x-pkcs7-signature"})
 _ARMOUR = (b"-----BEGIN PKCS7-----", b"-----BEGIN CMS-----", b"-----BEGIN PKCS #7 SIGNED DATA-----")
+ARMOUR_OCTETS = 64  # blanks that a text may have before it, and its first line
 _SMIME_TYPE = {
     "signedData": "signed-data",
     "envelopedData": "enveloped-data",
@@ -194,10 +196,15 @@ def _recognise_armour(entity: Entity) -> Wrapped | None:
     return Wrapped("text/plain", blob)
 
 
+def begins_armoured(text: bytes) -> bool:
+    """Whether a text begins with PEM armour around CMS."""
+    return text[:ARMOUR_OCTETS].lstrip().startswith(_ARMOUR)
+
+
 def _is_armoured(entity: Entity) -> bool:
     """Whether the whole body is one block of PEM armour around CMS."""
     at = entity.body_at
-    if not entity.raw[at : at + 64].lstrip().startswith(_ARMOUR):
+    if not begins_armoured(entity.raw[at : at + ARMOUR_OCTETS]):
         return False
     text = entity.body.strip()
     return text.count(b"-----BEGIN ") == 1 and text.rpartition(b"\n")[2].startswith(b"-----END ")

@@ -250,6 +250,44 @@ def test_too_many_layers(world: World, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cipher", ["aes-256-cbc", "aes-256-gcm"])
+def test_sealed_mail_is_examined_without_a_key(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cipher: str
+) -> None:
+    """The report is that of a mail in memory, and the mail is not held; both are damaged, too."""
+    monkeypatch.setattr("smime.formats.large.SMALL_OCTETS", 100)
+    policy = smime.Policy.modern().replace(cipher=cipher)
+    mail = bytes(smime.encrypt(LETTER, to=[world.bob, world.rsa], policy=policy))
+    held = smime.examine(mail, trust=world.anchors)
+    assert held.problem is not None
+    assert "no key was given" in held.problem.reason
+    assert len(held.layers[0].recipients) == 2
+    path = tmp_path / "sealed.eml"
+    cut = [smime.examine(mail[:-400], trust=world.anchors), held]
+    monkeypatch.setattr(incoming, "_in_memory", lambda *_: _stop())
+    for kept in (mail[:-400], mail):
+        path.write_bytes(kept)
+        assert smime.examine(path, trust=world.anchors).to_dict() == cut.pop(0).to_dict()
+
+
+def test_a_certificate_in_a_text_is_a_text(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("smime.formats.large.SMALL_OCTETS", 100)
+    text = HEAD + TEXT + b"-----BEGIN CERTIFICATE-----\r\nAAAA\r\n-----END CERTIFICATE-----\r\n"
+    held = smime.open(text, trust=world.anchors)
+    path = tmp_path / "text.eml"
+    path.write_bytes(text)
+    armoured = text.replace(b"CERTIFICATE", b"PKCS7")
+    monkeypatch.setattr(incoming, "_in_memory", lambda *_: _stop())
+    opened = smime.open(path, trust=world.anchors)
+    assert bytes(opened.mail) == bytes(held.mail) == text
+    assert opened.report.outcome == held.report.outcome
+    path.write_bytes(armoured)
+    with pytest.raises(_Stopped):
+        smime.open(path, trust=world.anchors)
+
+
+@pytest.mark.parametrize("cipher", ["aes-256-cbc", "aes-256-gcm"])
 def test_what_does_not_open_is_examined(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cipher: str
 ) -> None:
