@@ -124,6 +124,6 @@ def test_bcc_is_among_the_recipients_and_nowhere_else(world: World) -> None:
         for data in (bytes(mail), bytes(mail.message), bytes(opened.mail), opened.content):
             assert b"secret@" not in data
             assert b"other@" not in data
-            assert not any(line.lower().startswith(b"bcc") for line in data.splitlines())
+            assert not any(line.lower().startswith(b"bcc:") for line in data.splitlines())
         assert smime.Mail(mail).recipients == mail.recipients
         assert "secret@example.org" not in opened.mail.recipients
