@@ -172,5 +172,5 @@ def name_of(name: Callable[[], x509.Name]) -> str:
     """
     try:
         return name().rfc4514_string()
-    except (ValueError, Warning):  # python -W error
+    except (TypeError, ValueError, Warning):  # a BIT STRING where a text belongs; python -W error
         return ""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 
+from smime.cms.fitness import unreadable
 from smime.keys.address import same_address, split_address
 
 if TYPE_CHECKING:
@@ -47,7 +48,11 @@ def constraint_problem(path: Sequence[Facts]) -> str:
             if place and one.self_issued:
                 continue
             if any(mailboxes):
-                for name in _mailboxes(one):
+                try:
+                    names = _mailboxes(one)
+                except unreadable():
+                    return f"{issuer.label} constrains names, and one of {one.label} is damaged"
+                for name in names:
                     if not _allowed(name, *mailboxes):
                         return f"{issuer.label} may not certify the address {name}"
             for other in one.alternative_names or ():

@@ -8,8 +8,11 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from smime.cms import der
 from smime.policy import Policy
 from smime.trust import Anchors
 from tests.trust.ca import (
@@ -92,6 +95,24 @@ def test_name_constraints_hold_for_every_form_of_a_mailbox(names, subject, good)
     path = judge(top, leaf).path
 
     assert path.code == ("ok" if good else "name-constraints")
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_damaged_name_is_not_within_constraints(damaged):
+    """A BIT STRING where a text belongs, certified so by the CA itself: the library raises."""
+    top = root(permitted=(INSIDE,))
+    leaf = user(top, subject=name_of("Alice"))
+    tbs = leaf.certificate.tbs_certificate_bytes
+    text = b"\x0c\x05Alice"
+    assert text in tbs
+    if damaged:
+        tbs = tbs.replace(text, b"\x03\x05\x00lice")
+    value = top.key.sign(tbs, ec.ECDSA(hashes.SHA256()))
+    algorithm = der.sequence(der.oid("1.2.840.10045.4.3.2"))
+    blob = der.sequence(tbs, algorithm, der.tlv(0x03, b"\0" + value))
+    again = Entity(x509.load_der_x509_certificate(blob), leaf.key)
+
+    assert codes(judge(top, again)).get("path", "ok") == ("name-constraints" if damaged else "ok")
 
 
 @pytest.mark.parametrize("side", ["permitted", "excluded"])
