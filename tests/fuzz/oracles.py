@@ -72,9 +72,13 @@ def opens_straight(blob: bytes, key: Any) -> bool:
     return found[0] is not None
 
 
-def opens_as_mail(blob: bytes, key: Any) -> bool:
-    """Open a mail with the structure in it; the key needs its certificate."""
-    mail = wrap_sealed(blob, kind(blob), b"From: a@example.org\r\n")
+def mail_of(blob: bytes) -> bytes:
+    """Return a mail with the structure in it."""
+    return wrap_sealed(blob, kind(blob), b"From: a@example.org\r\n")
+
+
+def opens_as_mail(mail: bytes, key: Any) -> bool:
+    """Open such a mail; the key needs its certificate."""
     reader = Identity(key._private, key.certificate)
     return _opens(lambda: decrypt(mail, keys=reader, trust=NoTrust()))
 
