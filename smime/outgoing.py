@@ -324,41 +324,31 @@ def _from_file(
     hidden: Sequence[Field] = ()
     if policy.legacy_display and mode_of(mail.head, policy, mode) == "cipher":
         hidden = hidden_fields(mail.head, shy=policy.headers == "shy", hidden=policy.hidden)
-    way = policy, mode, travels, look, large, out
+
+    def in_pieces(mail: Large, *, anew: bool) -> Mail:
+        """Protect it as its body goes by; raises ``NotCanonical`` unless it was written anew."""
+        if look is not None:
+            look(mail.head, Mail._made(mail.head.raw))
+        inner_head, outer, sealed_outer = divided(mail.head, policy, mode, travels, bodiless=anew)
+        looked_at = not anew and not is_exact(mail.head, policy)
+        inner = Parted(inner_head, mail, looked_at=looked_at, travels=travels)
+        size = 0
+        # Whether the body is canonical shows at its end: until then nothing may be out.
+        with release_to(out, private=True, wait=True) as release:
+            for piece in packing.large(large, inner, policy, outer, sealed_outer):
+                size += len(piece)
+                release.write(piece)
+            release.publish()
+        return Mail._written(size, mail.head.raw)
+
     with mail:
         if not hidden:
             try:
-                return _in_pieces(mail, False, *way)
+                return in_pieces(mail, anew=False)
             except NotCanonical:
                 pass
         with recoded(mail, hidden) as anew:
-            return _in_pieces(anew, True, *way)
-
-
-def _in_pieces(
-    mail: Large,
-    anew: bool,
-    policy: Policy,
-    mode: str,
-    travels: bool,
-    look: Callable[[Entity, Mail], None] | None,
-    large: Callable[[Octets, bytes, bytes], Iterator[Piece]],
-    out: Out,
-) -> Mail:
-    """Protect a mail whose body goes by. Raises ``NotCanonical`` unless it was written ``anew``."""
-    if look is not None:
-        look(mail.head, Mail._made(mail.head.raw))
-    inner_head, outer, sealed_outer = divided(mail.head, policy, mode, travels, bodiless=anew)
-    looked_at = not anew and not is_exact(mail.head, policy)
-    inner = Parted(inner_head, mail, looked_at=looked_at, travels=travels)
-    size = 0
-    # Whether the body is canonical shows at its end: until then nothing may be out.
-    with release_to(out, private=True, wait=True) as release:
-        for piece in packing.large(large, inner, policy, outer, sealed_outer):
-            size += len(piece)
-            release.write(piece)
-        release.publish()
-    return Mail._written(size, mail.head.raw)
+            return in_pieces(anew, anew=True)
 
 
 def _one(by: Sender) -> tuple[Identity, ...]:

@@ -81,11 +81,11 @@ class Peeled:
 
     def _peel(self) -> None:
         """Take the layers off, one after another."""
-        raise NotImplementedError
+        raise NotImplementedError  # each of the two subclasses has its own
 
     def _payload(self) -> Protected | None:
         """Return the header fields that the innermost entity protects."""
-        raise NotImplementedError
+        raise NotImplementedError  # each of the two subclasses has its own
 
     def _kept(self) -> Region | None:
         """Return the content that waits in a file."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 from time import time
 
 from smime.cms.algorithms import digest
+from smime.cms.sole import only
 from smime.errors import SmimeError
 from smime.formats import smime as form
 from smime.formats.attributes import has_own
@@ -54,15 +55,8 @@ def signed(mail: object, by: object, policy: Policy, at: datetime | None) -> Mai
 
     The arguments are those of ``smime.sign``, for a signature beside the mail.
     """
-    if isinstance(by, (list, tuple)) and len(by) == 1:
-        by = by[0]
-    if type(by) is not Identity:
-        return None
-    if type(mail) is bytes:
-        raw = mail
-    elif type(mail) is Mail:
-        raw = bytes(mail)
-    else:
+    by, raw = only(by), _octets(mail)
+    if type(by) is not Identity or raw is None:
         return None
     when = moment(at)
     try:
@@ -101,6 +95,13 @@ def _signing(by: Identity, policy: Policy) -> _Signing | None:
     return found
 
 
+def _octets(mail: object) -> bytes | None:
+    """Return the octets of a mail that is held; None for another source."""
+    if type(mail) is bytes:
+        return mail
+    return bytes(mail) if type(mail) is Mail else None
+
+
 def _made(mail: object, raw: bytes, data: bytes) -> Mail:
     """Return what was made of a mail, or of its octets."""
     if type(mail) is Mail:
@@ -115,17 +116,10 @@ def sealed(mail: object, to: object, policy: Policy) -> Mail | None:
 
     The arguments are those of ``smime.encrypt``, which nobody else is to vouch for.
     """
-    if isinstance(to, (list, tuple)) and len(to) == 1:
-        to = to[0]
+    to, raw = only(to), _octets(mail)
     if type(to) is Identity:
         to = to.recipient
-    if type(to) is not Recipient or policy.compress or policy.readers != "given":
-        return None
-    if type(mail) is bytes:
-        raw = mail
-    elif type(mail) is Mail:
-        raw = bytes(mail)
-    else:
+    if type(to) is not Recipient or raw is None or policy.compress or policy.readers != "given":
         return None
     try:
         way = to._alone(policy)

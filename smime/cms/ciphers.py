@@ -7,7 +7,8 @@ it back until then.
 
 Floor:  cms (uses errors, algorithms)
 Source: RFC 3565 and RFC 5652 §6.3 for AES-CBC; RFC 5084 for AES-GCM and AES-CCM;
-        RFC 8103 and RFC 8439 §2.8 for ChaCha20-Poly1305; RFC 3370 §5 for 3DES, RC2
+        RFC 8103 and RFC 8439 §2.8 for ChaCha20-Poly1305; RFC 3370 §5 for 3DES, RC2;
+        RFC 9709 for content keys that are derived
 """
 
 from __future__ import annotations
@@ -60,6 +61,7 @@ __all__ = [
     "BadSeal",
     "check_length",
     "decryptor",
+    "derive",
     "encryptor",
     "nonce_fits",
     "seal",
@@ -81,6 +83,8 @@ CHACHA_ONE_CALL = 1024 * 1024  # above, the library's class is slower than its t
 
 # RFC 5652 §6.3, by how many octets stand in the last block.
 PADDING = tuple(bytes((16 - octets,)) * (16 - octets) for octets in range(16))
+
+_SALT = b"The Cryptographic Message Syntax"  # RFC 9709 §2
 
 
 class BadSeal(Exception):
@@ -216,6 +220,17 @@ def unseal(
     content = one.update(ciphertext)
     last = one.finalize(tag)
     return content + last if content and last else content or last
+
+
+def derive(key: bytes, algorithm: bytes) -> bytes:
+    """Return the content key that is derived for one cipher and its parameters (RFC 9709 §2).
+
+    Who exchanges the cipher in a message makes another key of it, which opens nothing.
+    """
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+    return HKDF(SHA256(), len(key), _SALT, algorithm).derive(key)
 
 
 class _CbcEncryptor:

@@ -63,7 +63,6 @@ RC2_VERSION_128 = 58  # RFC 3370 §5.2: how 128 effective bits are written
 _ID_ENVELOPED_DATA = tlv(0x06, alg.ENVELOPED_DATA)
 _ID_AUTH_ENVELOPED_DATA = tlv(0x06, alg.AUTH_ENVELOPED_DATA)
 _ID_ENCRYPTED_DATA = tlv(0x06, alg.ENCRYPTED_DATA)
-_SALT = b"The Cryptographic Message Syntax"  # RFC 9709 §2
 _VERSIONS = tuple(integer(number) for number in range(5))  # RFC 5652 §6.1
 _ZERO = _VERSIONS[0]
 
@@ -138,7 +137,7 @@ class Frame:
             self.outer, version_der = start_of(mode, version)
             self.start = version_der + infos
         if derived:
-            self.key = derive(self.key, algorithm)
+            self.key = ciphers.derive(self.key, algorithm)
             algorithm = sequence(alg.CEK_HKDF_SHA256, algorithm)
         self.described = extras.identifier + algorithm
 
@@ -195,17 +194,6 @@ def around_nonce(cipher: str) -> tuple[bytes, bytes]:
         return sequence(identifier, parameters)
 
     return around(write, ciphers.NONCE_OCTETS[mode])
-
-
-def derive(key: bytes, algorithm: bytes) -> bytes:
-    """Return the content key that is derived for one cipher and its parameters (RFC 9709 §2).
-
-    Who exchanges the cipher in a message makes another key of it, which opens nothing.
-    """
-    from cryptography.hazmat.primitives.hashes import SHA256
-    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-
-    return HKDF(SHA256(), len(key), _SALT, algorithm).derive(key)
 
 
 class Envelope:
@@ -476,7 +464,9 @@ def content_keys(
     octets_of_key = alg.CIPHERS[envelope.cipher][1]
     found = recipients.unwrapped(envelope.sealed, keys, octets_of_key, policy)
     if envelope.derived_for:
-        found = [(key, derive(content_key, envelope.derived_for)) for key, content_key in found]
+        found = [
+            (key, ciphers.derive(content_key, envelope.derived_for)) for key, content_key in found
+        ]
     return found
 
 
@@ -494,7 +484,7 @@ def _given(envelope: Envelope, keys: Sequence[Key]) -> list[tuple[Key, bytes]]:
             hint=f"{envelope.label} takes {length} octets: keys=cms.ContentKey(...)",
         )
     if envelope.derived_for:
-        found = [(one, derive(value, envelope.derived_for)) for one, value in found]
+        found = [(one, ciphers.derive(value, envelope.derived_for)) for one, value in found]
     return found
 
 

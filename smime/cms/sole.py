@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from smime.cms.fitness import Fitness
     from smime.policy import Policy
 
-__all__ = ["MAX_POLICIES", "Sole", "seal", "sole"]
+__all__ = ["MAX_POLICIES", "Sole", "only", "seal", "sole"]
 
 # From here on every length around the content is written in the form of two octets,
 _LEAST = 0x100
@@ -68,12 +68,17 @@ class Sole:
         """The CMS content type that comes out."""
 
 
+def only(given: Any) -> Any:
+    """Return the one that is given, alone or as the only one of several."""
+    return given[0] if isinstance(given, (list, tuple)) and len(given) == 1 else given
+
+
 def seal(content: bytes, to: Any, policy: Policy) -> bytes | None:
     """Return the ContentInfo that seals ``content``; None for "go the full way".
 
     ``to`` and ``policy`` are those of ``smime.cms.encrypt``.
     """
-    one = to[0] if isinstance(to, (list, tuple)) and len(to) == 1 else to
+    one = only(to)
     key = getattr(one, "recipient_key", None)
     if type(key) is not RecipientKey:
         return None

@@ -52,53 +52,70 @@ def opened(blob: bytes, keys: Sequence[Key]) -> tuple[bytes | None, OpeningKey] 
     if len(keys) > MAX_KEYS:
         return None
     try:
-        return _opened(blob, keys)
+        way = _Way(blob, keys)
     except (_Unusual, IndexError, SmimeError):
         return None
-
-
-def _opened(blob: bytes, keys: Sequence[Key]) -> tuple[bytes | None, OpeningKey]:
-    at, end = _within(blob, 0, SEQUENCE)
-    tagged = blob.startswith(_ID_AUTH_ENVELOPED_DATA, at)
-    if not tagged and not blob.startswith(_ID_ENVELOPED_DATA, at):
-        raise _Unusual
-    at += 13 if tagged else 11
-    at, explicit = _within(blob, at, 0xA0)
-    at, inner = _within(blob, at, SEQUENCE)
-    at, version = _within(blob, at, INTEGER)
-    at, recipients = _within(blob, version, SET)
-    content, described = _within(blob, recipients, SEQUENCE)
-    if not blob.startswith(_ID_DATA, content) or not end == explicit == inner == len(blob):
-        raise _Unusual
-    content += 11
-    _, parameters = _within(blob, content, SEQUENCE)
-    cipher = content_cipher(blob[content:parameters])
-    sealed, behind = _within(blob, parameters, 0x80)
-    if cipher is None or behind != described:
-        raise _Unusual
-    name, nonce, tag = cipher
-    if tagged:
-        # Neither attributes before the tag, nor anything behind it.
-        tag_at, behind = _within(blob, behind, OCTET_STRING)
-        if not tag or behind - tag_at != len(tag):
-            raise _Unusual
-        tag = blob[tag_at:behind]
-    elif tag or (behind - sealed) % 16 or behind == sealed:
-        raise _Unusual
-    if behind != end:
-        raise _Unusual
-    found = _Way()
-    found.look(blob, at, recipients, keys)
-    if found.key is None:
-        raise _Unusual
-    content_key = found.content_key(alg.CIPHERS[name][1])
-    try:
-        return ciphers.unseal(name, content_key, nonce, blob[sealed:described], tag), found.key
-    except ciphers.BadSeal:
-        return None, found.key
+    return way.content(), way.key
 
 
 class _Way:
+    """All that it takes to open a structure, read without using a key."""
+
+    __slots__ = ("_ciphertext", "_name", "_nonce", "_sealed", "_shared", "_tag", "key")
+
+    key: OpeningKey
+
+    def __init__(self, blob: bytes, keys: Sequence[Key]) -> None:
+        at, end = _within(blob, 0, SEQUENCE)
+        tagged = blob.startswith(_ID_AUTH_ENVELOPED_DATA, at)
+        if not tagged and not blob.startswith(_ID_ENVELOPED_DATA, at):
+            raise _Unusual
+        at += 13 if tagged else 11
+        at, explicit = _within(blob, at, 0xA0)
+        at, inner = _within(blob, at, SEQUENCE)
+        at, version = _within(blob, at, INTEGER)
+        at, recipients = _within(blob, version, SET)
+        content, described = _within(blob, recipients, SEQUENCE)
+        if not blob.startswith(_ID_DATA, content) or not end == explicit == inner == len(blob):
+            raise _Unusual
+        content += 11
+        _, parameters = _within(blob, content, SEQUENCE)
+        cipher = content_cipher(blob[content:parameters])
+        sealed, behind = _within(blob, parameters, 0x80)
+        if cipher is None or behind != described:
+            raise _Unusual
+        self._name, self._nonce, tag = cipher
+        if tagged:
+            # Neither attributes before the tag, nor anything behind it.
+            tag_at, behind = _within(blob, behind, OCTET_STRING)
+            if not tag or behind - tag_at != len(tag):
+                raise _Unusual
+            tag = blob[tag_at:behind]
+        elif tag or (behind - sealed) % 16 or behind == sealed:
+            raise _Unusual
+        if behind != end:
+            raise _Unusual
+        self._ciphertext, self._tag = blob[sealed:described], tag
+        reader = _Reader()
+        reader.look(blob, at, recipients, keys)
+        if reader.key is None:
+            raise _Unusual
+        self.key, self._sealed, self._shared = reader.key, reader.sealed, reader.shared
+
+    def content(self) -> bytes | None:
+        """Use the key: return the content, or None where it does not open."""
+        octets = alg.CIPHERS[self._name][1]
+        if self._shared is None:
+            content_key = transport.unwrap(self.key, self._sealed, transport.V15, octets)
+        else:
+            content_key = agreement.unwrap(self.key, self._shared, self._sealed, octets)
+        try:
+            return ciphers.unseal(self._name, content_key, self._nonce, self._ciphertext, self._tag)
+        except ciphers.BadSeal:
+            return None
+
+
+class _Reader:
     """The recipient that one of the keys is."""
 
     __slots__ = ("key", "sealed", "shared")
@@ -193,13 +210,6 @@ class _Way:
             for key in keys
         ):
             raise _Unusual
-
-    def content_key(self, octets: int) -> bytes:
-        """Return the content key, or what stands for it."""
-        assert self.key is not None
-        if self.shared is None:
-            return transport.unwrap(self.key, self.sealed, transport.V15, octets)
-        return agreement.unwrap(self.key, self.shared, self.sealed, octets)
 
 
 def _is_at(key: Key, blob: bytes, at: int) -> TypeGuard[OpeningKey]:

@@ -51,18 +51,7 @@ class Identity:
     Immutable, safe to share between threads, and refuses to be pickled.
     """
 
-    __slots__ = (
-        "_announcing",
-        "_certificate",
-        "_chain",
-        "_fitness",
-        "_key",
-        "_more",
-        "_opening_keys",
-        "_recipient",
-        "_signing_key",
-        "_ways",
-    )
+    __slots__ = ("_certificate", "_chain", "_key", "_more", *_CACHED)
 
     _key: PrivateKeyTypes | Signer | Opener
     _certificate: x509.Certificate

@@ -208,7 +208,7 @@ def test_the_derivation_of_the_standard() -> None:
     key = bytes.fromhex("c702e7d0a9e064b09ba55245fb733cf3")
     algorithm = bytes.fromhex("301b0609608648016503040106300e040c5c79058ba2f43447639d29e2")
 
-    assert enveloped.derive(key, algorithm).hex() == "2124ffb29fac4e0fbbc7d5d87492bff3"
+    assert ciphers.derive(key, algorithm).hex() == "2124ffb29fac4e0fbbc7d5d87492bff3"
 
 
 @pytest.mark.parametrize("cipher", [*TAGGED, "aes-256-cbc", "aes-192-cbc"])

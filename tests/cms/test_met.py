@@ -268,7 +268,7 @@ def test_all_that_is_asked_is_asked_each_time(ways: Ways, detached: bool) -> Non
     assert ways.short == before + len(same)
     for wrong in ({"require": "none"}, {"at": AT.replace(tzinfo=None)}):
         with pytest.raises(ValueError, match=r"require=|no time zone"):
-            cms.verify(blob, content=beside, trust=trust, **wrong)  # type: ignore[arg-type]
+            cms.verify(blob, content=beside, trust=trust, **wrong)  # type: ignore[arg-type]  # wrong on purpose
 
 
 def test_what_the_pin_says_now_counts(ways: Ways) -> None:
@@ -304,10 +304,10 @@ def test_another_pin_knows_nothing_of_it(ways: Ways) -> None:
     blob, beside = signed("rsa")
     stranger = pinned("p256")
     assert not stranger.met
-    assert outcome(blob, beside, stranger)[0] is smime.SignatureRejected  # type: ignore[index]
+    assert outcome(blob, beside, stranger)[0] is smime.SignatureRejected  # type: ignore[index]  # a refusal is a pair
     before = ways.short
     stranger.met = trust.met
-    assert outcome(blob, beside, stranger)[0] is smime.SignatureRejected  # type: ignore[index]
+    assert outcome(blob, beside, stranger)[0] is smime.SignatureRejected  # type: ignore[index]  # a refusal is a pair
     assert ways.short == before
     by_name = warm("rsa", trust=smime.Pinned(trust.fingerprint))
     before = ways.short
@@ -330,7 +330,7 @@ def test_a_pin_that_judges_otherwise_is_asked_itself(ways: Ways) -> None:
         blob, beside = signed("rsa", number)
         cms.verify(blob, content=beside, trust=trust, at=AT)
     trust.off = True
-    assert outcome(blob, beside, trust)[0] is smime.SignatureRejected  # type: ignore[index]
+    assert outcome(blob, beside, trust)[0] is smime.SignatureRejected  # type: ignore[index]  # a refusal is a pair
     assert ways.short == 0
 
 
@@ -377,7 +377,7 @@ def test_what_is_not_of_the_usual_form_goes_the_full_way(ways: Ways) -> None:
     for number in range(4):
         blob = forge.signed_by("rsa", name="sha1", more=[_time(number)])
         assert isinstance(outcome(blob, None, trust, policy=weak), cms.Opened)
-        assert outcome(blob, None, trust)[0] is smime.SignatureRejected  # type: ignore[index]
+        assert outcome(blob, None, trust)[0] is smime.SignatureRejected  # type: ignore[index]  # a refusal is a pair
     assert ways.short == 0
     trust = pinned("rsa")
     for number in range(4):  # the control: the same by a digest that is not weak

@@ -72,7 +72,7 @@ def test_threads_share_a_pin() -> None:
 
     with ThreadPoolExecutor(8) as pool:
         for found in pool.map(work, range(8)):
-            assert all(one[0] is smime.SignatureRejected for one in found)  # type: ignore[index]
+            assert all(one[0] is smime.SignatureRejected for one in found)  # type: ignore[index]  # a refusal is a pair
 
 
 def test_threads_ask_one_result() -> None:

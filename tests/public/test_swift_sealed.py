@@ -113,7 +113,7 @@ def test_ordinary_mail_goes_the_straight_way(
         before = ways.straight
         first, second = ways.both(mail, reader)
         assert first == second
-        content = first[0][0]  # type: ignore[index]
+        content = first[0][0]  # type: ignore[index]  # it is a tuple, or the test fails
         assert b"we meet at noon" in content
         assert ways.straight - before == (3 if reader in straight_for else 0)
     assert cms.decrypt(blob_of(mail), keys=people[0]) == content
@@ -219,7 +219,7 @@ def test_other_forms_come_to_the_same(world: World, ways: Ways, name: str) -> No
     for form, blob in other_forms(blob_of(mail)).items():
         first, second = ways.both(with_blob(mail, blob), reader)
         assert first == second, form
-        if isinstance(first[0][0], bytes):  # type: ignore[index]
+        if isinstance(first[0][0], bytes):  # type: ignore[index]  # it is a tuple, or the test fails
             seen.add(form)
     assert {"indefinite", "originator", "behind it", "twice", "in pieces", "long form"} <= seen
     assert not {"no content", "short", "nobody", "authenticated", "no block"} & seen
@@ -295,9 +295,9 @@ def test_the_key_is_used_once(world: World, ways: Ways, damaged: bool, monkeypat
 def test_trust_and_times_are_looked_at_at_once(world: World) -> None:
     mail = sealed(world, world.bob)
     with pytest.raises(TypeError, match="trust="):
-        smime.decrypt(mail, keys=world.bob, trust=object())  # type: ignore[arg-type]
+        smime.decrypt(mail, keys=world.bob, trust=object())  # type: ignore[arg-type]  # wrong on purpose
     with pytest.raises(TypeError):
-        smime.decrypt(mail, keys=world.bob, trust=TRUST, at="now")  # type: ignore[arg-type]
+        smime.decrypt(mail, keys=world.bob, trust=TRUST, at="now")  # type: ignore[arg-type]  # wrong on purpose
     assert smime.decrypt(mail, keys=world.bob, trust=TRUST).encrypted
 
 
