@@ -108,12 +108,17 @@ def test_a_missing_passphrase_is_asked_for_on_the_terminal(stage: Stage) -> None
 
 def test_ctrl_c_ends_with_130_and_leaves_nothing(stage: Stage) -> None:
     """Interrupted while it waits for its input, it says so in one line."""
-    process = subprocess.Popen(
-        [stage.launcher, "sign", "-i", "alice-id.pem", "-o", "out.eml"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
+    # A shell lets what it runs behind "&" ignore it, and that is handed on; a handler is not.
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = subprocess.Popen(
+            [stage.launcher, "sign", "-i", "alice-id.pem", "-o", "out.eml"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+    finally:
+        signal.signal(signal.SIGINT, former)
     assert process.stdin is not None
     # More than a pipe and the reader's buffer hold: when this is written, it is reading.
     process.stdin.write(b"x" * (1 << 21))
